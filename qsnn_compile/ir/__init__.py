@@ -1,5 +1,7 @@
 """The fixed-point IR: the only door to it. Knows nothing of the rest of the project."""
 
+from .data import quantize_input
+from .errors import IrError
 from .graph import Coding, Graph, Input, Node, Readout, ReadoutKind
 from .ops import (
     Add,
@@ -16,8 +18,13 @@ from .ops import (
     Synapse,
     ints,
 )
+from .parse import parse
+from .shapes import Shape, shapes
+from .text import equal, to_text
+from .verify import verify
 
 __all__ = [
-    "Add", "Coding", "Conv2d", "Delay", "Dense", "Flatten", "Graph", "Input", "Ints", "MaxPool",
-    "Neuron", "Node", "Op", "Readout", "ReadoutKind", "Reset", "SumPool", "Synapse", "ints",
+    "Add", "Coding", "Conv2d", "Delay", "Dense", "Flatten", "Graph", "Input", "Ints", "IrError",
+    "MaxPool", "Neuron", "Node", "Op", "Readout", "ReadoutKind", "Reset", "Shape", "SumPool",
+    "Synapse", "equal", "ints", "parse", "quantize_input", "shapes", "to_text", "verify",
 ]
