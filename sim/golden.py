@@ -1,39 +1,35 @@
 """The golden model: the fixed-point IR interpreted in integers. It is the definition that every
 other engine is compared with, so it knows the IR and nothing else.
 
-Each operator is one small function over all samples at once; ``OPERATORS`` lists them. The
-equations are in the docstrings of ``qsnn_compile.ir``.
+``golden_ops`` has one small function an operator; here a graph is run step by step.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
 
 from qsnn_compile.ir import (
-    Add,
     Conv2d,
     Delay,
     Dense,
-    Flatten,
     Graph,
     Ints,
-    MaxPool,
+    IrError,
     Neuron,
     Node,
-    SumPool,
-    Synapse,
+    magnitudes,
     quantize_input,
     shapes,
     verify,
 )
 
+from .golden_ops import OPERATORS, Array, narrowed, neuron, synapse
+
 Record = Literal["none", "spikes", "all"]
-Array = NDArray[Any]
+_KINDS = {"none": ["events"], "spikes": ["events", "spikes"],
+          "all": ["events", "spikes", "membranes", "values"]}
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,84 +55,13 @@ def run(graph: Graph, x: Any, *, record: Record = "none", batch: int | None = No
 
     Raises IrError when the graph is not well formed or the data isn't what its input takes.
     """
+    if record not in _KINDS:
+        raise IrError(f"record must be one of {', '.join(_KINDS)}, not {record!r}")
     verify(graph)
     data = quantize_input(graph, x)
     batch = _batch_size(graph) if batch is None else batch
     return _joined([_run_batch(graph, data[start:start + batch], record)
                     for start in range(0, max(len(data), 1), batch)])
-
-
-def dense(op: Dense, x: Array) -> Ints:
-    kind = _exact_type(op.weight, x)
-    return (x.astype(kind) @ op.weight.astype(kind).T).astype(np.int64)
-
-
-def conv2d(op: Conv2d, x: Array) -> Ints:
-    kind = _exact_type(op.weight, x, op.pad_value)
-    channels, _, *kernel = op.weight.shape
-    top, left, bottom, right = op.padding
-    padded = np.pad(x.astype(kind), ((0, 0), (0, 0), (top, bottom), (left, right)),
-                    constant_values=op.pad_value)
-    windows = _windows(padded, (kernel[0], kernel[1]), op.stride)
-    n, _, height, width = windows.shape[:4]
-    taps = windows.transpose(0, 1, 4, 5, 2, 3).reshape(n, op.groups, -1, height * width)
-    weight = op.weight.astype(kind).reshape(op.groups, channels // op.groups, -1)
-    return (weight @ taps).astype(np.int64).reshape(n, channels, height, width)
-
-
-def max_pool(op: MaxPool, x: Array) -> Array:
-    windows = _windows(x, op.kernel, op.stride)
-    low, high = windows.min(axis=(4, 5)), windows.max(axis=(4, 5))
-    return np.where(op.flipped == 1, low, high) if op.flipped.any() else high
-
-
-def sum_pool(op: SumPool, x: Array) -> Ints:
-    total: Ints = _windows(x, op.kernel, op.stride).sum(axis=(4, 5), dtype=np.int64)
-    return total
-
-
-def flatten(op: Flatten, x: Array) -> Array:
-    return x.reshape(len(x), -1)
-
-
-def add(op: Add, *inputs: Array) -> Ints:
-    total = inputs[0].astype(np.int64)
-    for x in inputs[1:]:
-        total += x
-    return total
-
-
-def synapse(op: Synapse, current: Array, i: Ints) -> Ints:
-    high = (1 << op.bits - 1) - 1
-    return np.clip((i * op.decay >> op.decay_shift) + current, -high - 1, high)
-
-
-def neuron(op: Neuron, current: Array, u: Ints) -> tuple[Array, Ints]:
-    """The spikes s and the stored membrane u'."""
-    v = ((u << op.step_shift) * op.decay >> op.decay_shift)
-    v += (current.astype(np.int64) << op.gain_shift) + op.bias
-    s = _spikes(op, v)
-    if op.reset == "hard":
-        v = np.where(s, op.reset_value, v)
-    elif op.reset == "soft":
-        v -= s * op.reset_value
-    if op.clamp is not None:
-        v = np.maximum(v, op.clamp)
-    high = (1 << op.bits - 1) - 1
-    stored = v + (1 << op.step_shift >> 1) >> op.step_shift
-    return s, np.clip(stored, -high - 1, high)
-
-
-def _spikes(op: Neuron, v: Ints) -> Array:
-    if op.max_spikes == 1:
-        return v >= op.threshold
-    return np.clip(v // op.threshold, 0, op.max_spikes)
-
-
-OPERATORS: dict[type, Callable[..., Any]] = {
-    Dense: dense, Conv2d: conv2d, MaxPool: max_pool, SumPool: sum_pool, Flatten: flatten, Add: add,
-    Neuron: neuron, Synapse: synapse,
-}
 
 
 class _Batch:
@@ -146,15 +71,17 @@ class _Batch:
         self.graph, self.data = graph, data
         self.still = _still(graph)
         self.values: dict[str, Array] = {}
-        self.membranes: dict[str, Ints] = {}
+        self.neurons: dict[str, Neuron] = {}
+        self.membranes: dict[str, Array] = {}
         self.synapses: dict[str, Ints] = {}
-        found = shapes(graph)
+        found, peaks = shapes(graph), magnitudes(graph)
         for node in graph.nodes:
             zero = np.zeros((len(data), *found[node.name]), dtype=np.int64)
             if isinstance(node.op, Delay):
                 self.values[node.inputs[0]] = zero      # what it sends at the first step
             if isinstance(node.op, Neuron):
-                self.membranes[node.name] = zero + node.op.initial
+                op = self.neurons[node.name] = narrowed(node.op, peaks[node.name])
+                self.membranes[node.name] = np.broadcast_to(op.initial, zero.shape)
                 self.synapses[node.name] = zero
 
     def step(self, t: int) -> None:
@@ -169,7 +96,7 @@ class _Batch:
             return before[node.inputs[0]]
         inputs = [self.values[name] for name in node.inputs]
         if isinstance(node.op, Neuron):
-            return self._fire(node.name, node.op, inputs[0])
+            return self._fire(node.name, self.neurons[node.name], inputs[0])
         value: Array = OPERATORS[type(node.op)](node.op, *inputs)
         return value
 
@@ -188,8 +115,7 @@ class _Batch:
 
 def _run_batch(graph: Graph, data: Array, record: Record) -> Result:
     state, readout = _Batch(graph, data), graph.readout
-    log: dict[str, dict[str, list[Array]]] = {"events": {}, **({} if record == "none" else {
-        "spikes": {}} if record == "spikes" else {"spikes": {}, "membranes": {}, "values": {}})}
+    log: dict[str, dict[str, list[Array]]] = {kind: {} for kind in _KINDS[record]}
     total = np.zeros(1, dtype=np.int64)
     for t in range(graph.steps):
         state.step(t)
@@ -254,19 +180,3 @@ def _joined(parts: list[Result]) -> Result:
     return Result(np.concatenate([part.scores for part in parts]),
                   np.concatenate([part.classes for part in parts]),
                   join("events"), join("spikes"), join("membranes"), join("values"))
-
-
-def _windows(x: Array, kernel: tuple[int, int], stride: tuple[int, int]) -> Array:
-    """``[N, C, H, W, kh, kw]``: the windows of images ``[N, C, ...]``, a view."""
-    view = sliding_window_view(x, kernel, axis=(2, 3))
-    return view[:, :, ::stride[0], ::stride[1]]
-
-
-def _exact_type(weight: Ints, x: Array, pad_value: int = 0) -> type:
-    """The fastest type in which Σ w·x is exact: floats while every partial sum is an integer
-    below their precision."""
-    row = int(abs(weight).reshape(len(weight), -1).sum(axis=1).max())
-    limit = row * max(int(x.max(initial=0)), pad_value)
-    if limit < 1 << 24:
-        return np.float32
-    return np.float64 if limit < 1 << 53 else np.int64

@@ -1,8 +1,11 @@
 """The fixed-point IR: the only door to it. Knows nothing of the rest of the project."""
 
+from .bounds import Bounds, NeuronBounds, bounds
 from .data import quantize_input
 from .errors import IrError
 from .graph import Coding, Graph, Input, Node, Readout, ReadoutKind
+from .intervals import Interval, Linear, width
+from .magnitudes import magnitudes
 from .ops import (
     Add,
     Conv2d,
@@ -24,7 +27,8 @@ from .text import equal, to_text
 from .verify import verify
 
 __all__ = [
-    "Add", "Coding", "Conv2d", "Delay", "Dense", "Flatten", "Graph", "Input", "Ints", "IrError",
-    "MaxPool", "Neuron", "Node", "Op", "Readout", "ReadoutKind", "Reset", "Shape", "SumPool",
-    "Synapse", "equal", "ints", "parse", "quantize_input", "shapes", "to_text", "verify",
+    "Add", "Bounds", "Coding", "Conv2d", "Delay", "Dense", "Flatten", "Graph", "Input", "Interval",
+    "Ints", "IrError", "Linear", "MaxPool", "Neuron", "NeuronBounds", "Node", "Op", "Readout",
+    "ReadoutKind", "Reset", "Shape", "SumPool", "Synapse", "bounds", "equal", "ints", "magnitudes",
+    "parse", "quantize_input", "shapes", "to_text", "verify", "width",
 ]

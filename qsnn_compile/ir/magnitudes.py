@@ -8,27 +8,30 @@ import math
 from .errors import require
 from .graph import Graph
 from .ops import Conv2d, Delay, Dense, Ints, Neuron, Op, SumPool
-from .shapes import Shape
 
 LIMIT = 1 << 62
 
 
-def check_magnitudes(graph: Graph, shapes: dict[str, Shape]) -> None:
-    """Raise IrError unless every intermediate stays below 2^62 in magnitude over all steps, and
-    every pad value is one that the padded input can have."""
+def magnitudes(graph: Graph) -> dict[str, int]:
+    """For each node, a number that none of its intermediates exceeds in magnitude in any step.
+
+    Raises IrError where one reaches 2^62, and where a pad value is none that its input can have.
+    """
     gains = {node.name: _gain(node.op) for node in graph.nodes}
     now = {node.name: 0 for node in graph.nodes}
+    inside: dict[str, int] = {}
     total = 0
     for step in range(graph.steps):
         before, now = now, {graph.input.name: (1 << graph.input.bits) - 1}
         for node in graph.nodes:
             source = before if isinstance(node.op, Delay) else now
             values = [source.get(name, now.get(name, 0)) for name in node.inputs]
-            now[node.name] = gains[node.name] * sum(values)
+            peak = now[node.name] = gains[node.name] * sum(values)
             if isinstance(node.op, Neuron):
-                _check_neuron(f"node {node.name!r}", node.op, values[0])
+                peak = _neuron(f"node {node.name!r}", node.op, values[0])
                 now[node.name] = node.op.max_spikes
-            _check(f"node {node.name!r}", "value", now[node.name])
+            inside[node.name] = max(peak, inside.get(node.name, 0))
+            _check(f"node {node.name!r}", "value", peak)
         settled = now == {graph.input.name: now[graph.input.name], **before}
         total += now.get(graph.readout.source, 1 << 31) * (graph.steps - step if settled else 1)
         if settled:
@@ -36,6 +39,7 @@ def check_magnitudes(graph: Graph, shapes: dict[str, Shape]) -> None:
     _check_pads(graph, now)
     readout = graph.readout
     _check("readout", "score", total * _top(readout.gain) + _top(readout.bias))
+    return inside
 
 
 def _check_pads(graph: Graph, values: dict[str, int]) -> None:
@@ -53,18 +57,17 @@ def _gain(op: Op) -> int:
     return math.prod(op.kernel) if isinstance(op, SumPool) else 1
 
 
-def _check_neuron(where: str, op: Neuron, current: int) -> None:
+def _neuron(where: str, op: Neuron, current: int) -> int:
+    """What all intermediates of a neuron stay below: the sum of all that enters them."""
     if op.synapse is not None:
         stored = 1 << op.synapse.bits - 1
-        _check(where, "synapse", stored * _top(op.synapse.decay))
         _check(where, "synapse", stored * _top(op.synapse.decay) + current)
         current = stored
     step = _top(op.step_shift)
-    leak = (1 << op.bits - 1 + step) * _top(op.decay)
+    leak = (1 << op.bits - 1 + step) * max(1, _top(op.decay))
     v = leak + (current << op.gain_shift) + _top(op.bias)
-    clamp = 0 if op.clamp is None else _top(op.clamp)
-    _check(where, "membrane", v + op.max_spikes * (_top(op.threshold) + _top(op.reset_value))
-           + clamp + (1 << step))
+    parameters = [op.threshold, op.reset_value, *([] if op.clamp is None else [op.clamp])]
+    return v + op.max_spikes * sum(map(_top, parameters)) + (1 << step)
 
 
 def _top(array: Ints) -> int:

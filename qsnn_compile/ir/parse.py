@@ -75,7 +75,8 @@ class _Parser:
         self.expect("(")
         source = self.take("name", "the name of a value")
         self.expect(")")
-        return self.build(Readout, kind=kind, source=source)
+        readout: Readout = self.build(Readout, kind=kind, source=source)
+        return readout
 
     def build(self, cls: type[Any], **given: Any) -> Any:
         """An object of *cls* from the block that follows, if one does."""
@@ -132,7 +133,7 @@ class _Parser:
         try:
             return kind(token)
         except ValueError:
-            return self._check(False, "number must be an integer", token)
+            raise self._error("number must be an integer", token)
 
     def array(self, key: str) -> Ints:
         if self.peek()[0] == "packed":
@@ -140,7 +141,7 @@ class _Parser:
         try:
             return ints(self.nested())
         except (ValueError, OverflowError):
-            return self._check(False, f"rows of {key!r} must be equally long and of 64 bits", "these")
+            raise self._error(f"rows of {key!r} must be equally long and of 64 bits", "these")
 
     def nested(self) -> Any:
         """A number, or a list of numbers or lists."""
@@ -162,7 +163,7 @@ class _Parser:
                 bytes.fromhex(body), shape, 1 if form == "bit" else int(form[3:]))
             return ints(flat.reshape(shape))
         except (ValueError, OverflowError):
-            return self._check(False, f"body must hold {shape_text} numbers in {form}", body[:32])
+            raise self._error(f"body must hold {shape_text} numbers in {form}", body[:32])
 
     def peek(self) -> tuple[str, str, int]:
         return self.tokens[self.place]
@@ -187,9 +188,12 @@ class _Parser:
         self.line = self.peek()[2]
         return token
 
-    def _check(self, ok: bool, rule: str, value: object) -> Any:
+    def _check(self, ok: bool, rule: str, value: object) -> None:
         if not ok:
-            raise IrError(f"line {self.line}: {rule}, not {value!r}")
+            raise self._error(rule, value)
+
+    def _error(self, rule: str, value: object) -> IrError:
+        return IrError(f"line {self.line}: {rule}, not {value!r}")
 
 
 def _tokens(text: str) -> list[tuple[str, str, int]]:

@@ -7,7 +7,7 @@ from typing import get_args
 
 from .errors import IrError, require
 from .graph import Coding, Graph, Node, ReadoutKind
-from .magnitudes import check_magnitudes
+from .magnitudes import magnitudes
 from .ops import Add, Conv2d, Delay, Dense, Ints, MaxPool, Neuron, Op, Reset, Synapse
 from .shapes import Shape, shapes
 
@@ -29,7 +29,7 @@ def verify(graph: Graph) -> None:
     for node in graph.nodes:
         _check_node(node, found, currents)
     _check_readout(graph, found, currents)
-    check_magnitudes(graph, found)
+    magnitudes(graph)
 
 
 def _check_frame(graph: Graph) -> None:

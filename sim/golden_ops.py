@@ -1,0 +1,129 @@
+"""The golden model's operators: one small integer function each, over all samples at once.
+
+An array's first axis is the samples. The equations are in the docstrings of ``qsnn_compile.ir``,
+operator by operator.
+"""
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from qsnn_compile.ir import (
+    Add,
+    Conv2d,
+    Dense,
+    Flatten,
+    Ints,
+    MaxPool,
+    Neuron,
+    SumPool,
+    Synapse,
+)
+
+Array = NDArray[Any]
+
+
+def dense(op: Dense, x: Array) -> Array:
+    exact, whole = _types(op.weight, x)
+    current: Array = (x.astype(exact) @ op.weight.T.astype(exact)).astype(whole)
+    return current
+
+
+def conv2d(op: Conv2d, x: Array) -> Array:
+    exact, whole = _types(op.weight, x, op.pad_value)
+    channels, _, *kernel = op.weight.shape
+    top, left, bottom, right = op.padding
+    edges = ((0, 0), (0, 0), (top, bottom), (left, right))
+    padded: Array = np.pad(x.astype(exact), edges, constant_values=op.pad_value)
+    windows = _windows(padded, (kernel[0], kernel[1]), op.stride)
+    n, _, height, width = windows.shape[:4]
+    taps = windows.transpose(0, 1, 4, 5, 2, 3).reshape(n, op.groups, -1, height * width)
+    weight: Array = op.weight.astype(exact).reshape(op.groups, channels // op.groups, -1)
+    current: Array = (weight @ taps).astype(whole)
+    return current.reshape(n, channels, height, width)
+
+
+def max_pool(op: MaxPool, x: Array) -> Array:
+    windows = _windows(x, op.kernel, op.stride)
+    high: Array = windows.max(axis=(4, 5))
+    return np.where(op.flipped == 1, windows.min(axis=(4, 5)), high) if op.flipped.any() else high
+
+
+def sum_pool(op: SumPool, x: Array) -> Ints:
+    total: Ints = _windows(x, op.kernel, op.stride).sum(axis=(4, 5), dtype=np.int64)
+    return total
+
+
+def flatten(op: Flatten, x: Array) -> Array:
+    return x.reshape(len(x), -1)
+
+
+def add(op: Add, *inputs: Array) -> Ints:
+    total = inputs[0].astype(np.int64)
+    for x in inputs[1:]:
+        total += x
+    return total
+
+
+def synapse(op: Synapse, current: Array, i: Ints) -> Ints:
+    high = (1 << op.bits - 1) - 1
+    decayed: Ints = i * op.decay >> op.decay_shift
+    return np.clip(decayed + current, -high - 1, high)
+
+
+def neuron(op: Neuron, current: Array, u: Array) -> tuple[Array, Array]:
+    """The spikes s and the stored membrane u'."""
+    v = ((u << op.step_shift) * op.decay >> op.decay_shift)
+    v += (current.astype(v.dtype) << op.gain_shift) + op.bias
+    s = _spikes(op, v)
+    if op.reset == "hard":
+        v = np.where(s, op.reset_value, v)
+    elif op.reset == "soft":
+        v -= s * op.reset_value
+    if op.clamp is not None:
+        v = np.maximum(v, op.clamp)
+    high = (1 << op.bits - 1) - 1
+    stored = v + (1 << op.step_shift >> 1) >> op.step_shift
+    return s, np.clip(stored, -high - 1, high)
+
+
+def _spikes(op: Neuron, v: Array) -> Array:
+    if op.max_spikes == 1:
+        fired: Array = v >= op.threshold
+        return fired
+    return np.clip(v // op.threshold, 0, op.max_spikes)
+
+
+OPERATORS: dict[type, Callable[..., Any]] = {
+    Dense: dense, Conv2d: conv2d, MaxPool: max_pool, SumPool: sum_pool, Flatten: flatten, Add: add,
+    Neuron: neuron, Synapse: synapse,
+}
+
+
+def _windows(x: Array, kernel: tuple[int, int], stride: tuple[int, int]) -> Array:
+    """``[N, C, H, W, kh, kw]``: the windows of images ``[N, C, ...]``, a view."""
+    view = sliding_window_view(x, kernel, axis=(2, 3))
+    return view[:, :, ::stride[0], ::stride[1]]
+
+
+def _types(weight: Ints, x: Array, pad_value: int = 0) -> tuple[type, type]:
+    """The fastest type to sum w·x in, exact because every partial sum is an integer below the
+    type's precision, and an integer type for the sums."""
+    row = int(abs(weight).reshape(len(weight), -1).sum(axis=1).max())
+    limit = row * max(int(x.max(initial=0)), pad_value)
+    if limit < 1 << 24:
+        return np.float32, np.int32
+    return np.float64 if limit < 1 << 53 else np.int64, np.int64
+
+
+def narrowed(op: Neuron, magnitude: int) -> Neuron:
+    """*op* with parameters of 32 bits, and so all its arithmetic, where its intermediates fit."""
+    if magnitude >= 1 << 31:
+        return op
+    narrow: dict[str, Any] = {item.name: value.astype(np.int32) for item in fields(op)
+                              if isinstance(value := getattr(op, item.name), np.ndarray)}
+    return replace(op, **narrow)
