@@ -1,0 +1,48 @@
+"""The byte link's frames, as both of its ends know them: plain constants and sizes, no HDL.
+
+To the board, a command byte and its data:
+
+- ``W``: every weight row, beats of 16 bits, low byte first;
+- ``X``: one sample's input beats, one or two bytes each, low byte first;
+- ``I``: no data.
+
+From the board: to ``X`` the class (one byte, two above 256 classes) and the score (four bytes,
+two's complement), to ``I`` the identification, all low byte first. ``W`` has no reply. Other
+commands are ignored. The host waits for a reply before it sends the next sample. A break (the
+line low for longer than a byte) resets link and core; the weights must then be sent again.
+"""
+
+from .arch import WORD, Machine
+
+VERSION = 1
+WEIGHTS = ord("W")
+INPUT = ord("X")
+IDENTIFY = ord("I")
+SCORE_BYTES = 4
+DIGEST_BYTES = 4
+BAUD = 1_000_000            # a divisor of 12 MHz, so that the board's USB chip makes it exactly
+
+
+def weight_bytes(machine: Machine) -> int:
+    """Data bytes of a ``W`` frame."""
+    return machine.rows * machine.row_beats * (WORD // 8)
+
+
+def beat_bytes(machine: Machine) -> int:
+    """Bytes of an input beat."""
+    return -(-machine.beat_bits // 8)
+
+
+def input_bytes(machine: Machine) -> int:
+    """Data bytes of an ``X`` frame."""
+    return machine.input_beats * beat_bytes(machine)
+
+
+def index_bytes(machine: Machine) -> int:
+    """Bytes of a class in the reply."""
+    return 1 if machine.classes <= 256 else 2
+
+
+def identification(machine: Machine) -> bytes:
+    """The reply to ``I``: protocol version, then the first bytes of the program's digest."""
+    return bytes([VERSION]) + bytes.fromhex(machine.digest.ljust(16, "0"))[:DIGEST_BYTES]

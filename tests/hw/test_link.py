@@ -1,0 +1,232 @@
+import random
+
+import pytest
+from amaranth.sim import Simulator
+from qsnn_hw import frames
+from qsnn_hw.arch import Layer, Machine
+from qsnn_hw.link import Framer, UartRx, UartTx, uart_divisor
+
+
+def machine(**changes):
+    given = dict(
+        name="tiny", steps=2, coding="direct", input_bits=8,
+        layers=(Layer("hidden", 3, 16, 1), Layer("out", 16, 3, 1)), readout="count",
+        neuron_fields=(), readout_fields=(), acc_bits=12, sum_bits=10, current_bits=12,
+        potential_bits=12, membrane_bits=4, score_bits=3, decay_shift=1, lanes=16, units=2,
+        digest="0123456789abcdef")
+    return Machine(**(given | changes))
+
+
+def simulate(dut, *benches, limit=200_000):
+    sim = Simulator(dut)
+    sim.add_clock(1e-6)
+    for bench in benches:
+        sim.add_testbench(bench)
+    sim.run_until(limit * 1e-6)
+
+
+def line_levels(byte, bit_clocks):
+    """The naive transmitter: every clock's level of a byte, at any bit time."""
+    bits = [0, *(byte >> i & 1 for i in range(8)), 1]
+    return [bits[int(clock / bit_clocks)] for clock in range(round(10 * bit_clocks))]
+
+
+def read_line(levels, divisor):
+    """The naive receiver: bytes in a recorded line."""
+    out, at = [], 0
+    while 0 in levels[at:]:
+        at = levels.index(0, at) + divisor // 2
+        bits = [levels[at + divisor * i] for i in range(10)]
+        assert bits[0] == 0 and bits[9] == 1
+        out.append(sum(bit << i for i, bit in enumerate(bits[1:9])))
+        at += 9 * divisor
+    return out
+
+
+async def stream_get(ctx, stream):
+    ctx.set(stream.ready, 1)
+    payload, = await ctx.tick().sample(stream.payload).until(stream.valid)
+    ctx.set(stream.ready, 0)
+    return payload
+
+
+async def stream_put(ctx, stream, payload):
+    ctx.set(stream.valid, 1)
+    ctx.set(stream.payload, payload)
+    await ctx.tick().until(stream.ready)
+    ctx.set(stream.valid, 0)
+
+
+# -- uart -----------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("divisor", [4, 5, 8, 33])
+@pytest.mark.parametrize("skew", [0.975, 1.0, 1.025])
+def test_rx_receives_every_byte(divisor, skew):
+    dut = UartRx(divisor=divisor)
+    text = [0, 255, 0x55, 0xaa, *random.Random(1).randbytes(20)]
+    levels = [level for byte in text for level in line_levels(byte, divisor * skew)]
+    got = []
+
+    async def send(ctx):
+        for level in levels:
+            ctx.set(dut.rx, level)
+            await ctx.tick()
+
+    async def receive(ctx):
+        while len(got) < len(text):
+            got.append(await stream_get(ctx, dut.bytes))
+
+    simulate(dut, send, receive, limit=len(levels) + 2 * divisor)
+    assert got == text
+
+
+def test_rx_ignores_a_glitch_and_reports_a_break():
+    dut = UartRx(divisor=8)
+    seen = []
+    levels = [1] * 9 + [0] * 2 + [1] * 100 + [0] * 81 + [1] * 100
+
+    async def send(ctx):
+        for level in levels:
+            ctx.set(dut.rx, level)
+            await ctx.tick()
+            seen.append((ctx.get(dut.bytes.valid), ctx.get(dut.broken)))
+
+    simulate(dut, send, limit=len(levels))
+    assert not any(valid for valid, _ in seen[:200])
+    assert sum(broken for _, broken in seen) == 1
+
+
+def test_rx_keeps_the_byte_that_was_not_taken():
+    dut = UartRx(divisor=4)
+
+    async def bench(ctx):
+        for level in [lv for byte in (1, 2, 3) for lv in line_levels(byte, 4)] + [1] * 8:
+            ctx.set(dut.rx, level)
+            await ctx.tick()
+        assert await stream_get(ctx, dut.bytes) == 1
+        await ctx.tick()
+        assert not ctx.get(dut.bytes.valid)
+
+    simulate(dut, bench, limit=500)
+
+
+@pytest.mark.parametrize("divisor", [1, 2, 3, 8])
+def test_tx_sends_what_the_naive_receiver_reads(divisor):
+    dut = UartTx(divisor=divisor)
+    text = [0, 255, 0x55, *random.Random(2).randbytes(10)]
+    levels = []
+
+    async def send(ctx):
+        for byte in text:
+            await stream_put(ctx, dut.bytes, byte)
+
+    async def listen(ctx):
+        while True:
+            await ctx.tick()
+            levels.append(ctx.get(dut.tx))
+
+    simulate(dut, send, listen, limit=len(text) * (10 * divisor + 2) + 20)
+    assert read_line(levels, divisor) == text
+
+
+@pytest.mark.parametrize("clock,baud,divisor", [
+    (30e6, 1_000_000, 30), (32.25e6, 1_000_000, 32), (24e6, 3_000_000, 8), (30e6, 115_200, 260)])
+def test_divisor(clock, baud, divisor):
+    assert uart_divisor(clock, baud) == divisor
+
+
+@pytest.mark.parametrize("baud", [12_000_000, 4_100_000])
+def test_divisor_refuses_a_rate_it_cannot_make(baud):
+    with pytest.raises(ValueError, match=r"Baud rate must be a divisor of 30000000 Hz by 4 or "
+                                         rf"more, within 2.5 %, not {baud}"):
+        uart_divisor(30e6, baud)
+
+
+@pytest.mark.parametrize("block,divisor,message", [
+    (UartRx, 3, "Divisor must be an integer of at least 4, not 3"),
+    (UartTx, 0, "Divisor must be a positive integer, not 0")])
+def test_uart_refuses_a_divisor(block, divisor, message):
+    with pytest.raises(ValueError, match=message):
+        block(divisor=divisor)
+
+
+# -- framer ---------------------------------------------------------------------------------------
+
+async def accept(ctx, beats, count, busy):
+    got = []
+    for _ in range(count):
+        await ctx.tick().repeat(busy.randrange(4) + 1)
+        got.append(await stream_get(ctx, beats))
+    return got
+
+
+async def say(ctx, dut, text):
+    for byte in text:
+        await stream_put(ctx, dut.received, byte)
+
+
+async def hear(ctx, dut, count):
+    return bytes([await stream_get(ctx, dut.replies) for _ in range(count)])
+
+
+@pytest.mark.parametrize("coding,input_bits,inputs,sent", [
+    ("direct", 8, [1, 2, 255], b"\x01\x02\xff"),
+    ("direct", 4, [1, 2, 15], b"\x01\x02\xff"),
+    ("spikes", 1, [0x0105, 0x8002], b"\x05\x01\x02\x80")])
+def test_frames_become_beats(coding, input_bits, inputs, sent):
+    shape = machine(coding=coding, input_bits=input_bits)
+    dut = Framer(shape)
+    weights = random.Random(3).randbytes(frames.weight_bytes(shape))
+    beats = [int.from_bytes(weights[i:i + 2], "little") for i in range(0, len(weights), 2)]
+    seen = {}
+
+    async def host(ctx):
+        await say(ctx, dut, b"?" + b"W" + weights + b"X" + sent + b"zX" + sent)
+
+    async def core(ctx):
+        seen["weights"] = await accept(ctx, dut.weights, len(beats), random.Random(4))
+        seen["inputs"] = await accept(ctx, dut.inputs, 2 * len(inputs), random.Random(5))
+
+    simulate(dut, host, core, limit=2_000)
+    assert seen == {"weights": beats, "inputs": inputs * 2}
+
+
+@pytest.mark.parametrize("classes,index,score,reply", [
+    (3, 2, 3, b"\x02\x03\0\0\0"), (3, 0, -4, b"\0\xfc\xff\xff\xff"),
+    (300, 299, 1, b"\x2b\x01\x01\0\0\0")])
+def test_result_becomes_a_reply(classes, index, score, reply):
+    dut = Framer(machine(layers=(Layer("out", 3, classes, 1),)))
+    seen = {}
+
+    async def core(ctx):
+        await stream_put(ctx, dut.result, {"index": index, "score": score})
+        seen["taken after"] = len(seen.get("bytes", b""))
+
+    async def host(ctx):
+        seen["bytes"] = await hear(ctx, dut, len(reply))
+        await ctx.tick().repeat(3)
+        assert not ctx.get(dut.replies.valid)
+
+    simulate(dut, core, host, limit=200)
+    assert seen["bytes"] == reply
+
+
+def test_identification_comes_first_and_once():
+    dut = Framer(machine())
+    seen = {}
+
+    async def core(ctx):
+        await ctx.tick()
+        await stream_put(ctx, dut.result, {"index": 1, "score": 1})
+
+    async def host(ctx):
+        await say(ctx, dut, b"I")
+        seen["bytes"] = await hear(ctx, dut, 10)
+
+    simulate(dut, core, host, limit=200)
+    assert seen["bytes"] == b"\x01\x01\x23\x45\x67" + b"\x01\x01\0\0\0"
+
+
+def test_framer_refuses_a_wide_score():
+    with pytest.raises(ValueError, match="Score must have at most 32 bits .* not 33"):
+        Framer(machine(score_bits=33))
