@@ -14,6 +14,7 @@ from qsnn_compile.ir import (
     Conv2d,
     Delay,
     Dense,
+    Flatten,
     Graph,
     Ints,
     IrError,
@@ -25,7 +26,7 @@ from qsnn_compile.ir import (
     verify,
 )
 
-from .golden_ops import OPERATORS, Array, narrowed, neuron, synapse
+from .golden_ops import OPERATORS, Array, flatten, narrowed, neuron, synapse
 
 Record = Literal["none", "spikes", "all"]
 _KINDS = {"none": ["events"], "spikes": ["events", "spikes"],
@@ -110,7 +111,7 @@ class _Batch:
         """The value, or for ``NODE.u`` the stored membrane, that a readout reads; flattened."""
         found = (self.values[source] if source in self.values
                  else self.membranes[source.removesuffix(".u")])
-        return found.reshape(len(found), -1).astype(np.int64)
+        return flatten(Flatten(), found).astype(np.int64)
 
 
 def _run_batch(graph: Graph, data: Array, record: Record) -> Result:
@@ -143,7 +144,7 @@ def _log(log: dict[str, dict[str, list[Array]]], graph: Graph, state: _Batch) ->
     for name in _event_values(graph):
         value = state.values[name]
         log["events"].setdefault(name, []).append(
-            np.count_nonzero(value.reshape(len(value), -1), axis=1))
+            np.count_nonzero(value, axis=tuple(range(1, value.ndim))))
 
 
 def _event_values(graph: Graph) -> list[str]:

@@ -4,6 +4,7 @@ An array's first axis is the samples. The equations are in the docstrings of ``q
 operator by operator.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
@@ -41,7 +42,7 @@ def conv2d(op: Conv2d, x: Array) -> Array:
     padded: Array = np.pad(x.astype(exact), edges, constant_values=op.pad_value)
     windows = _windows(padded, (kernel[0], kernel[1]), op.stride)
     n, _, height, width = windows.shape[:4]
-    taps = windows.transpose(0, 1, 4, 5, 2, 3).reshape(n, op.groups, -1, height * width)
+    taps = windows.transpose(0, 1, 4, 5, 2, 3).reshape(n, op.groups, op.weight[0].size, height * width)
     weight: Array = op.weight.astype(exact).reshape(op.groups, channels // op.groups, -1)
     current: Array = (weight @ taps).astype(whole)
     return current.reshape(n, channels, height, width)
@@ -59,7 +60,7 @@ def sum_pool(op: SumPool, x: Array) -> Ints:
 
 
 def flatten(op: Flatten, x: Array) -> Array:
-    return x.reshape(len(x), -1)
+    return x.reshape(len(x), math.prod(x.shape[1:]))
 
 
 def add(op: Add, *inputs: Array) -> Ints:

@@ -151,7 +151,8 @@ def _product(weight: Ints, taps: Ints) -> Ints:
     limit = int(abs(weight).sum(axis=2).max()) * int(abs(taps).max())
     if limit >= 1 << 53:
         return np.asarray(weight @ taps)
-    return np.asarray(weight.astype(np.float64) @ taps.astype(np.float64)).astype(np.int64)
+    exact: Ints = (weight.astype(np.float64) @ taps.astype(np.float64)).astype(np.int64)
+    return exact
 
 
 def _channels(lo: Ints, hi: Ints, axes: Shape) -> Interval:
