@@ -42,8 +42,9 @@ def conv2d(op: Conv2d, x: Array) -> Array:
     padded: Array = np.pad(x.astype(exact), edges, constant_values=op.pad_value)
     windows = _windows(padded, (kernel[0], kernel[1]), op.stride)
     n, _, height, width = windows.shape[:4]
-    taps = windows.transpose(0, 1, 4, 5, 2, 3).reshape(n, op.groups, op.weight[0].size, height * width)
-    weight: Array = op.weight.astype(exact).reshape(op.groups, channels // op.groups, -1)
+    terms = op.weight[0].size
+    taps = windows.transpose(0, 1, 4, 5, 2, 3).reshape(n, op.groups, terms, height * width)
+    weight: Array = op.weight.astype(exact).reshape(op.groups, -1, terms)
     current: Array = (weight @ taps).astype(whole)
     return current.reshape(n, channels, height, width)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
+
 from qsnn_compile.ir import (
     Add,
     Conv2d,

@@ -126,7 +126,8 @@ def _uniform(x: Interval) -> bool:
 
 def _pooled(op: MaxPool, x: Ints) -> Ints:
     windows = _windows(op, x)
-    return np.where(op.flipped == 1, windows.min(axis=(3, 4)), windows.max(axis=(3, 4)))
+    low, high = windows.min(axis=(3, 4)), windows.max(axis=(3, 4))
+    return np.asarray(np.where(op.flipped == 1, low, high))
 
 
 def _windows(op: MaxPool | SumPool, x: Ints) -> Ints:

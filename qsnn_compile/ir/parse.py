@@ -43,8 +43,7 @@ class _Parser:
     def graph(self) -> Graph:
         self.expect("graph")
         name = self.take("string", "a name in quotes")
-        header = self.block("graph", {"steps": int})
-        self._check("steps" in header, "graph must have the field 'steps'", "}")
+        header = self.block("graph", {"steps": int}, ["steps"])
         self.expect("input")
         source = self.build(Input, name=self.take("name", "the input's name"))
         nodes: list[Node] = []
@@ -81,24 +80,26 @@ class _Parser:
     def build(self, cls: type[Any], **given: Any) -> Any:
         """An object of *cls* from the block that follows, if one does."""
         hints = {name: hint for name, hint in get_type_hints(cls).items() if name not in given}
-        what = cls.__name__.lower()
-        values = self.block(what, hints) if self.peek()[1] == "{" else {}
-        for field in fields(cls):
-            optional = field.default is not MISSING or field.default_factory is not MISSING
-            self._check(optional or field.name in values or field.name in given,
-                        f"{what} must have the field {field.name!r}", sorted(values))
-        return cls(**given, **values)
+        needed = [field.name for field in fields(cls) if field.name not in given
+                  and field.default is MISSING and field.default_factory is MISSING]
+        if not needed and self.peek()[1] != "{":
+            return cls(**given)
+        return cls(**given, **self.block(cls.__name__.lower(), hints, needed))
 
-    def block(self, what: str, hints: dict[str, Any]) -> dict[str, Any]:
+    def block(self, what: str, hints: dict[str, Any], needed: list[str]) -> dict[str, Any]:
+        """``{field: value, ...}``, the *needed* fields among them."""
         values: dict[str, Any] = {}
         self.expect("{")
-        while not self.accept("}"):
+        while self.peek()[1] != "}":
             key = self.take("key", "a field and ':', or '}'")[:-1]
             self._check(key in hints, f"field of {what} must be one of {', '.join(hints)}", key)
             self._check(key not in values, f"field of {what} must be given once", key)
             values[key] = self.value(key, hints[key])
             self._check(self.peek()[1] == "}" or self.accept(","),
                         f"field {key!r} must be followed by ',' or '}}'", self.peek()[1])
+        self._check(values.keys() >= set(needed),
+                    f"fields of {what} must include {' and '.join(needed)}", list(values))
+        self.expect("}")
         return values
 
     def value(self, key: str, hint: Any) -> Any:

@@ -55,6 +55,7 @@ def _conv2d(where: str, op: Conv2d, inputs: Known) -> Shape | None:
     channels, depth, *kernel = op.weight.shape
     require(op.groups >= 1 and channels % op.groups == 0, where,
             f"groups must divide the {channels} output channels", op.groups)
+    require(min(op.padding) >= 0, where, "padding must not be negative", op.padding)
     if inputs[0] is None:
         return None
     planes, height, width = _image(where, inputs[0])

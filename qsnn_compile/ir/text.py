@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from .graph import Graph, Input, Node, Readout
-from .ops import Add, Conv2d, Delay, Dense, Flatten, Ints, MaxPool, Neuron, Op, SumPool
+from .ops import Add, Conv2d, Delay, Dense, Flatten, Ints, MaxPool, Neuron, Op, SumPool, Synapse
 
 HEADER = "qsnn.ir 1"
 OPERATORS: dict[str, type[Op]] = {
@@ -34,7 +34,7 @@ OPERATORS: dict[str, type[Op]] = {
     "flatten": Flatten, "add": Add, "delay": Delay, "neuron": Neuron,
 }
 _COLUMNS = 100
-_INLINE = 16            # an array of more elements gets lines of its own
+_INLINE = 64            # an array of more characters gets lines of its own
 _DECIMAL = 4096         # a vector up to here stays readable
 _NAMES = {cls: name for name, cls in OPERATORS.items()}
 
@@ -70,12 +70,12 @@ def _node(node: Node) -> str:
     return _statement(f"{node.name} = {_NAMES[type(node.op)]}({', '.join(node.inputs)})", node.op)
 
 
-def _statement(head: str, item: Op | Input | Readout, skip: tuple[str, ...] = ()) -> str:
+def _statement(head: str, item: Op | Input | Readout | Synapse, skip: tuple[str, ...] = ()) -> str:
     fields = _fields(item, skip)
     if not fields:
         return head
     line = f"{head} {{{', '.join(fields)}}}"
-    if len(line) <= _COLUMNS and "\n" not in line:
+    if len(line) <= _COLUMNS - (0 if head else 16) and "\n" not in line:
         return line
     return "\n".join([f"{head} {{", textwrap.indent(",\n".join(fields), "  "), "}"])
 
@@ -98,14 +98,15 @@ def _value(value: Any) -> str:
         return _array(value)
     if isinstance(value, tuple):
         return f"({', '.join(map(str, value))})"
-    if dataclasses.is_dataclass(value):
-        return f"{{{', '.join(_fields(value))}}}"
+    if isinstance(value, Synapse):
+        return _statement("", value).lstrip()
     return value if isinstance(value, str) else repr(value)
 
 
 def _array(array: Ints) -> str:
-    if 0 < array.size <= _INLINE:
-        return str(array.tolist())
+    inline = str(array.tolist()) if 0 < array.size <= _INLINE // 2 else None
+    if inline is not None and len(inline) <= _INLINE:
+        return inline
     shape = "x".join(map(str, array.shape))
     if array.size == max(array.shape) <= _DECIMAL:
         body = textwrap.fill(" ".join(map(str, array.ravel().tolist())), _COLUMNS - 8,

@@ -107,7 +107,6 @@ def _check_weight(where: str, op: Dense | Conv2d, shape: Shape) -> None:
 
 def _check_conv2d(where: str, op: Conv2d, shape: Shape) -> None:
     _check_weight(where, op, shape)
-    require(min(op.padding) >= 0, where, "padding must not be negative", op.padding)
     require(op.pad_value >= 0, where, "pad_value must not be negative", op.pad_value)
 
 
