@@ -51,7 +51,8 @@ class Machine:
     (for a `potential` readout, else empty). Widths are in bits, two's complement unless unsigned:
     ``acc_bits`` (unsigned) of an accumulator, ``sum_bits`` (unsigned) of Σx·2^(W-1),
     ``current_bits`` of I, ``potential_bits`` of v and every sum in the neuron, ``membrane_bits``
-    of the stored u, ``score_bits`` of a score. ``decay_shift`` is the largest q.
+    of the stored u, ``score_bits`` of a score. ``decay_shift`` is the largest q. ``weight_memory``
+    is single-port RAM that no bitstream initialises, or block RAM.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Machine:
     decay_shift: int
     lanes: int = 64
     units: int = 2
+    weight_memory: Literal["spram", "ebr"] = "spram"
     digest: str = ""
 
     @property
@@ -81,7 +83,7 @@ class Machine:
     @property
     def rotation(self) -> int:
         """Clocks from one rotation to the next: a membrane must be written before it is read."""
-        return max(self.slots, UNIT_LATENCY + 1)
+        return max(self.slots, UNIT_LATENCY)
 
     @property
     def classes(self) -> int:
@@ -193,7 +195,8 @@ class Image:
 
     ``neuron[name][unit][address]`` and ``readout[name][address]`` are stored numbers (``base``
     taken off) of the fields that are no constants; ``weights[row]`` has lane l in bit l, stored as
-    w + 2^(W-1) (1 bit: w = +1), plane p of a row its bit p, complemented where ``flip`` is 1.
+    w + 2^(W-1) (1 bit: w = +1), plane p of a row its bit p, complemented where ``flip`` is 1
+    (1-bit layers only).
     """
 
     neuron: dict[str, tuple[tuple[int, ...], ...]] = field(default_factory=dict)

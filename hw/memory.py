@@ -1,0 +1,93 @@
+"""Memories: block RAM tables without collision logic, and the weight memory."""
+
+from amaranth.hdl import *
+from amaranth.lib import memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .arch import WORD
+
+__all__ = ["SPRAM_VERILOG", "WeightMemory", "table"]
+
+# Amaranth initialises every memory, and an initialised memory cannot become SPRAM.
+SPRAM_VERILOG = """\
+module qsnn_spram #(parameter DEPTH = 16384, parameter WIDTH = 14) (
+    input clk, input we, input [WIDTH-1:0] addr, input [15:0] wdata, output reg [15:0] rdata
+);
+    (* ram_style = "huge", no_rw_check *) reg [15:0] mem [0:DEPTH-1];
+    always @(posedge clk)
+        if (we) mem[addr] <= wdata;
+        else rdata <= mem[addr];
+endmodule
+"""
+
+
+def table(shape, depth, init=()):
+    """A block RAM whose readers never look at an address in the clock that writes it.
+
+    Without the attribute synthesis emulates Amaranth's read-old-value on a collision: about
+    70 logic cells a memory on iCE40. Each user says why no collision can occur or matter.
+    """
+    return memory.Memory(shape=shape, depth=max(depth, 2), init=init, attrs={"no_rw_check": 1})
+
+
+class WeightMemory(wiring.Component):
+    """Weight rows of ``lanes`` bits in single-port RAM, written through a stream.
+
+    A clock: 1. while ``load`` is high, an accepted beat is written to the next 16-bit column and
+    the address moves on after a row's last column; 2. else ``address`` is read, ``row`` follows
+    a clock later. The beat counter wraps after the last row, so loading again starts at row 0.
+
+    Members
+    -------
+    beats : rows·lanes/16 beats of 16 bits, row-major, lowest lanes first; ready while ``load``
+    loaded : goes high with the last beat, low with the first of a new load
+    """
+
+    def __init__(self, *, lanes, rows, kind="spram"):
+        self.lanes, self.rows, self.kind = lanes, rows, kind
+        super().__init__({
+            "beats": In(stream.Signature(WORD)),
+            "load": In(1),
+            "loaded": Out(1),
+            "address": In(range(max(rows, 2))),
+            "row": Out(lanes),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        columns = self.lanes // WORD
+        column = Signal(range(columns))
+        write_row = Signal(self.address.shape())
+        accept = Signal()
+        address = Signal.like(self.address)
+        m.d.comb += [
+            self.beats.ready.eq(self.load),
+            accept.eq(self.beats.valid & self.load),
+            address.eq(Mux(self.load, write_row, self.address)),
+        ]
+        for index in range(columns):
+            m.submodules[f"ram{index}"] = self._ram(
+                address, self.beats.payload, accept & (column == index),
+                self.row.word_select(index, WORD))
+        with m.If(accept):
+            m.d.sync += [column.eq(column + 1), self.loaded.eq(0)]
+            with m.If(column == columns - 1):
+                m.d.sync += [column.eq(0), write_row.eq(write_row + 1)]
+                with m.If(write_row == self.rows - 1):
+                    m.d.sync += [write_row.eq(0), self.loaded.eq(1)]
+        return m
+
+    def _ram(self, address, wdata, we, rdata):
+        depth = max(self.rows, 2)
+        if self.kind == "spram":
+            return Instance("qsnn_spram", p_DEPTH=depth, p_WIDTH=len(address), i_clk=ClockSignal(),
+                            i_we=we, i_addr=address, i_wdata=wdata, o_rdata=rdata)
+        ram = table(WORD, depth)     # loading and reading exclude each other: no collision
+        write, read = ram.write_port(), ram.read_port()
+        m = Module()
+        m.submodules.ram = ram
+        m.d.comb += [
+            write.addr.eq(address), write.data.eq(wdata), write.en.eq(we),
+            read.addr.eq(address), read.en.eq(~we), rdata.eq(read.data),
+        ]
+        return m

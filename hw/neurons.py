@@ -1,0 +1,196 @@
+"""The neuron array: the rotation that takes the shadow past the units, and all they read and write.
+"""
+
+from amaranth.hdl import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .arch import UNIT_LATENCY, WORD
+from .memory import table
+from .neuron import FIELD_CLOCK, NeuronUnit
+from .readout import Argmax, PotentialScore, result_layout
+from .sequencer import job_layout
+
+__all__ = ["NeuronArray"]
+
+SPIKE_CLOCK = 5              # of NeuronUnit
+READOUT_CLOCK = {"flip": 1, "gain": 1, "bias": 3}
+
+
+class NeuronArray(wiring.Component):
+    """NU units, their parameters and membranes, the readout.
+
+    ``arrive`` comes in the clock in which the shadow takes a group, with its ``job``. From the next
+    clock on: 1. a slot a clock, ``rotate`` moves the shadow on; 2. after a rotation the next one of
+    a replayed job, ``machine.rotation`` clocks after the one before; 3. spikes come out
+    SPIKE_CLOCK clocks behind their slot, and as words of 16 a clock after their last spike.
+
+    Membranes sit in block RAM, one word a slot. A membrane is written UNIT_LATENCY - 1 clocks after
+    it was read, before the next rotation gets to it: no read meets a write.
+    """
+
+    def __init__(self, machine, image):
+        self.machine, self.image = machine, image
+        super().__init__({
+            "heads": In(data.ArrayLayout(unsigned(machine.acc_bits), machine.units)),
+            "arrive": In(1), "job": In(job_layout(machine)), "rotate": Out(1),
+            "spikes": Out(machine.units), "spikes_valid": Out(1), "spikes_last_layer": Out(1),
+            "word": Out(WORD), "word_valid": Out(1),
+            "result": Out(stream.Signature(result_layout(machine))),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        slot, start, settled = self._rotate(m)
+        valid = delays(m, self.rotate, UNIT_LATENCY, init=0)
+        address = delays(m, Value.cast(self._job.slot + slot)[:len(self._job.slot)], 6)
+        units = [NeuronUnit(self.machine) for _ in range(self.machine.units)]
+        first = delays(m, start, 2)
+        for number, unit in enumerate(units):
+            m.submodules[f"unit{number}"] = unit
+            m.d.comb += [
+                unit.acc.eq(self.heads[number]), unit.sum_x.eq(self._job.sum_x),
+                unit.doubled.eq(self._job.doubled), unit.first.eq(first[1]),
+                self.spikes[number].eq(unit.spike),
+            ]
+        self._parameters(m, units, address)
+        self._membranes(m, units, slot, valid[UNIT_LATENCY - 1])
+        self._collect(m, valid[SPIKE_CLOCK])
+        self._read_out(m, units, slot, start, settled, address)
+        return m
+
+    def _rotate(self, m):
+        """The slot of this clock (while ``rotate``), whether membranes start, whether it is the
+        last step."""
+        machine = self.machine
+        self._job = job = Signal(job_layout(machine), reset_less=True)
+        slot, step = Signal(range(machine.rotation)), Signal(range(max(machine.steps, 2)))
+        active = Signal()
+        m.d.comb += self.rotate.eq(active & (slot < machine.slots))
+        end = slot == machine.rotation - 1
+        with m.If(active):
+            m.d.sync += slot.eq(Mux(end, 0, slot + 1))
+            with m.If(end):
+                m.d.sync += step.eq(step + 1)
+                with m.If(~job.replay | (step == machine.steps - 1)):
+                    m.d.sync += active.eq(0)
+        with m.If(self.arrive):
+            m.d.sync += [job.eq(self.job), active.eq(1), slot.eq(0), step.eq(0)]
+        narrow = slot[:(machine.slots - 1).bit_length()] if machine.slots > 1 else Const(0, 1)
+        return narrow, job.start & (step == 0), job.settled
+
+    def _parameters(self, m, units, address):
+        """The stored fields, in one memory for each clock that needs some, all units side by side."""
+        machine, image = self.machine, self.image.neuron
+        for clock in sorted(set(FIELD_CLOCK.values())):
+            fields = [f for f in machine.neuron_fields
+                      if f.constant is None and FIELD_CLOCK[f.name] == clock]
+            if not fields:
+                continue
+            columns = [(unit, field, image[field.name][number])
+                       for number, unit in enumerate(units) for field in fields]
+            read = rom(m, f"parameters{clock}", [(f.width, v) for _, f, v in columns],
+                       address[clock - 1], machine.neuron_slots)
+            offset = 0
+            for unit, field, _ in columns:
+                m.d.comb += getattr(unit, field.name).eq(read[offset:offset + field.width])
+                offset += field.width
+
+    def _membranes(self, m, units, slot, written):
+        bits = self.machine.membrane_bits
+        m.submodules.membranes = memory = table(bits * len(units), self.machine.slots)
+        write, read = memory.write_port(), memory.read_port()
+        target = Signal.like(slot, name="write_slot")
+        with m.If(written):
+            m.d.sync += target.eq(target + 1)
+        m.d.comb += [read.addr.eq(slot), write.addr.eq(target), write.en.eq(written)]
+        for number, unit in enumerate(units):
+            m.d.comb += [unit.u.eq(read.data.word_select(number, bits)),
+                         write.data.word_select(number, bits).eq(unit.u_next)]
+
+    def _collect(self, m, valid):
+        """Spikes into words of 16, lowest neuron in the lowest bit."""
+        units = self.machine.units
+        filled = Signal(range(WORD // units))
+        last_layer = delays(m, self._job.last_layer, SPIKE_CLOCK + 1)[SPIKE_CLOCK]
+        m.d.comb += [self.spikes_valid.eq(valid), self.spikes_last_layer.eq(last_layer)]
+        m.d.sync += self.word_valid.eq(0)
+        with m.If(valid):
+            m.d.sync += [
+                self.word.eq(Cat(self.word[units:], self.spikes)),
+                filled.eq(filled + 1),
+                self.word_valid.eq((filled == WORD // units - 1) & ~last_layer),
+            ]
+
+    def _read_out(self, m, units, slot, start, settled, address):
+        """Scores of the last layer's slots that hold a class, into the argmax."""
+        machine, job = self.machine, self._job
+        last_slot = (machine.classes - 1) % machine.slots
+        wanted = self.rotate & job.last_layer & settled & (~job.final | (slot <= last_slot))
+        m.submodules.argmax = argmax = Argmax(machine)
+        wiring.connect(m, argmax.result, wiring.flipped(self.result))
+        clock = 6 if machine.readout == "count" else 4
+        marks = delays(m, Cat(wanted, job.opening & (slot == 0), job.final & (slot == last_slot)),
+                       clock + 1, init=0)[clock]
+        m.d.comb += [argmax.valid.eq(marks[0]), argmax.first.eq(marks[1]), argmax.last.eq(marks[2])]
+        if machine.readout == "count":
+            self._count_spikes(m, units[0], slot, start, argmax)
+        else:
+            self._score_potential(m, units[0], address, argmax)
+
+    def _count_spikes(self, m, unit, slot, start, argmax):
+        """Σ_t s of unit 0's slots, read in clock 4 and written in clock 6 of the slot."""
+        machine = self.machine
+        m.submodules.spike_counts = memory = table(machine.score_bits - 1, machine.slots)
+        write, read = memory.write_port(), memory.read_port()
+        slots = delays(m, slot, 7)
+        fresh = delays(m, start, 6)[5]
+        valid = delays(m, self.rotate, 7, init=0)[6]
+        total = Signal(machine.score_bits - 1, reset_less=True)
+        m.d.sync += total.eq(Mux(fresh, 0, read.data) + unit.spike)
+        m.d.comb += [
+            read.addr.eq(slots[4]), write.addr.eq(slots[6]), write.data.eq(total),
+            write.en.eq(valid), argmax.score.eq(total),
+        ]
+
+    def _score_potential(self, m, unit, address, argmax):
+        machine = self.machine
+        m.submodules.score = score = PotentialScore(machine)
+        m.d.comb += [score.current.eq(unit.current), argmax.score.eq(score.score)]
+        for clock in sorted(set(READOUT_CLOCK.values())):
+            fields = [f for f in machine.readout_fields
+                      if f.constant is None and READOUT_CLOCK[f.name] == clock]
+            if not fields:
+                continue
+            read = rom(m, f"readout{clock}", [(f.width, self.image.readout[f.name]) for f in fields],
+                       address[clock - 1], machine.readout_slots)
+            offset = 0
+            for field in fields:
+                m.d.comb += getattr(score, field.name).eq(read[offset:offset + field.width])
+                offset += field.width
+
+
+def delays(m, value, count, *, init=None):
+    """*value* and its copies 1 .. count - 1 clocks later; reset only where *init* is given."""
+    stages = [value]
+    for _ in range(count - 1):
+        stage = (Signal(len(value), reset_less=True) if init is None
+                 else Signal(len(value), init=init))
+        m.d.sync += stage.eq(stages[-1])
+        stages.append(stage)
+    return stages
+
+
+def rom(m, name, columns, address, depth):
+    """The read data of a read-only memory: each of the (width, values) *columns*, lowest first."""
+    words = [0] * depth
+    offset = 0
+    for width, values in columns:
+        for i, value in enumerate(values):
+            words[i] |= (value & ((1 << width) - 1)) << offset
+        offset += width
+    memory = table(offset, depth, words)
+    m.submodules[name] = memory
+    read = memory.read_port()
+    m.d.comb += read.addr.eq(address)
+    return read.data
