@@ -1,0 +1,126 @@
+"""What an ONNX value means to the front end: a constant, a value of the network, or a state."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from onnx import numpy_helper
+
+from .ir import Ints, ints
+from .onnx_file import Array, OnnxNode
+
+
+@dataclass(frozen=True, eq=False)
+class Const:
+    """A number known now. ``quantised``: it came from integers."""
+
+    value: Array
+    quantised: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Ref:
+    """A value of the network, ``gain · SOURCE + bias``.
+
+    ``source`` names an IR node, the input, or ``NODE.u``; ``rank`` leaves out the sample axis.
+    ``total``: its sum over all steps so far. ``padding``: a Pad came before, to be taken up by a
+    Conv: (top, left, bottom, right) and the pad value.
+    """
+
+    source: str
+    rank: int
+    gain: Ints | None = None
+    bias: Ints | None = None
+    total: bool = False
+    padding: tuple[tuple[int, ...], int] | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether this is SOURCE itself."""
+        return self.gain is None and self.bias is None and not self.total and not self.padding
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """A value carried from one step to the next: where it starts, and its name at the end."""
+
+    name: str
+    next: str
+    initial: Ints
+    rank: int
+
+
+Value = Const | Ref | State
+
+
+def integers(node: OnnxNode, what: str, array: Array) -> Ints:
+    """*array* as exact integers; *what* names it in the error."""
+    if array.dtype.kind == "f":
+        finite = np.isfinite(array)
+        if not finite.all():
+            where = np.argwhere(~finite)[0].tolist()
+            node.fail(f"{what} must be finite, not {float(array[~finite][0])!r} (at {where}); "
+                      "the training diverged: train again with a lower learning rate")
+        whole = array == np.rint(array)
+        if not whole.all():
+            node.fail(f"{what} must be integers, not {float(array[~whole][0])!r}; "
+                      "freeze the network to integers before exporting it")
+    elif array.dtype.kind not in "iub":
+        node.fail(f"{what} must be numbers, not {array.dtype.name!r}; export the file again")
+    return ints(array.astype(np.int64))
+
+
+def aligned(node: OnnxNode, what: str, array: Array, rank: int) -> Ints:
+    """*array* as integers that broadcast against a value of *rank* axes: a leading sample axis of
+    1 taken off, one element as a scalar."""
+    value = integers(node, what, array)
+    if value.size == 1:
+        return ints(value.reshape(()))
+    if value.ndim == rank + 1 and value.shape[0] == 1:
+        value = ints(value[0])
+    if value.ndim == 1 and rank == 3:
+        value = ints(value.reshape(-1, 1, 1))
+    return value
+
+
+def _shape(node: OnnxNode, value: Array) -> Array:
+    size = np.array(value.shape, dtype=np.int64)
+    return size[node.integer("start", 0):node.attributes.get("end")]
+
+
+def _constant_of_shape(node: OnnxNode, shape: Array) -> Array:
+    fill = node.attributes.get("value")
+    if fill is None:
+        return np.zeros(shape, dtype=np.float32)
+    return np.full(shape, numpy_helper.to_array(fill).reshape(()))
+
+
+def _reshape(node: OnnxNode, value: Array, shape: Array) -> Array:
+    return value.reshape([value.shape[i] if size == 0 else int(size)
+                          for i, size in enumerate(shape)])
+
+
+def _axes(node: OnnxNode, axes: Array | None) -> tuple[int, ...]:
+    found = node.attributes.get("axes", []) if axes is None else axes
+    return tuple(int(axis) for axis in found)
+
+
+FOLD: dict[str, Callable[..., Any]] = {
+    # On constants alone. Shapes of x count as constants, with one sample in place of N.
+    "Add": lambda node, a, b: a + b,
+    "Cast": lambda node, a: a,
+    "CastLike": lambda node, a, b: a,
+    "Concat": lambda node, *parts: np.concatenate(parts, axis=node.integer("axis")),
+    "ConstantOfShape": _constant_of_shape,
+    "Expand": lambda node, a, shape: a * np.ones([int(n) for n in shape], a.dtype),
+    "Gather": lambda node, a, index: np.take(a, index, axis=node.integer("axis", 0)),
+    "Identity": lambda node, a: a,
+    "Mul": lambda node, a, b: a * b,
+    "Neg": lambda node, a: -a,
+    "Reshape": _reshape,
+    "Shape": _shape,
+    "Squeeze": lambda node, a, axes=None: np.squeeze(a, _axes(node, axes) or None),
+    "Sub": lambda node, a, b: a - b,
+    "Unsqueeze": lambda node, a, axes=None: np.expand_dims(a, _axes(node, axes)),
+}

@@ -1,0 +1,185 @@
+"""The program of one network: the machine, what its memories hold, and what its input means.
+
+`Program.save` writes, `load` reads back equal:
+
+- ``program.json``: the machine, the input, the names that the memory images go by;
+- ``weights.bin``: the weight rows as the load port takes them, beats of 16 bits, low byte first;
+- ``memory/*.hex``: one parameter memory each, a number a line, as ``$readmemh`` reads them.
+
+Needs numpy and the standard library only: a board's host has no more.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from qsnn_hw.arch import Field, Image, Layer, Machine
+
+from .errors import QsnnError
+from .ir import Input
+
+FORMAT = 1
+
+
+class ProgramError(QsnnError):
+    """A program file is missing, truncated or not one of ours."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A compiled network. ``clock_mhz`` is the clock the board's bitstream runs the core at."""
+
+    machine: Machine
+    image: Image
+    input: Input
+    target: str
+    board: str
+    clock_mhz: float
+
+    def save(self, folder: Path) -> None:
+        """Write the program into *folder*, which exists."""
+        (folder / "memory").mkdir(exist_ok=True)
+        for name, text in _memory_images(self).items():
+            (folder / "memory" / name).write_text(text, encoding="utf-8")
+        (folder / "weights.bin").write_bytes(_weight_bytes(self))
+        text = json.dumps(_manifest(self), indent=1) + "\n"
+        (folder / "program.json").write_text(text, encoding="utf-8")
+
+    @staticmethod
+    def load(folder: str | Path) -> "Program":
+        """The program saved in *folder*. Raises ProgramError."""
+        folder = Path(folder)
+        manifest = _read_manifest(folder / "program.json")
+        try:
+            machine = _machine(manifest["machine"])
+            given = manifest["input"]
+            program = Program(
+                machine, Image(), Input(**(given | {"shape": tuple(given["shape"])})),
+                manifest["target"], manifest["board"], manifest["clock_mhz"])
+        except (KeyError, TypeError) as error:
+            raise ProgramError(
+                f"{folder / 'program.json'}: must be a program of format {FORMAT}, not one "
+                f"without {error}; compile the model again with qsnnc") from None
+        program = replace(program, image=_read_image(folder, machine))
+        if digest(machine, program.image) != machine.digest:
+            raise ProgramError(
+                f"{folder}: memory images must have digest {machine.digest!r}, "
+                f"not {digest(machine, program.image)!r}; one was changed or belongs to another "
+                "program: compile the model again with qsnnc")
+        return program
+
+
+def digest(machine: Machine, image: Image) -> str:
+    """16 hexadecimal digits that name a machine together with what its memories hold."""
+    parts = [asdict(replace(machine, digest="")), image.neuron, image.readout, image.weights]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _manifest(program: Program) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "target": program.target,
+        "board": program.board,
+        "clock_mhz": program.clock_mhz,
+        "input": asdict(program.input),
+        "machine": asdict(program.machine),
+        "weights": "weights.bin",
+        "memory": sorted(_memory_images(program)),
+    }
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ProgramError(f"{path.parent}: must be a folder that qsnnc wrote, not one without "
+                           f"{path.name!r}; compile a model into it: "
+                           f"qsnnc model.onnx -o {path.parent}") from None
+    except (OSError, ValueError) as error:
+        raise ProgramError(f"{path}: must be a readable JSON file: {error}; "
+                           "compile the model again with qsnnc") from None
+    found = manifest.get("format") if isinstance(manifest, dict) else None
+    if found != FORMAT:
+        raise ProgramError(f"{path}: format must be {FORMAT}, not {found!r}; "
+                           "compile the model again with this version of qsnnc")
+    return dict(manifest)
+
+
+def _machine(given: dict[str, Any]) -> Machine:
+    fields = {name: tuple(Field(**field) for field in given[name])
+              for name in ("neuron_fields", "readout_fields")}
+    layers = tuple(Layer(**layer) for layer in given["layers"])
+    return Machine(**(given | fields | {"layers": layers}))
+
+
+# -- memory images --------------------------------------------------------------------------------
+
+def _memory_images(program: Program) -> dict[str, str]:
+    machine, image = program.machine, program.image
+    texts = {}
+    for field in _stored(machine.neuron_fields):
+        for unit, numbers in enumerate(image.neuron[field.name]):
+            texts[f"neuron_{field.name}_{unit}.hex"] = _to_hex(numbers, field)
+    for field in _stored(machine.readout_fields):
+        texts[f"readout_{field.name}.hex"] = _to_hex(image.readout[field.name], field)
+    return texts
+
+
+def _read_image(folder: Path, machine: Machine) -> Image:
+    memory = folder / "memory"
+    neuron = {
+        field.name: tuple(
+            _from_hex(memory / f"neuron_{field.name}_{unit}.hex", field, machine.neuron_slots)
+            for unit in range(machine.units))
+        for field in _stored(machine.neuron_fields)}
+    readout = {
+        field.name: _from_hex(memory / f"readout_{field.name}.hex", field, machine.readout_slots)
+        for field in _stored(machine.readout_fields)}
+    return Image(neuron, readout, _read_weights(folder / "weights.bin", machine))
+
+
+def _stored(fields: tuple[Field, ...]) -> tuple[Field, ...]:
+    return tuple(field for field in fields if field.constant is None)
+
+
+def _to_hex(numbers: tuple[int, ...], field: Field) -> str:
+    digits = -(-field.width // 4)
+    mask = (1 << field.width) - 1
+    return "".join(f"{number & mask:0{digits}x}\n" for number in numbers)
+
+
+def _from_hex(path: Path, field: Field, count: int) -> tuple[int, ...]:
+    try:
+        numbers = [int(line, 16) for line in _read_bytes(path).decode().split()]
+    except ValueError:
+        raise ProgramError(f"{path}: must hold a hexadecimal number a line; "
+                           "compile the model again with qsnnc") from None
+    if len(numbers) != count:
+        raise ProgramError(f"{path}: must hold {count} numbers, not {len(numbers)}; the file is "
+                           "truncated or of another program: compile the model again with qsnnc")
+    sign = 1 << (field.width - 1) if field.signed else 0
+    return tuple((number ^ sign) - sign for number in numbers)
+
+
+def _weight_bytes(program: Program) -> bytes:
+    size = program.machine.lanes // 8
+    return b"".join(row.to_bytes(size, "little") for row in program.image.weights)
+
+
+def _read_weights(path: Path, machine: Machine) -> tuple[int, ...]:
+    data, size = _read_bytes(path), machine.lanes // 8
+    if len(data) != machine.rows * size:
+        raise ProgramError(f"{path}: must hold {machine.rows * size} bytes, not {len(data)}; the "
+                           "file is truncated or of another program: compile the model again with "
+                           "qsnnc")
+    return tuple(int.from_bytes(data[i:i + size], "little") for i in range(0, len(data), size))
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ProgramError(f"{path}: must be a readable memory image: {error.strerror}; "
+                           "compile the model again with qsnnc") from None

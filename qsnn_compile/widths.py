@@ -1,0 +1,72 @@
+"""The machine's widths, proved from the weights and parameters it will hold.
+
+Sums that wrap in between are no matter: two's complement is exact modulo 2^n.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from qsnn_hw.arch import Machine
+
+from .channels import Channels
+from .fields import Pad
+from .ir import Bounds, Interval, NeuronBounds, width
+
+
+def spare_lanes(machine: Machine, index: int) -> int:
+    """Lanes of layer *index*, all groups together, that hold no neuron: pads."""
+    return machine.groups(index) * machine.lanes - machine.layers[index].neurons
+
+
+def with_widths(machine: Machine, layers: list[Channels], pad: Pad, proved: Bounds) -> Machine:
+    """*machine*, whose fields are settled, with its proven ``*_bits``. Pads count as neurons: an
+    overflow must not make one fire."""
+    spare = [spare_lanes(machine, index) > 0 for index in range(len(layers))]
+    currents = [_currents(layer, padded) for layer, padded in zip(layers, spare, strict=True)]
+    potentials = [_pad_potential(machine, pad, layer.summed)
+                  for layer, padded in zip(layers, spare, strict=True)
+                  if layer.layer.fires and padded]
+    potentials += [_potential(neuron) for neuron in proved.neurons.values()]
+    return replace(
+        machine,
+        acc_bits=max(layer.accumulated for layer in layers).bit_length() or 1,
+        sum_bits=max(layer.summed for layer in layers).bit_length(),
+        current_bits=_width(currents),
+        potential_bits=_width(potentials) if potentials else 1,
+        score_bits=proved.scores.width,
+    )
+
+
+def _currents(layer: Channels, padded: bool) -> Interval:
+    """y before and after the flip, of the neurons and of pads (stored weights 0)."""
+    low, high = layer.currents()
+    return _around([low, high, ~low, ~high, np.array([-layer.summed if padded else 0, 0])])
+
+
+def _potential(neuron: NeuronBounds) -> Interval:
+    """All that a neuron adds up: the leak, v, v - θ, v - ρ, v'."""
+    parts = (neuron.leak, neuron.v, neuron.compared, neuron.reduced, neuron.after)
+    return _around([end for part in parts for end in (part.lo, part.hi)])
+
+
+def _pad_potential(machine: Machine, pad: Pad, summed: int) -> Interval:
+    """The same for a pad, whose y lies in -summed..0."""
+    half = 1 << pad["bits"] - 1
+    leak = [(u * pad["decay"] << pad["leak_shift"]) >> machine.decay_shift
+            for u in (-half, half - 1)]
+    v = [leak[0] - (summed << pad["gain_shift"]) + pad["bias"], leak[1] + pad["bias"]]
+    beyond = [end - pad[name] for end in v for name in ("threshold", "reset_value")]
+    return _around([np.array([*leak, *v, *beyond, pad["threshold"], pad["reset_value"]])])
+
+
+def _around(arrays: Iterable[np.ndarray]) -> Interval:
+    listed = list(arrays)
+    return Interval(np.array(min(int(array.min()) for array in listed)),
+                    np.array(max(int(array.max()) for array in listed)))
+
+
+def _width(intervals: list[Interval]) -> int:
+    return width(min(interval.lowest for interval in intervals),
+                 max(interval.highest for interval in intervals))
