@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 VERSION = 1
 
 
+def path_of(folder: Path, network: str) -> Path:
+    """The checkpoint's file for the network of that name."""
+    return folder / f"{network}.checkpoint.pt"
+
+
 def save(path: Path, model: QSNN, optimizer: torch.optim.Optimizer, config: "TrainConfig",
          epochs: int) -> None:
     """Write the state after *epochs* epochs: weights, optimiser, random state, both configs."""
@@ -41,6 +46,11 @@ def load(path: Path, model: QSNN, optimizer: torch.optim.Optimizer,
     optimizer.load_state_dict(state["optimizer"])
     torch.set_rng_state(state["random"])
     return int(state["epochs"])
+
+
+def epochs(folder: Path, network: str) -> int:
+    """How many epochs the checkpoint in *folder* has behind it. Raises CheckpointError."""
+    return int(read(path_of(folder, network))["epochs"])
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -141,6 +141,19 @@ def _content(path: Path, file: str) -> bytes:
 
 def _idx(content: bytes) -> Bytes:
     rank = content[3]
-    shape = np.frombuffer(content, ">u4", rank, 4).astype(int)
-    return np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape(int(shape[0]), -1) \
-        if rank > 1 else np.frombuffer(content, np.uint8, offset=8)
+    count = int.from_bytes(content[4:8], "big")
+    values = np.frombuffer(content, np.uint8, offset=4 + 4 * rank)
+    return values.reshape(count, -1) if rank > 1 else values
+
+
+def encode(images: Bytes, coding: str, bits: int, steps: int) -> Bytes:
+    """Pixels ``[N, I]`` as a network's input, uint8.
+
+    ``direct``: the upper *bits* bits of each pixel, ``[N, I]``. ``spikes``: ``[N, T, I]``, a spike
+    at step t where the pixel is above ``256 · (t + 1/2) / T``: as many as it is bright, no chance.
+    """
+    if coding == "direct":
+        return np.right_shift(images, np.uint8(8 - bits))
+    levels = (256 * (np.arange(steps) + 0.5) / steps).astype(np.uint8)
+    spikes: Bytes = (images[:, None, :] > levels[:, None]).astype(np.uint8)
+    return spikes

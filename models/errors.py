@@ -1,4 +1,4 @@
-"""What training and export say when something is wrong. The command line turns these into exit 2."""
+"""What training and export say when something is wrong; the command line exits with 2 then."""
 
 
 class ModelsError(ValueError):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from qsnn_compile.ir import Dense, Graph, Input, Ints, Neuron, Node, Readout, ints, verify
 from qsnn_models.layers import LIF, ChannelUnits, Current, QDense, channel_units
-from qsnn_models.network import QSNN, NetworkConfig, PotentialReadout
+from qsnn_models.network import QSNN, NetworkConfig, only
 
 DEAD = 2.0 ** -10       # all of a channel's input together, in thresholds: it can't matter
 
@@ -101,12 +101,13 @@ class FrozenNetwork(nn.Module):
     def graph(self) -> Graph:
         """The same network in the fixed-point IR: nodes dense1, lif1, dense2, …"""
         nodes, source = [], "x"
-        for index, dense in enumerate(self.dense):
+        neurons = only(FrozenLIF, self.neurons)
+        for index, dense in enumerate(only(FrozenDense, self.dense)):
             nodes.append(Node(f"dense{index + 1}", Dense(_ints(dense.weight), dense.bits),
                               (source,)))
             source = nodes[-1].name
-            if index < len(self.neurons):
-                nodes.append(Node(f"lif{index + 1}", _neuron(self.neurons[index]), (source,)))
+            if index < len(neurons):
+                nodes.append(Node(f"lif{index + 1}", _neuron(neurons[index]), (source,)))
                 source = nodes[-1].name
         config, plain = self.config, self.config.readout == "count"
         readout = Readout("count", source) if plain else Readout(
@@ -125,10 +126,13 @@ def freeze(model: QSNN) -> FrozenNetwork:
     - a channel whose gain is near zero becomes a constant train (`_constant`);
     - a potential readout's gains: 8-bit integers.
     """
-    config, dense, neurons = model.config, [], []
+    config = model.config
+    dense: list[FrozenDense] = []
+    neurons: list[FrozenLIF] = []
+    layers = zip(only(QDense, model.dense), only(LIF, model.neurons), config.widths, strict=False)
     top = (1 << config.input_bits) - 1
     with torch.no_grad():
-        for layer, neuron, bits in zip(model.dense, model.neurons, config.widths, strict=False):
+        for layer, neuron, bits in layers:
             folded = layer.frozen()
             dense.append(FrozenDense(folded.values, bits))
             neurons.append(FrozenLIF(_units(folded, neuron, top), neuron))
@@ -141,10 +145,8 @@ def freeze(model: QSNN) -> FrozenNetwork:
 
 def _with_potential(model: QSNN, dense: list[FrozenDense],
                     neurons: list[FrozenLIF]) -> FrozenNetwork:
-    last: QDense = model.dense[-1]
-    readout: PotentialReadout = model.readout
-    folded = last.frozen()
-    gain, bias, _ = readout.integers(folded)
+    folded = only(QDense, model.dense)[-1].frozen()
+    gain, bias, _ = model.readout.integers(folded)
     dense.append(FrozenDense(folded.values, model.config.widths[-1]))
     return FrozenNetwork(model.config, dense, neurons, gain, bias)
 

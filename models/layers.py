@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from qsnn_models.quantizers import MembraneQuantizer, WeightQuantizer, floor_ste, round_ste, spike
+from qsnn_models.membrane import Dynamics, run_membrane
+from qsnn_models.quantizers import MembraneQuantizer, WeightQuantizer, floor_ste, round_ste
 
 SNAP = 1e-6     # a threshold this close to an integer is that integer: exact ties are normal
 
@@ -67,7 +68,9 @@ class QDense(nn.Module):
     def _statistics(self, values: Tensor) -> tuple[Tensor, Tensor]:
         if not self.training:
             return self.mean, self.var
-        var, mean = torch.var_mean(values.flatten(0, -2), 0, correction=0)
+        rows = values.flatten(0, -2)
+        mean = rows.mean(0)
+        var = (rows - mean).square().mean(0)
         with torch.no_grad():
             self.mean.lerp_(mean, self.MOMENTUM)
             self.var.lerp_(var, self.MOMENTUM)
@@ -129,22 +132,7 @@ class LIF(nn.Module):
         bias, threshold, reset, shift = (
             x.to(current.values.dtype)
             for x in (units.bias, units.threshold, units.reset, units.shift))
-        step = torch.exp2(shift)
-        driven = (current.values + bias).expand(steps, *current.values.shape[1:])
-        spikes, clipped, kept = [], [], None
-        for now in driven:
-            v = now if kept is None else now + kept
-            s = spike(v - threshold, current.gain)
-            spikes.append(s)
-            u = self.membrane(self._after(v, s.detach(), reset), step)
-            clipped.append(self._limits(u))
-            kept = floor_ste(u * (step * (self.decay[0] / 2 ** self.decay[1])))
-        return torch.stack(spikes), torch.stack(clipped).mean()
-
-    def _after(self, v: Tensor, s: Tensor, reset: Tensor) -> Tensor:
-        return v * (1 - s) if self.reset == "hard" else v - s * reset
-
-    def _limits(self, u: Tensor) -> Tensor:
-        with torch.no_grad():
-            at_limit = (u <= self.membrane.low) | (u >= self.membrane.high)
-            return at_limit.to(u.dtype).mean()
+        dynamics = Dynamics(self.decay[0] / 2 ** self.decay[1], self.membrane.low,
+                            self.membrane.high, self.reset == "hard")
+        return run_membrane(current.values + bias, current.gain, threshold, reset,
+                            torch.exp2(shift), dynamics, steps)

@@ -1,7 +1,7 @@
 """A dense Q-SNN: layers of QDense and LIF run for T steps, and a readout."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -97,6 +97,14 @@ class PotentialReadout(nn.Module):
         return (current.values * gain + bias) * unit
 
 
+M = TypeVar("M", bound=nn.Module)
+
+
+def only(kind: type[M], modules: nn.ModuleList) -> list[M]:
+    """*modules*, all of which are of *kind*, as a typed list."""
+    return [module for module in modules if isinstance(module, kind)]
+
+
 class QSNN(nn.Module):
     """The trainable network of a `NetworkConfig`, in evaluation as its frozen integers will be.
 
@@ -133,7 +141,8 @@ class QSNN(nn.Module):
         if self.config.readout == "count":
             return values.sum(0) * self.COUNT_TEMPERATURE
         repeat = self.config.steps if len(values) == 1 else 1
-        return self.readout(self.dense[-1](values.sum(0) * repeat))
+        scores: Tensor = self.readout(self.dense[-1](values.sum(0) * repeat))
+        return scores
 
     def _drop(self, spikes: Tensor) -> Tensor:
         """One mask for all steps of an image: a neuron is absent, not noisy."""

@@ -106,11 +106,10 @@ def _nodes(writer: Writer, nodes: list[Node]) -> None:
 def _accumulate(writer: Writer, acc: State) -> None:
     """``acc' = acc + source``, flat; with a `last` readout ``acc' = source``."""
     readout = writer.graph.readout
-    source, have = readout.source, DOUBLE
-    if source in writer.bounds:
-        have = writer.value_kind(source)
+    if readout.source in writer.bounds:
+        source, have = readout.source, writer.value_kind(readout.source)
     else:
-        source = f"{source}_next"
+        source = f"{readout.source}_next"
         have = writer.state_kind(writer.graph[readout.source.removesuffix(".u")])
     source = writer.op("Flatten", [source], "readout.flat", axis=1)
     source = writer.cast(source, have, acc.kind, "readout.value")

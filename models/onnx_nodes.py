@@ -101,7 +101,7 @@ def _weight(writer: Writer, node: Node, op: Dense | Conv2d) -> str:
 
 def _dequantized(writer: Writer, name: str, stored: NDArray[Any]) -> str:
     weight = writer.tensor(f"{name}.weight", stored)
-    one = writer.tensor(f"{name}.scale", np.float32(1).reshape(()))
+    one = writer.tensor(f"{name}.scale", np.array(1, np.float32))
     inputs = [weight, one]
     if stored.dtype == np.int16:    # opset 18 knows no INT16 there
         return writer.op("Cast", [weight], f"{name}.w", to=FLOAT)
@@ -125,7 +125,7 @@ def _conv(writer: Writer, node: Node, op: Conv2d) -> None:
         top, left, bottom, right = op.padding
         amounts = np.array([0, 0, top, left, 0, 0, bottom, right], np.int64)
         x = writer.op("Pad", [x, writer.tensor(f"{node.name}.pads", amounts),
-                              writer.tensor(f"{node.name}.pad", np.float32(op.pad_value))],
+                              writer.tensor(f"{node.name}.pad", np.array(op.pad_value, np.float32))],
                       f"{node.name}.padded")
         pads = [0, 0, 0, 0]
     reach = int(np.abs(op.weight).reshape(len(op.weight), -1).sum(1).max())
@@ -143,8 +143,8 @@ def _convolve(writer: Writer, name: str, x: str, weight: str, sums: tuple[int, i
         return
     chunk = ((FLOAT_EXACT - 1) // max(reach, 1) + 1).bit_length() - 1
     if chunk < 1:
-        raise ExportError(f"node {name!r}: a channel's sum of weight magnitudes must be below 2^24, "
-                          f"not {reach!r}; use fewer weight bits or a smaller kernel")
+        raise ExportError(f"node {name!r}: a channel's sum of weight magnitudes must be below "
+                          f"2^24, not {reach!r}; use fewer weight bits or a smaller kernel")
     function = wide_conv(math.ceil(top.bit_length() / chunk))
     writer.functions[function.name] = function
     writer.op(function.name, [x, weight], name, domain=DOMAIN, chunk_bits=chunk, **attributes)

@@ -52,7 +52,7 @@ class _Body:
         node.attribute.append(AttributeProto(name="value_ints" if many else "value_int",
                                              ref_attr_name=name, type=kind))
         self.nodes.append(node)
-        return node.output[0]
+        return str(node.output[0])
 
     def array(self, name: str) -> str:
         """The attributes NAME and NAME_shape as a double tensor."""

