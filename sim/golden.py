@@ -20,7 +20,6 @@ from qsnn_compile.ir import (
     IrError,
     Neuron,
     Node,
-    magnitudes,
     quantize_input,
     shapes,
     verify,
@@ -61,6 +60,7 @@ def run(graph: Graph, x: Any, *, record: Record = "none", batch: int | None = No
     verify(graph)
     data = quantize_input(graph, x)
     batch = _batch_size(graph) if batch is None else batch
+    graph = narrowed(graph)
     return _joined([_run_batch(graph, data[start:start + batch], record)
                     for start in range(0, max(len(data), 1), batch)])
 
@@ -72,17 +72,15 @@ class _Batch:
         self.graph, self.data = graph, data
         self.still = _still(graph)
         self.values: dict[str, Array] = {}
-        self.neurons: dict[str, Neuron] = {}
         self.membranes: dict[str, Array] = {}
         self.synapses: dict[str, Ints] = {}
-        found, peaks = shapes(graph), magnitudes(graph)
+        found = shapes(graph)
         for node in graph.nodes:
             zero = np.zeros((len(data), *found[node.name]), dtype=np.int64)
             if isinstance(node.op, Delay):
                 self.values[node.inputs[0]] = zero      # what it sends at the first step
             if isinstance(node.op, Neuron):
-                op = self.neurons[node.name] = narrowed(node.op, peaks[node.name])
-                self.membranes[node.name] = np.broadcast_to(op.initial, zero.shape)
+                self.membranes[node.name] = np.broadcast_to(node.op.initial, zero.shape)
                 self.synapses[node.name] = zero
 
     def step(self, t: int) -> None:
@@ -97,7 +95,7 @@ class _Batch:
             return before[node.inputs[0]]
         inputs = [self.values[name] for name in node.inputs]
         if isinstance(node.op, Neuron):
-            return self._fire(node.name, self.neurons[node.name], inputs[0])
+            return self._fire(node.name, node.op, inputs[0])
         value: Array = OPERATORS[type(node.op)](node.op, *inputs)
         return value
 
@@ -163,11 +161,13 @@ def _still(graph: Graph) -> set[str]:
 
 
 def _batch_size(graph: Graph) -> int:
-    """So many samples that the unfolded windows of the largest convolution stay near 16 MB."""
+    """So many samples that the largest value stays near a processor's cache, and the unfolded
+    windows of the largest convolution near 16 MB."""
     found = shapes(graph)
-    largest = max((node.op.weight[0].size * node.op.groups * math.prod(found[node.name][1:])
-                   for node in graph.nodes if isinstance(node.op, Conv2d)), default=1)
-    return max(1, min(1024, (1 << 22) // largest))
+    value = max(math.prod(shape) for shape in found.values())
+    taps = max((node.op.weight[0].size * node.op.groups * math.prod(found[node.name][1:])
+                for node in graph.nodes if isinstance(node.op, Conv2d)), default=1)
+    return max(1, (1 << 19) // value if value * 8 > taps else (1 << 22) // taps)
 
 
 def _joined(parts: list[Result]) -> Result:
