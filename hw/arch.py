@@ -112,10 +112,10 @@ class Machine:
         """Whether layer *index* reads the direct-coded input."""
         return index == 0 and self.coding == "direct"
 
-    def transfers(self, index: int) -> int:
-        """Transfers to the shadow of each group: one a step, or one in all."""
-        fires_each_step = self.layers[index].fires and not self.is_direct(index)
-        return self.steps if fires_each_step else 1
+    def list_steps(self, index: int) -> int:
+        """Steps over which layer *index* streams lists to a group: 1 where they are replayed."""
+        replayed = self.is_direct(index) and self.layers[index].fires
+        return 1 if replayed else self.steps
 
     def row(self, index: int) -> int:
         """First weight row of layer *index*; rows are [group][plane][input]."""

@@ -83,12 +83,14 @@ class EventLists(wiring.Component):
         if not self.direct_coded:
             fan_in = machine.layers[0].fan_in
             jobs.insert(0, (-(-fan_in // WORD), 1, fan_in))
-        job = Signal(range(len(jobs) + 1))
+        job = Signal(range(max(len(jobs) + 1, 2)))
         with m.Switch(job):
             for number, (words, groups, stride) in enumerate(jobs):
                 with m.Case(number):
                     m.d.comb += [encoder.words.eq(words), encoder.groups.eq(groups),
                                  encoder.stride.eq(stride)]
+            with m.Default():       # all encoded: a block that never fills
+                m.d.comb += encoder.words.eq(1)
         m.d.sync += job.eq(Mux(self.begin, 0, job + encoder.layer_done))
         from_input = self.beat_valid & (not self.direct_coded)
         m.d.comb += [

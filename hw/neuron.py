@@ -108,13 +108,13 @@ class NeuronUnit(wiring.Component):
             leak.eq((product << self._field("leak_shift")) >> machine.decay_shift),
             v.eq(biased + leak),
         ]
-        m.d.sync += flipped.eq(self.current ^ self._field("flip").replicate(len(flipped)))
+        flip = self._field("flip").replicate(len(flipped)).as_signed()
         shift = self._described("gain_shift")
         if shift.constant is None:
             gained = Signal(potential, reset_less=True)
-            m.d.sync += gained.eq((self.current ^ self._field("flip").replicate(len(flipped)))
-                                  << self._field("gain_shift"))
+            m.d.sync += gained.eq((self.current ^ flip) << self._field("gain_shift"))
         else:
+            m.d.sync += flipped.eq(self.current ^ flip)
             gained = flipped << shift.constant
         m.d.sync += biased.eq(gained + self._field("bias"))
         return v

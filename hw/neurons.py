@@ -77,7 +77,8 @@ class NeuronArray(wiring.Component):
         with m.If(self.arrive):
             m.d.sync += [job.eq(self.job), active.eq(1), slot.eq(0), step.eq(0)]
         narrow = slot[:(machine.slots - 1).bit_length()] if machine.slots > 1 else Const(0, 1)
-        return narrow, job.start & (step == 0), job.settled
+        settled = job.settled & (~job.replay | (step == machine.steps - 1))
+        return narrow, job.start & (step == 0), settled
 
     def _parameters(self, m, units, address):
         """The stored fields, in one memory for each clock that needs some, all units side by side."""

@@ -27,7 +27,8 @@ class Sequencer(wiring.Component):
     States. IDLE: until ``begin``. FETCH: until the step's list is complete; its count is read.
     STREAM: one list entry a clock; one empty clock for an empty list. NEXT: the pass's transfer, if
     it ends with one, is issued as soon as the shadow will be free when it gets there; the loop
-    counters move on. REST: after the last pass, until ``finished``. So a pass of n events takes
+    counters move on. REST: after the last pass, until ``finished``; SETTLE: until the last rotation is
+    over, so that samples do not touch each other. So a pass of n events takes
     max(n, 1) + 2 clocks, and consecutive transfers are at least rotation × replays clocks apart.
 
     ``list_address`` counts through the list (it is read in the clock of ``event``); the entry meets
@@ -86,6 +87,9 @@ class Sequencer(wiring.Component):
                         m.next = "REST"
             with m.State("REST"):
                 with m.If(self.finished):
+                    m.next = "SETTLE"
+            with m.State("SETTLE"):
+                with m.If(timer == 0):
                     m.next = "IDLE"
         self._count_loops(m, shape, advance)
         self._sum_inputs(m, shape, count, done)
@@ -115,7 +119,7 @@ class Sequencer(wiring.Component):
                     m.d.comb += now.eq(shape.const({
                         "fan_in": layer.fan_in, "planes_1": layer.weight_bits - 1,
                         "groups_1": machine.groups(i) - 1,
-                        "steps_1": 0 if direct and layer.fires else machine.steps - 1,
+                        "steps_1": machine.list_steps(i) - 1,
                         "fires": layer.fires, "replay": direct and layer.fires, "direct": direct,
                         "doubled": layer.weight_bits == 1, "last_layer": machine.is_last(i),
                     }))
