@@ -21,6 +21,11 @@ from qsnn_sim import verilated
 
 SIMULATORS = ("verilator", "icarus")
 TIMESCALE = ("1ns", "1ps")
+BUILD_ARGS = {
+    "verilator": ["-Wno-fatal"],
+    # SystemVerilog sets a variable's first value silently: yosys' `always @*` would never start
+    "icarus": ["-g2005"],
+}
 LOG_TAIL = 40               # lines of a log that an error quotes
 TOOL_PACKAGES = {           # tool: (Debian, Homebrew or Apple)
     "c++": ("apt install g++", "xcode-select --install"),
@@ -84,7 +89,7 @@ def build(
         runner = _runner(simulator)
         _quietly(log, "the simulator refused the design", lambda: runner.build(
             sources=_sources(verilog, build_dir), hdl_toplevel=toplevel, build_dir=build_dir,
-            build_args=["-Wno-fatal"] if simulator == "verilator" else [], waves=waves,
+            build_args=BUILD_ARGS[simulator], waves=waves,
             defines=defines or {}, timescale=TIMESCALE, always=True, log_file=log))
         if simulator == "verilator":
             verilated.keep_runtime(build_dir, waves)
