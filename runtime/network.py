@@ -1,0 +1,81 @@
+"""The host API: a compiled network on a device.
+
+>>> with Network.open("build/", "/dev/ttyUSB1") as network:             # doctest: +SKIP
+...     network.load()
+...     classes, scores = network.run(images)
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qsnn_compile.errors import QsnnError
+from qsnn_compile.ir import Graph, IrError, Readout, quantize_input
+from qsnn_compile.program import Program
+from qsnn_hw import frames
+
+from . import protocol
+from .device import Device
+from .uart_device import UartDevice
+
+
+class Network:
+    """One program on one device. `load` comes first; then any number of `run`."""
+
+    def __init__(self, program: Program, device: Device) -> None:
+        self.program, self.device = program, device
+
+    @classmethod
+    def open(cls, build: str | Path, port: str, baud: int = frames.BAUD) -> Self:
+        """The program that qsnnc left in *build*, on the board at *port*."""
+        program = Program.load(build)
+        return cls(program, UartDevice(port, baud))
+
+    def load(self) -> None:
+        """Reset the device, check that it holds this program, load the weights."""
+        machine = self.program.machine
+        self.device.reset()
+        self.device.send(protocol.identify())
+        reply = self.device.receive(protocol.IDENTIFICATION_BYTES)
+        protocol.check_identification(machine, reply)
+        self.device.send(protocol.load(machine, self.program.image))
+
+    def run(self, x: Any, progress: Callable[[int], None] = lambda done: None,
+            ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The class of each sample of *x* and its score, [N] each.
+
+        *x* is [N, ...] (direct coding) or [N, T, ...] (spikes): integers, or the real values that
+        the model was trained on. *progress* hears how many samples are done.
+        """
+        machine = self.program.machine
+        answers = np.zeros((2, len(x)), np.int64)
+        for number, sample in enumerate(self._quantized(x)):
+            self.device.send(protocol.sample(machine, sample))
+            reply = self.device.receive(protocol.result_bytes(machine))
+            result = protocol.parse_result(machine, reply)
+            answers[:, number] = result.index, result.score
+            progress(number + 1)
+        return answers[0], answers[1]
+
+    def close(self) -> None:
+        """Give the device back."""
+        self.device.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self.close()
+
+    def _quantized(self, x: Any) -> NDArray[np.uint8]:
+        machine = self.program.machine
+        shell = Graph(machine.name, machine.steps, self.program.input, (), Readout("count", "x"))
+        try:
+            return quantize_input(shell, x)
+        except IrError as error:
+            raise QsnnError(f"data: {error}") from None

@@ -1,0 +1,204 @@
+import json
+import os
+import threading
+
+import numpy as np
+import pytest
+
+from qsnn_compile.errors import QsnnError
+from qsnn_compile.ir import Dense, Graph, Input, Node, Readout, ints
+from qsnn_compile.mapping import map_graph
+from qsnn_compile.passes import PASSES, run_passes
+from qsnn_compile.program import Program
+from qsnn_hw import frames
+from qsnn_runtime import commands, protocol
+from qsnn_runtime.device import Device, DeviceError
+from qsnn_runtime.network import Network
+from qsnn_runtime.uart_device import UartDevice
+from qsnn_sim import golden
+
+
+def classifier():
+    rng = np.random.default_rng(5)
+    dense = Dense(ints(rng.choice([-1, 1], (4, 6))), 1)
+    readout = Readout("potential", "dense", ints([1, 2, 3, 4]), ints([5, 6, 7, 8]))
+    return Graph("runtime", 2, Input((6,), 8, "direct"), (Node("dense", dense, ("x",)),), readout)
+
+
+@pytest.fixture
+def graph():
+    return classifier()
+
+
+@pytest.fixture
+def program(graph):
+    machine, image = map_graph(run_passes(graph, PASSES), lanes=16, units=2)
+    return Program(machine, image, graph.input, "ice40", "icebreaker", 30.0)
+
+
+@pytest.fixture
+def x():
+    return np.random.default_rng(6).integers(0, 256, (7, 6), dtype=np.uint8)
+
+
+class FakeBoard(Device):
+    """A board in Python: the frames' meaning, and the golden model for the core."""
+
+    def __init__(self, program, graph):
+        self.machine, self.image, self.graph = program.machine, program.image, graph
+        self.received, self.replies, self.loaded = b"half a frame", b"left over", False
+
+    def reset(self):
+        self.received, self.replies, self.loaded = b"", b"", False
+
+    def send(self, data):
+        self.received += data
+        while self.received and self._take():
+            pass
+
+    def receive(self, count):
+        reply, self.replies = self.replies[:count], self.replies[count:]
+        if len(reply) < count:
+            raise DeviceError("nothing comes")
+        return reply
+
+    def close(self):
+        self.machine = None
+
+    def _take(self):
+        """Whether a whole frame was there."""
+        sizes = {frames.WEIGHTS: frames.weight_bytes(self.machine),
+                 frames.INPUT: frames.input_bytes(self.machine)}
+        end = 1 + sizes.get(self.received[0], 0)
+        frame, rest = self.received[:end], self.received[end:]
+        if len(frame) < end:
+            return False
+        self.received = rest
+        if frame[0] == frames.IDENTIFY:
+            self.replies += protocol.identification(self.machine)
+        elif frame[0] == frames.WEIGHTS:
+            self.loaded = frame == protocol.load(self.machine, self.image)
+        elif frame[0] == frames.INPUT and self.loaded:
+            done = golden.run(self.graph, np.frombuffer(frame[1:], np.uint8)[None])
+            index = int(done.classes[0])
+            self.replies += protocol.result(self.machine, index, int(done.scores[0, index]))
+        return True
+
+
+def test_network_on_any_device(program, graph, x):
+    expected = golden.run(graph, x)
+    heard = []
+    with Network(program, FakeBoard(program, graph)) as network:
+        network.load()
+        classes, scores = network.run(x, heard.append)
+    assert np.array_equal(classes, expected.classes)
+    assert np.array_equal(scores, expected.scores.max(axis=1))
+    assert heard == list(range(1, len(x) + 1))
+
+
+def test_real_values_are_quantized(graph, x):
+    scaled = Graph(graph.name, graph.steps, Input((6,), 8, "direct", 1 / 255), graph.nodes,
+                   graph.readout)
+    machine, image = map_graph(run_passes(scaled, PASSES), lanes=16, units=2)
+    program = Program(machine, image, scaled.input, "ice40", "icebreaker", 30.0)
+    network = Network(program, FakeBoard(program, graph))
+    network.load()
+    assert np.array_equal(network.run(x / 255)[0], golden.run(graph, x).classes)
+
+
+def test_another_program_is_refused(program, graph):
+    machine = program.machine
+    other = Program(type(machine)(**{**machine.__dict__, "digest": "ff" * 8}), program.image,
+                    program.input, "ice40", "icebreaker", 30.0)
+    with pytest.raises(protocol.ProtocolError, match="board's program must be .* not 'ffffffff'"):
+        Network(program, FakeBoard(other, graph)).load()
+
+
+def test_data_of_another_shape(program, graph):
+    network = Network(program, FakeBoard(program, graph))
+    with pytest.raises(QsnnError, match=r"data: x must be \[N, ...\] = \[N, 6\], not \[3, 5\]"):
+        network.run(np.zeros((3, 5), np.uint8))
+
+
+# -- a serial port --------------------------------------------------------------------------------
+
+@pytest.fixture
+def port(program, graph):
+    """A pseudo-terminal with a fake board at its other end."""
+    pytest.importorskip("serial")
+    if not hasattr(os, "openpty"):
+        pytest.skip("no pseudo-terminals here")
+    board_end, host_end = os.openpty()
+    board = FakeBoard(program, graph)
+    board.reset()
+
+    def serve():
+        while True:
+            try:
+                board.send(os.read(board_end, 4096))
+            except OSError:
+                return
+            os.write(board_end, board.replies)
+            board.replies = b""
+
+    threading.Thread(target=serve, daemon=True).start()
+    yield os.ttyname(host_end)
+    os.close(host_end)
+    os.close(board_end)
+
+
+def save(program, folder):
+    folder.mkdir()
+    program.save(folder)
+    return folder
+
+
+def test_run_command(program, graph, x, port, tmp_path, capsys):
+    build, data, out = save(program, tmp_path / "build"), tmp_path / "x.npz", tmp_path / "out.json"
+    expected = golden.run(graph, x)
+    np.savez(data, x=x, y=expected.classes)
+    assert commands.run([str(build), "--port", port, "--data", str(data),
+                         "--json", str(out)]) == 0
+    report = json.loads(out.read_text())
+    assert report["classes"] == expected.classes.tolist()
+    assert report["accuracy"] == 1
+    text = capsys.readouterr().out
+    assert f"weights loaded through {port}\n7 samples in " in text
+    assert "accuracy 100.00%" in text
+
+
+def test_run_command_without_data(program, port, tmp_path, capsys):
+    build = save(program, tmp_path / "build")
+    assert commands.run([str(build), "--port", port, "--json", "-"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == {"port": port, "loaded": True}
+    assert captured.err == f"weights loaded through {port}\n"
+
+
+def test_a_silent_port(port):
+    with UartDevice(port, timeout_s=0.05) as device, \
+            pytest.raises(DeviceError, match=r"3 bytes must come within 0.05 s, not 0; is this "):
+        device.receive(3)
+
+
+def test_a_port_that_there_is_not():
+    pytest.importorskip("serial")
+    with pytest.raises(DeviceError, match="port must be a serial port that can be opened, "
+                                          "not '/dev/no-such-port'"):
+        UartDevice("/dev/no-such-port")
+
+
+@pytest.mark.parametrize("content,message", [
+    (b"", "must be a readable .npz file"), (None, "must be a readable .npz file")])
+def test_data_that_cannot_be_read(content, message, tmp_path):
+    path = tmp_path / "x.npz"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(QsnnError, match=message):
+        commands.run(["build", "--port", "p", "--data", str(path)])
+
+
+def test_data_without_x(tmp_path):
+    np.savez(tmp_path / "x.npz", images=np.zeros(3))
+    with pytest.raises(QsnnError, match=r"data must hold an array x \[N, ...\]"):
+        commands.run(["build", "--port", "p", "--data", str(tmp_path / "x.npz")])
