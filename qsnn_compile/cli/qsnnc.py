@@ -1,0 +1,100 @@
+"""qsnnc: compile a model."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qsnn_compile.targets import target_names
+
+from .errors import run
+
+if TYPE_CHECKING:
+    from qsnn_compile.ir import Graph
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command ``qsnnc``. Returns its exit code."""
+    options = parser().parse_args(argv)
+    return run("qsnnc", lambda: _compile(options))
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments of ``qsnnc``."""
+    made = argparse.ArgumentParser(
+        prog="qsnnc", description="Compile a trained, quantised spiking network (ONNX) into an "
+        "FPGA accelerator: fixed-point IR, program image, Verilog, constraints, report.",
+        epilog="Exit codes: 0 done, 2 bad input, 3 does not fit the target.")
+    made.add_argument("model", help="the ONNX file")
+    made.add_argument("--target", default="ice40", metavar="NAME",
+                      help=f"{', '.join(target_names())} (default: %(default)s)")
+    made.add_argument("-o", "--output", required=True, metavar="DIR", help="the build folder")
+    made.add_argument("--bitstream", action="store_true",
+                      help="run synthesis and place and route too")
+    made.add_argument("--lanes", type=int, metavar="N",
+                      help="synaptic operations a clock: 16, 32 or 64 (default: what fits)")
+    made.add_argument("--steps", type=int, metavar="T", help="time steps, before the file's own")
+    made.add_argument("--readout", choices=("count", "potential", "last"),
+                      help="how steps become scores, before the file's own")
+    made.add_argument("--print-between-passes", action="store_true",
+                      help="print the network after each pass")
+    made.add_argument("--json", metavar="FILE", help="write the report there too; - is standard "
+                      "output, in place of the table")
+    return made
+
+
+def _compile(options: argparse.Namespace) -> int:
+    from qsnn_compile.compiler import compile_model
+    from qsnn_compile.report import print_report
+    build = compile_model(
+        options.model, target_name=options.target, output=options.output,
+        bitstream=options.bitstream, lanes=options.lanes, steps=options.steps,
+        readout=options.readout, watch=_print_pass if options.print_between_passes else None,
+        progress=_progress)
+    if options.json != "-":
+        print_report(build.report)
+    if options.json:
+        write_json(build.report, options.json)
+    return 0
+
+
+def write_json(data: dict[str, Any], file: str) -> None:
+    """*data* as JSON into *file*, ``-`` for standard output. Raises OutputError."""
+    from qsnn_compile.emit import OutputError
+    text = json.dumps(data, indent=1) + "\n"
+    if file == "-":
+        sys.stdout.write(text)
+        return
+    try:
+        Path(file).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"--json must name a file that can be written, not {file!r}: "
+                          f"{error.strerror}; choose another") from None
+
+
+def _print_pass(name: str, description: str, graph: "Graph") -> None:
+    from qsnn_compile.ir import to_text
+    print(f"// after {name}: {description}\n{to_text(graph)}")
+
+
+@contextmanager
+def _progress(stage: str) -> Iterator[None]:
+    """*stage* and its running time on standard error."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    if not console.is_terminal:
+        console.print(f"{stage} …", highlight=False)
+    with Progress(*columns, console=console, transient=False,
+                  disable=not console.is_terminal) as bar:
+        task = bar.add_task(stage, total=1)
+        yield
+        bar.update(task, completed=1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

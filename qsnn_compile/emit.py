@@ -1,0 +1,89 @@
+"""The build folder: written beside its place under another name, then moved there whole."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import QsnnError
+from .ir import Graph, to_text
+from .program import Program
+
+OURS = ("report.json", "program.json")      # what tells a build from somebody's folder
+
+
+class OutputError(QsnnError):
+    """The build can't be written where the user wants it."""
+
+
+@contextmanager
+def build_folder(output: str | Path) -> Iterator[Path]:
+    """A folder to write into, which becomes *output* when the block ends without an exception.
+
+    An earlier build there is replaced; on an exception it stays, and nothing new is left.
+    Raises OutputError.
+    """
+    place = Path(output)
+    _check_place(place)
+    try:
+        part = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=_parent(place)))
+    except OSError as error:
+        raise _unwritable(place, error) from None
+    try:
+        yield part
+        _publish(part, place)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def write_sources(folder: Path, graph: Graph, program: Program) -> None:
+    """Everything but the bitstream and the report."""
+    from qsnn_hw.top import pcf, top_verilog
+    from qsnn_hw.verilog import core_verilog
+    machine, image = program.machine, program.image
+    program.save(folder)
+    (folder / "model.qir").write_text(to_text(graph), encoding="utf-8")
+    (folder / "core.v").write_text(core_verilog(machine, image), encoding="utf-8")
+    (folder / "top.v").write_text(top_verilog(machine, image, program.clock_mhz),
+                                  encoding="utf-8")
+    (folder / "top.pcf").write_text(pcf(), encoding="utf-8")
+
+
+def _parent(place: Path) -> Path:
+    parent = place.absolute().parent
+    parent.mkdir(parents=True, exist_ok=True)
+    return parent
+
+
+def _check_place(place: Path) -> None:
+    try:
+        entries = set(os.listdir(place)) if place.exists() else set()
+    except OSError as error:
+        raise _unwritable(place, error) from None
+    if entries and not entries & set(OURS):
+        raise OutputError(f"output must be a new or empty folder or an earlier build, not "
+                          f"{str(place)!r}, which holds {min(entries)!r}; choose another -o")
+
+
+def _publish(part: Path, place: Path) -> None:
+    """Put *part* in the place of *place*."""
+    umask = os.umask(0)
+    os.umask(umask)
+    part.chmod(0o777 & ~umask)
+    try:
+        if place.exists():
+            old = part.with_name(part.name + ".old")
+            place.rename(old)
+            part.rename(place)
+            shutil.rmtree(old)
+        else:
+            part.rename(place)
+    except OSError as error:
+        raise _unwritable(place, error) from None
+
+
+def _unwritable(place: Path, error: OSError) -> OutputError:
+    return OutputError(f"output must be a folder that can be written, not {str(place)!r}: "
+                       f"{error.strerror}; choose another -o")

@@ -1,0 +1,113 @@
+"""Fits the resource model to what yosys and nextpnr make of the shapes in machine_shapes, and
+checks it on eight others::
+
+    python -P tests/bench/fit_resources.py            # fit, rewrite qsnn_compile/resource_fit.py
+    python -P tests/bench/fit_resources.py --check    # the table of docs/resource-model.md
+
+nextpnr packs and doesn't place: placing changes no count.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from machine_shapes import CHECKED, FITTED
+
+from qsnn_compile import resource_fit
+from qsnn_compile.fpga import RESOURCES, find_tools, synthesise
+from qsnn_compile.resource import features, predict
+from qsnn_compile.targets import target
+from qsnn_hw.top import pcf, top_verilog
+
+WITHIN = 0.15
+
+
+def measure(machine, image):
+    """LC, EBR, SPRAM and DSP as nextpnr packs the board's design."""
+    tools = find_tools()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "top.v").write_text(top_verilog(machine, image))
+        (folder / "top.pcf").write_text(pcf())
+        synthesise(tools, folder, "top", "top")
+        subprocess.run([*tools.nextpnr, *target("ice40").device.nextpnr, "--json", "top.json",
+                        "--pcf", "top.pcf", "--pack-only", "--report", "report", "-q"],
+                       cwd=folder, check=True)
+        used = json.loads((folder / "report").read_text())["utilization"]
+    return {key: used[cell]["used"] for key, cell in RESOURCES.items()}
+
+
+def measured(shapes, cache):
+    """(shape, machine, what it takes) of each; *cache* keeps results from run to run."""
+    known = json.loads(cache.read_text()) if cache and cache.exists() else {}
+    for shape in shapes:
+        machine, image = shape.machine()
+        key = f"{shape} {machine.digest}"
+        if key not in known:
+            print(f"… {shape.name}", file=sys.stderr, flush=True)
+            known[key] = measure(machine, image)
+            if cache:
+                cache.write_text(json.dumps(known))
+        yield shape, machine, known[key]
+
+
+def fit(rows):
+    """Weights that are never negative and minimise the relative error (active set)."""
+    names = list(features(rows[0][1]))
+    cells = np.array([used["lc"] for _, _, used in rows], dtype=float)
+    table = np.array([[features(machine)[name] for name in names] for _, machine, _ in rows])
+    kept = list(range(len(names)))
+    while True:
+        found, *_ = np.linalg.lstsq(table[:, kept] / cells[:, None], np.ones(len(rows)), rcond=None)
+        if found.min() >= 0:
+            break
+        kept.pop(int(found.argmin()))
+    weights = dict.fromkeys(names, 0.0)
+    weights.update({names[index]: round(float(w), 4) for index, w in zip(kept, found, strict=True)})
+    return weights
+
+
+def show(rows):
+    """A line a shape; the largest relative error of LC and EBR."""
+    worst = 0.0
+    print("| shape | LC | predicted | error | EBR | predicted | SPRAM | predicted | DSP | predicted |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for shape, machine, used in rows:
+        guess = asdict(predict(machine))
+        errors = {key: guess[key] / used[key] - 1 if used[key] else float(guess[key] != 0)
+                  for key in ("lc", "ebr", "spram")}
+        worst = max(worst, *map(abs, errors.values()))
+        name = f"{shape.name} P{shape.lanes}" if not hasattr(shape, "sizes") else shape.name
+        print(f"| {name} | {used['lc']} | {guess['lc']} | {errors['lc']:+.1%} | "
+              + " | ".join(f"{used[k]} | {guess[k]}" for k in ("ebr", "spram", "dsp")) + " |")
+    print(f"\nlargest error {worst:.1%}")
+    return worst
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--check", action="store_true", help="check, don't fit")
+    parser.add_argument("--cache", type=Path, help="keep measurements in this file")
+    options = parser.parse_args()
+    if options.check:
+        return int(show(list(measured(CHECKED, options.cache))) > WITHIN)
+    rows = list(measured(FITTED, options.cache))
+    weights = fit(rows)
+    lines = "".join(f'    "{name}": {weight},\n' for name, weight in weights.items())
+    Path(resource_fit.__file__).write_text(
+        f'"""{resource_fit.__doc__}"""\n\nWEIGHTS = {{\n{lines}}}\n')
+    resource_fit.WEIGHTS.update(weights)
+    show(rows)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
