@@ -64,12 +64,9 @@ class SpikingCore(wiring.Component):
         return m
 
     def _control(self, m, sequencer, lists, weights, neurons):
-        ready = sequencer.idle
-        if self.machine.coding == "spikes":
-            ready = ready | lists.filling
         m.d.comb += [
             self.loaded.eq(weights.loaded),
-            self.inputs.ready.eq(ready & weights.loaded),
+            self.inputs.ready.eq(sequencer.idle & weights.loaded),
             lists.beat.eq(self.inputs.payload),
             lists.beat_valid.eq(self.inputs.valid & self.inputs.ready),
             weights.load.eq(sequencer.idle & ~lists.filling),

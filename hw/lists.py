@@ -14,10 +14,10 @@ __all__ = ["EventLists"]
 class EventLists(wiring.Component):
     """Two list memories in turn: list l, the input of layer l, is in buffer l mod 2.
 
-    Input beats come at ``beat_valid``; ``begin`` is high with the beat after which the sequencer
-    can start: the last pixel, or the first word of spikes. Pixels that are not 0 go straight into
-    buffer 0 as {index, value}. Spike words, of the input or of a layer (``word``), go through the
-    queue and the encoder.
+    Input beats come at ``beat_valid``; ``begin`` is high with the last one, which starts the
+    sequencer. Pixels that are not 0 go straight into buffer 0 as {index, value}. Spike words, of
+    the input or of a layer (``word``), go through the queue and the encoder; it takes the input's
+    as they come, but no layer may start before they are all queued, or their words would mix.
 
     A clock of a read: ``list_address`` and ``buffer``; ``index`` and ``value`` (1 for a spike) a
     clock later. ``count`` follows ``count_step`` and ``buffer`` by a clock. A list is read only
@@ -44,15 +44,16 @@ class EventLists(wiring.Component):
         m = Module()
         machine = self.machine
         beat = Signal(range(max(machine.input_beats, 2)))
-        last = beat == machine.input_beats - 1
+        last, restart = beat == machine.input_beats - 1, Signal()
         m.d.comb += [
             self.filling.eq(beat != 0),
-            self.begin.eq(self.beat_valid & (last if self.direct_coded else (beat == 0))),
+            self.begin.eq(self.beat_valid & last),
+            restart.eq(self.begin if self.direct_coded else self.beat_valid & (beat == 0)),
         ]
         with m.If(self.beat_valid):
             m.d.sync += beat.eq(Mux(last, 0, beat + 1))
         m.submodules.encoder = encoder = self._encoder()
-        job = self._encode(m, encoder)
+        job = self._encode(m, encoder, restart)
         produced = ~job[0] if self.direct_coded else job[0]    # the buffer being written
         ports = self._buffers(m)
         for number, write in enumerate(ports):
@@ -74,7 +75,7 @@ class EventLists(wiring.Component):
             steps=machine.steps, index_bits=self.index_bits, address_bits=self.list_bits,
             max_words=max(words), max_groups=max(groups), jobs=len(machine.layers))
 
-    def _encode(self, m, encoder):
+    def _encode(self, m, encoder, restart):
         """Queue and encoder, told of the layer whose spikes they handle."""
         machine = self.machine
         m.submodules.queue = queue = WordQueue(depth=machine.fifo_depth)
@@ -91,14 +92,14 @@ class EventLists(wiring.Component):
                                  encoder.stride.eq(stride)]
             with m.Default():       # all encoded: a block that never fills
                 m.d.comb += encoder.words.eq(1)
-        m.d.sync += job.eq(Mux(self.begin, 0, job + encoder.layer_done))
+        m.d.sync += job.eq(Mux(restart, 0, job + encoder.layer_done))
         from_input = self.beat_valid & (not self.direct_coded)
         m.d.comb += [
             queue.data.eq(self.word if self.direct_coded
                           else Mux(self.word_valid, self.word, self.beat)),
             queue.push.eq(self.word_valid | from_input),
             encoder.head.eq(queue.head), encoder.have.eq(queue.have),
-            queue.take.eq(encoder.take), encoder.restart.eq(self.begin),
+            queue.take.eq(encoder.take), encoder.restart.eq(restart),
             self.lists_done.eq(encoder.done),
         ]
         return job

@@ -96,10 +96,10 @@ class _Run:
     def __init__(self, machine: Machine, trains: list[Any], arrivals: Ints) -> None:
         self.machine, self.trains, self.arrivals = machine, trains, arrivals
         self.events = [np.count_nonzero(train, axis=2) for train in trains[:len(machine.layers)]]
-        begin = arrivals[:, 0 if machine.coding == "spikes" else -1]
-        self.fetch = begin + 1                                      # the pass engine's clock
-        self.next_transfer = np.zeros_like(begin)                   # the shadow is free
-        self.next_take = begin + 2                                  # the encoder's clock
+        restart = arrivals[:, 0 if machine.coding == "spikes" else -1]
+        self.fetch = arrivals[:, -1] + 1                            # the pass engine's clock
+        self.next_transfer = np.zeros_like(restart)                 # the shadow is free
+        self.next_take = restart + 2                                # the encoder's clock
 
     def timing(self) -> Timing:
         machine, rotations, ends = self.machine, [], [self.arrivals[:, -1]]
