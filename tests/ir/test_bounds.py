@@ -13,9 +13,11 @@ from qsnn_compile.ir import (
     Dense,
     Graph,
     Input,
+    MaxPool,
     Neuron,
     Node,
     Readout,
+    SumPool,
     bounds,
     ints,
     magnitudes,
@@ -131,6 +133,29 @@ def test_a_membrane_has_only_what_its_steps_reach():
     assert proof.neurons["n"].u.highest == 3
     assert proof.neurons["n"].v.width == width(0, 3)
     assert math.prod(proof.scores.hi.tolist()) == 0
+
+
+def test_the_stored_membrane_includes_where_it_starts():
+    graph = Graph("start", 1, Input((1,), 1), (
+        Node("i", Dense(ints([[1]]), 1), ("x",)),
+        Node("n", Neuron(8, ints(5), bias=ints(50), initial=ints(-30)), ("i",))),
+        Readout("count", "n"))
+    proof = bounds(graph)
+    assert (proof.neurons["n"].u.lowest, proof.neurons["n"].u.highest) == (-30, 0)
+    assert proof.values["n"].lo.tolist() == [1]
+
+
+@pytest.mark.parametrize("per_neuron", [False, True])
+def test_pools_of_neurons_that_always_fire(per_neuron):
+    threshold = ints(np.full((1, 4, 4), -1)) if per_neuron else ints(-1)
+    graph = Graph("always", 1, Input((1, 4, 4), 1), (
+        Node("i", Conv2d(ints([[[[1]]]]), 1), ("x",)),
+        Node("n", Neuron(8, threshold), ("i",)),
+        Node("max", MaxPool((2, 2), (2, 2)), ("n",)),
+        Node("sum", SumPool((2, 2), (2, 2)), ("n",))), Readout("count", "sum"))
+    proof = bounds(graph)
+    assert (proof.values["max"].lowest, proof.values["max"].highest) == (1, 1)
+    assert (proof.values["sum"].lowest, proof.values["sum"].highest) == (4, 4)
 
 
 def test_accumulator_covers_every_prefix():
