@@ -148,7 +148,7 @@ class NeuronUnit(wiring.Component):
         halves = v_reset << 1
         shifted = shift_right(halves, step, _port_or_zero(self, step))
         least = step.base if step.constant is None else step.constant
-        scaled = Signal(signed(len(halves) - least), reset_less=True)
+        scaled = Signal(signed(max(len(halves) - least, 1)), reset_less=True)
         rounded = Signal(signed(len(scaled)), reset_less=True)
         m.d.sync += [scaled.eq(shifted), rounded.eq((scaled + 1) >> 1)]
         if bits.constant is not None:
