@@ -1,0 +1,107 @@
+"""What the block tests share: a bench that plays clocks into a block, a comparison that names the
+first clock that differs, machines and their fields."""
+
+import pytest
+from amaranth.hdl import ClockDomain, Module, Value
+from amaranth.sim import Simulator
+
+from qsnn_hw.arch import NEURON_FIELDS, Field, Layer, Machine
+
+
+def simulate(dut, bench):
+    """Run *bench* (``async bench(ctx, reset)``) to its end; ``reset`` is the domain's."""
+    top, domain = Module(), ClockDomain("sync")
+    top.domains += domain
+    top.submodules.dut = dut
+
+    async def run(ctx):
+        await bench(ctx, domain.rst)
+
+    sim = Simulator(top)
+    sim.add_clock(1e-6)
+    sim.add_testbench(run)
+    sim.run()
+
+
+class Pins:
+    """The ports of a block by name, as plain integers; sets only what changes."""
+
+    def __init__(self, ctx, dut, reset=None):
+        self._ctx, self._dut, self._now = ctx, dut, {}
+        self._reset = reset
+
+    def port(self, name):
+        if name == "rst":
+            return self._reset
+        at = self._dut
+        for part in name.split("."):
+            at = getattr(at, part)
+        return Value.cast(at)
+
+    def set(self, **values):
+        self.apply(values)
+
+    def apply(self, values):
+        for name, value in values.items():
+            if self._now.get(name, 0) != value:
+                self._ctx.set(self.port(name), value)
+                self._now[name] = value
+
+    def clear_others(self, values):
+        self.apply({name: 0 for name in self._now if name not in values})
+
+    def get(self, name):
+        return self._ctx.get(self.port(name))
+
+
+def play(dut, clocks, outputs):
+    """What *outputs* are in each clock. ``clocks[t]`` (port: value) holds in clock t; a port that
+    it does not name is 0; "rst" is the domain's."""
+    seen = []
+
+    async def bench(ctx, reset):
+        pins = Pins(ctx, dut, reset)
+        for clock in clocks:
+            pins.clear_others(clock)
+            pins.apply(clock)
+            seen.append({name: pins.get(name) for name in outputs})
+            await ctx.tick()
+
+    simulate(dut, bench)
+    return seen
+
+
+def compare(got, expected, note=lambda clock: ""):
+    """Fail at the first clock and port that is not as *expected*; None: whatever it is."""
+    assert len(got) == len(expected)
+    for clock, (have, want) in enumerate(zip(got, expected, strict=True)):
+        for name, value in want.items():
+            if value is not None and have[name] != value:
+                pytest.fail(f"clock {clock}: {name} must be {value}, not {have[name]}{note(clock)}")
+
+
+def compare_lists(got, expected, what):
+    """Fail at the first element that differs; *what*(i) says what element i is."""
+    for i, (have, want) in enumerate(zip(got, expected, strict=False)):
+        if have != want:
+            pytest.fail(f"{what(i)} must be {want}, not {have}")
+    if len(got) != len(expected):
+        pytest.fail(f"{what(min(len(got), len(expected)))}: {len(expected)} expected, "
+                    f"{len(got)} seen")
+
+
+def signed_width(*numbers):
+    """Bits that hold every number in two's complement."""
+    return max((n if n >= 0 else ~n).bit_length() for n in numbers) + 1
+
+
+def machine(**changes):
+    """A small machine; *changes* replaces its parameters."""
+    given = dict(
+        name="tiny", steps=2, coding="direct", input_bits=4,
+        layers=(Layer("hidden", 3, 16, 1), Layer("out", 16, 3, 1)), readout="count",
+        neuron_fields=tuple(Field(name, 0, constant=2 if name == "bits" else 0)
+                            for name in NEURON_FIELDS),
+        readout_fields=(), acc_bits=12, sum_bits=10, current_bits=12, potential_bits=12,
+        membrane_bits=4, score_bits=6, decay_shift=0, lanes=16, units=2)
+    return Machine(**(given | changes))
