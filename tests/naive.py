@@ -115,10 +115,8 @@ def conv(op: Conv2d, x: Value, i: tuple[int, ...], source: Any) -> tuple[int, in
 
 
 def pool(op: MaxPool | SumPool, x: Value, i: tuple[int, ...]) -> int:
-    window = []
-    for dy in range(op.kernel[0]):
-        for dx in range(op.kernel[1]):
-            window.append(x[i[0], i[1] * op.stride[0] + dy, i[2] * op.stride[1] + dx])
+    window = [x[i[0], i[1] * op.stride[0] + dy, i[2] * op.stride[1] + dx]
+              for dy in range(op.kernel[0]) for dx in range(op.kernel[1])]
     if isinstance(op, SumPool):
         return sum(window)
     flipped = at(op.flipped, (i[0], 0, 0))

@@ -6,7 +6,6 @@ import pytest
 from graphs import runs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from qsnn_sim.golden import run
 
 from qsnn_compile.ir import (
     Conv2d,
@@ -23,6 +22,7 @@ from qsnn_compile.ir import (
     magnitudes,
     width,
 )
+from qsnn_sim.golden import run
 
 SHORT = settings(max_examples=150, deadline=None,
                  suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from graphs import graphs, runs
 from hypothesis import HealthCheck, given, settings
-from qsnn_sim.golden import run
 
 from qsnn_compile.ir import (
     Dense,
@@ -17,6 +16,7 @@ from qsnn_compile.ir import (
     Readout,
     ints,
 )
+from qsnn_sim.golden import run
 
 SHORT = settings(max_examples=150, deadline=None,
                  suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
