@@ -13,6 +13,7 @@ from .ir import Graph
 from .onnx_import import import_onnx
 from .passes import PASSES, run_passes
 from .passes.base import Watch
+from .passes.legalise import Unsupported
 from .program import Program
 from .report import Report, make_report, write_report
 from .resource import predict
@@ -42,7 +43,11 @@ def compile_model(model: str | Path, *, target_name: str, output: str | Path | N
     goal = target(target_name)
     if bitstream:
         find_tools()                    # before the work, not after it
-    graph = run_passes(import_onnx(model, steps=steps, readout=readout), PASSES, watch)
+    graph = import_onnx(model, steps=steps, readout=readout)
+    try:
+        graph = run_passes(graph, PASSES, watch)
+    except Unsupported as error:
+        raise Unsupported(f"{model}: {error}") from None
     machine, image = choose(graph, goal.device, lanes)
     program = Program(machine, image, graph.input, goal.name, goal.board.name,
                       goal.board.clock_mhz)

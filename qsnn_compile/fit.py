@@ -21,8 +21,8 @@ def choose(graph: Graph, device: Device, lanes: int | None) -> tuple[Machine, Im
     Raises TargetError for a number of lanes that there isn't, DoesNotFit where none fits.
     """
     if lanes is not None and lanes not in LANES:
-        raise TargetError(f"lanes must be one of {', '.join(map(str, LANES))}, not {lanes!r}; "
-                          "leave --lanes out for as many as fit")
+        raise TargetError(f"lanes must be one of {', '.join(map(str, sorted(LANES)))}, "
+                          f"not {lanes!r}; leave --lanes out for as many as fit")
     tried = {count: map_graph(graph, lanes=count) for count in ([lanes] if lanes else LANES)}
     for machine, image in tried.values():
         if not excess(predict(machine), device):

@@ -139,11 +139,18 @@ def load(path: str | Path) -> OnnxFile:
     except OSError as error:
         raise OnnxError(f"{name}: must be a readable ONNX file: {error.strerror or error}; "
                         "check the path") from None
-    except (DecodeError, onnx.checker.ValidationError) as error:
-        raise OnnxError(f"{name}: must be an ONNX file, not one that reads as "
-                        f"{type(error).__name__}; export the network with qsnn train or "
-                        "qsnn_models.onnx_export.save") from None
+    except (DecodeError, onnx.checker.ValidationError):
+        raise OnnxError(f"{name}: must be an ONNX file, not one that starts with "
+                        f"{_start(name)!r}; {_EXPORT}") from None
     if not model.graph.node:
         raise OnnxError(f"{name}: must be an ONNX file with a graph, not one without nodes; "
-                        "export the network with qsnn train or qsnn_models.onnx_export.save")
+                        f"{_EXPORT}")
     return OnnxFile(name, model)
+
+
+def _start(name: str) -> bytes:
+    with Path(name).open("rb") as file:
+        return file.read(8)
+
+
+_EXPORT = "export the network with qsnn train or qsnn_models.onnx_export.save"

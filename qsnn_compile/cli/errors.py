@@ -17,8 +17,9 @@ OURS = ("qsnn_compile", "qsnn_hw", "qsnn_sim", "qsnn_runtime", "qsnn_models")
 def run(name: str, command: Callable[[], int]) -> int:
     """The exit code of *command*; its errors printed as ``name: message``.
 
-    QsnnError brings its own code; a ValueError of one of our packages is bad input (2); so is a
-    module that is missing, by the extra that has it. Anything else is a bug and keeps its traceback.
+    QsnnError brings its own code; a ValueError of one of our packages is bad input (2), and so is a
+    missing module, named by the extra that brings it. Anything else is a bug: it keeps its
+    traceback.
     """
     try:
         return command()

@@ -5,6 +5,8 @@ import importlib
 import sys
 from collections.abc import Callable
 
+from qsnn_compile.errors import QsnnError
+
 from .errors import run
 
 Command = Callable[[list[str]], int]
@@ -16,22 +18,27 @@ def main(argv: list[str] | None = None) -> int:
     name = arguments[0] if arguments else ""
     if name in COMMANDS:
         return run(f"qsnn {name}", lambda: COMMANDS[name][1](arguments[1:]))
-    _parser().parse_args(arguments or ["--help"])
-    return 2
+    if name in ("", "-h", "--help"):
+        _help().print_help()
+        return 0 if name else 2
+    return run("qsnn", lambda: _unknown(name))
 
 
-def _parser() -> argparse.ArgumentParser:
+def _unknown(name: str) -> int:
+    raise QsnnError(f"command must be one of {', '.join(COMMANDS)}, not {name!r}; "
+                    "qsnn --help describes them")
+
+
+def _help() -> argparse.ArgumentParser:
     width = max(map(len, COMMANDS))
     listed = "\n".join(f"  {name:{width}}  {text}" for name, (text, _) in COMMANDS.items())
-    made = argparse.ArgumentParser(
+    return argparse.ArgumentParser(
         prog="qsnn", formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="qsnn COMMAND …", description="Simulate, verify, run and train quantised spiking "
         "networks on FPGA accelerators that qsnnc compiles.",
         epilog=f"commands:\n{listed}\n\nqsnn COMMAND --help says more. Exit codes: 0 done, "
-        "1 a comparison failed, 2 bad input, 3 does not fit the target.")
-    made.add_argument("command", metavar="COMMAND", choices=sorted(COMMANDS),
-                      help=argparse.SUPPRESS)
-    return made
+        "1 a comparison failed, 2 bad input, 3 does not fit the target.",
+        add_help=False)
 
 
 def _elsewhere(module: str, function: str) -> Command:
@@ -44,12 +51,13 @@ def _elsewhere(module: str, function: str) -> Command:
 def _report(argv: list[str]) -> int:
     from qsnn_compile.report import print_report, read_report
 
-    from .qsnnc import write_json
+    from .qsnnc import check_json, write_json
     parser = argparse.ArgumentParser(prog="qsnn report", description="Print a build's report.")
     parser.add_argument("build", help="the folder that qsnnc wrote")
     parser.add_argument("--json", metavar="FILE", help="write it there too; - is standard output, "
                         "in place of the table")
     options = parser.parse_args(argv)
+    check_json(options.json)
     report = read_report(options.build)
     if options.json != "-":
         print_report(report)
@@ -63,10 +71,11 @@ def _targets(argv: list[str]) -> int:
 
     from qsnn_compile.targets import BOARDS, DEVICES, FAMILIES
 
-    from .qsnnc import write_json
+    from .qsnnc import check_json, write_json
     parser = argparse.ArgumentParser(prog="qsnn targets", description="List what --target takes.")
     parser.add_argument("--json", metavar="FILE", help="write the list there; - is standard output")
     options = parser.parse_args(argv)
+    check_json(options.json)
     if options.json:
         write_json({"families": FAMILIES, "devices": [asdict(device) for device in DEVICES],
                     "boards": [asdict(board) for board in BOARDS]}, options.json)

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
 def _compile(options: argparse.Namespace) -> int:
     from qsnn_compile.compiler import compile_model
     from qsnn_compile.report import print_report
+    check_json(options.json)
     build = compile_model(
         options.model, target_name=options.target, output=options.output,
         bitstream=options.bitstream, lanes=options.lanes, steps=options.steps,
@@ -61,18 +63,21 @@ def _compile(options: argparse.Namespace) -> int:
     return 0
 
 
-def write_json(data: dict[str, Any], file: str) -> None:
-    """*data* as JSON into *file*, ``-`` for standard output. Raises OutputError."""
+def check_json(file: str | None) -> None:
+    """Raise OutputError unless ``--json`` *file* can be written: before the work, not after it."""
     from qsnn_compile.emit import OutputError
+    if file not in (None, "-") and not os.access(Path(file).absolute().parent, os.W_OK):
+        raise OutputError(f"--json must name a file in a folder that can be written, not {file!r}; "
+                          "choose another")
+
+
+def write_json(data: dict[str, Any], file: str) -> None:
+    """*data* as JSON into *file*, ``-`` for standard output."""
     text = json.dumps(data, indent=1) + "\n"
     if file == "-":
         sys.stdout.write(text)
-        return
-    try:
+    else:
         Path(file).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"--json must name a file that can be written, not {file!r}: "
-                          f"{error.strerror}; choose another") from None
 
 
 def _print_pass(name: str, description: str, graph: "Graph") -> None:

@@ -78,8 +78,9 @@ def fit(rows):
 def show(rows):
     """A line a shape; the largest relative error of LC and EBR."""
     worst = 0.0
-    print("| shape | LC | predicted | error | EBR | predicted | SPRAM | predicted | DSP | predicted |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    print("| shape | LC | predicted | error "
+          "| EBR | predicted | SPRAM | predicted | DSP | predicted |")
+    print("| --- " + "| ---: " * 9 + "|")
     for shape, machine, used in rows:
         guess = asdict(predict(machine))
         errors = {key: guess[key] / used[key] - 1 if used[key] else float(guess[key] != 0)

@@ -1,6 +1,7 @@
 """Machine shapes for the resource model: those it is fitted to, and eight that it is checked on."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -40,7 +41,7 @@ class Shape:
         coding = "direct" if self.x else "spikes"
         source = Input((self.sizes[0],), self.x or 1, coding)
         nodes, before, x = [], "x", (1 << (self.x or 1)) - 1
-        for i, (n, c) in enumerate(zip(self.sizes, self.sizes[1:], strict=False)):
+        for i, (n, c) in enumerate(pairwise(self.sizes)):
             nodes.append(Node(f"fc{i}", Dense(self._weights(rng, c, n), self.w), (before,)))
             before = f"fc{i}"
             if i < len(self.sizes) - 2 or self.readout == "count":
@@ -60,7 +61,7 @@ class Shape:
         return ints(rng.integers(-half, half, (count, fan_in)))
 
     def _neuron(self, rng, count, reach):
-        """Thresholds of a tenth of the reach, and steps that cover them, as training leaves them."""
+        """Thresholds of a tenth of the reach, steps that cover them: as training leaves them."""
         top = max(4, reach // 10)
         theta = rng.integers(top // 2, top, count)
         step = np.maximum(0, np.ceil(np.log2(theta)).astype(int) - self.u + 2)

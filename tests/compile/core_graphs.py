@@ -1,5 +1,7 @@
 """Random dense networks over all that the core takes."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from qsnn_compile.ir import Dense, Graph, Input, Neuron, Node, Readout, ints
@@ -15,7 +17,7 @@ def random_graph(seed, weight_bits=None, membrane_bits=None, sizes=None):
     readout = str(rng.choice(["count", "potential"]))
     nodes, before = [], "x"
     x = (1 << source.bits) - 1
-    for index, (fan_in, count) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for index, (fan_in, count) in enumerate(pairwise(sizes)):
         bits = weight_bits or int(rng.choice(WEIGHT_BITS))
         dense = Dense(random_weights(rng, count, fan_in, bits), bits)
         nodes.append(Node(f"dense{index}", dense, (before,)))
