@@ -1,4 +1,4 @@
-"""The IR's graph: one time step of a network, run for ``steps`` steps, and how its answer is read."""
+"""The IR's graph: one time step of a network, run ``steps`` times, and how its answer is read."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -42,8 +42,8 @@ class Readout:
 
     - ``count``: ``score_c = Σ_t s_c``
     - ``potential``: ``score_c = g_c · Σ_t I_c + b_c``
-    - ``last``: ``score_c = g_c · x_c(T - 1) + b_c``; the source may also be ``"NODE.u"``, the stored
-      membrane of neuron NODE.
+    - ``last``: ``score_c = g_c · x_c(T - 1) + b_c``; the source may also be ``"NODE.u"``, the
+      stored membrane of neuron NODE.
     """
 
     kind: ReadoutKind

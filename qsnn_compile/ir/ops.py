@@ -43,10 +43,10 @@ class Dense:
 
 @dataclass(frozen=True, eq=False)
 class Conv2d:
-    """``I[c, y, x] = Σ_{i,dy,dx} w[c, i, dy, dx] · X[i, y·sy + dy - top, x·sx + dx - left]``, exact.
+    """``I[c, y, x] = Σ_{i,dy,dx} w[c, i, dy, dx] · X[i, y·sy + dy - top, x·sx + dx - left]``.
 
-    Outside the image X is ``pad_value``. ``weight`` is ``[C, C_in / groups, kh, kw]``; ``padding``
-    is (top, left, bottom, right); channel c sees the inputs of its group only.
+    Exact. Outside the image X is ``pad_value``. ``weight`` is ``[C, C_in / groups, kh, kw]``;
+    ``padding`` is (top, left, bottom, right); channel c sees the inputs of its group only.
     """
 
     weight: Ints
@@ -85,12 +85,12 @@ class Flatten:
 
 @dataclass(frozen=True, eq=False)
 class Add:
-    """``y = Σ of the inputs``, of equal shape: a residual, or feed-forward plus recurrent current."""
+    """``y = Σ of the inputs``, of equal shape: a residual, feed-forward plus recurrent current."""
 
 
 @dataclass(frozen=True, eq=False)
 class Delay:
-    """``y(t) = x(t - 1)``, ``y(0) = 0``. The one operator whose input may come later in the graph."""
+    """``y(t) = x(t - 1)``, ``y(0) = 0``. The one operator whose input may be a later node."""
 
 
 @dataclass(frozen=True, eq=False)

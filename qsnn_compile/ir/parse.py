@@ -134,7 +134,7 @@ class _Parser:
         try:
             return kind(token)
         except ValueError:
-            raise self._error("number must be an integer", token)
+            raise self._error("number must be an integer", token) from None
 
     def array(self, key: str) -> Ints:
         if self.peek()[0] == "packed":
@@ -142,7 +142,7 @@ class _Parser:
         try:
             return ints(self.nested())
         except (ValueError, OverflowError):
-            raise self._error(f"rows of {key!r} must be equally long and of 64 bits", "these")
+            raise self._error(f"rows of {key!r} must be equally long, 64 bits", "these") from None
 
     def nested(self) -> Any:
         """A number, or a list of numbers or lists."""
@@ -164,7 +164,7 @@ class _Parser:
                 bytes.fromhex(body), shape, 1 if form == "bit" else int(form[3:]))
             return ints(flat.reshape(shape))
         except (ValueError, OverflowError):
-            raise self._error(f"body must hold {shape_text} numbers in {form}", body[:32])
+            raise self._error(f"body must hold {shape_text} numbers in {form}", body[:32]) from None
 
     def peek(self) -> tuple[str, str, int]:
         return self.tokens[self.place]
