@@ -49,21 +49,24 @@ class QDense(nn.Module):
         self.register_buffer("var", torch.ones(outputs))
 
     def forward(self, x: Tensor) -> Current:
-        values = F.linear(x, self.quantizer(self.weight))
+        values = F.linear(x, self._flipped())
         return self._in_channel_units(values, *self._statistics(values))
 
     def frozen(self) -> Current:
         """The weights in integers ``[C, N]`` as ``values``, flipped, beside gain and bias."""
         with torch.no_grad():
-            weight = self.quantizer(self.weight)
-            folded = self._in_channel_units(weight.T, self.mean, self.var)
-            return Current(folded.values.T, folded.gain, folded.bias)
+            return self._in_channel_units(self._flipped(), self.mean, self.var)
+
+    def _flipped(self) -> Tensor:
+        """Integer weights, their sign flipped where γ < 0: the current then has a gain > 0."""
+        weight: Tensor = self.quantizer(self.weight)
+        negative = self.gamma < 0
+        return weight * torch.where(negative, -1.0, 1.0)[:, None] if negative.any() else weight
 
     def _in_channel_units(self, values: Tensor, mean: Tensor, var: Tensor) -> Current:
-        gain = self.gamma / (var + self.EPSILON).sqrt()
-        sign = torch.where(gain < 0, -1.0, 1.0)
-        return Current(values * sign, gain.abs().clamp(min=self.GAIN_FLOOR),
-                       self.beta - gain * mean)
+        """*mean* and *var* are those of the flipped current."""
+        gain = self.gamma.abs() / (var + self.EPSILON).sqrt()
+        return Current(values, gain.clamp(min=self.GAIN_FLOOR), self.beta - gain * mean)
 
     def _statistics(self, values: Tensor) -> tuple[Tensor, Tensor]:
         if not self.training:

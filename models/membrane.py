@@ -42,67 +42,56 @@ class _Membrane(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, drive: Tensor, gain: Tensor, threshold: Tensor, reset: Tensor,
                 step: Tensor, dynamics: Dynamics, steps: int) -> tuple[Tensor, Tensor]:
-        potentials, limits = [], 0.0
-        kept: Tensor | None = None
-        for now in drive.expand(steps, -1, -1):
-            v = now if kept is None else kept.add_(now)
-            potentials.append(v)
-            _, u = _store(v, threshold, reset, step, dynamics)
-            limits += _share_at_limit(u, dynamics)
-            kept = u.mul_(step * dynamics.decay).floor_()
-        v = torch.stack(potentials)
-        ctx.save_for_backward(v, gain, threshold, reset, step)
+        potentials = drive.new_empty(steps, *drive.shape[1:])
+        spikes = torch.empty_like(potentials)
+        scaled = torch.zeros_like(potentials)       # v' / step; the last is never looked at
+        for t, now in enumerate(drive.expand_as(potentials)):
+            v = torch.add(now, kept, out=potentials[t]) if t else potentials[t].copy_(now)
+            torch.ge(v, threshold, out=spikes[t])
+            if t < steps - 1:
+                x = _after(v, spikes[t], reset, dynamics).mul_(1 / step)
+                scaled[t] = x
+                u = _stored(x, dynamics)
+                kept = u.mul_(step * dynamics.decay).floor_()
+        ctx.save_for_backward(potentials, spikes, scaled, gain, threshold, step)
         ctx.dynamics, ctx.shared = dynamics, len(drive) == 1
-        saturation = torch.tensor(limits / steps)
+        saturation = _share_at_limit(scaled[:-1], dynamics)
         ctx.mark_non_differentiable(saturation)
-        return (v >= threshold).to(v.dtype), saturation
+        return spikes, saturation
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        potentials, gain, threshold, reset, step = ctx.saved_tensors
-        sums = {name: torch.zeros_like(gain) for name in ("gain", "threshold", "reset", "step")}
-        driven: list[Tensor] = []
-        carried: Tensor | None = None       # the gradient of what the next step kept
-        for v, grad in zip(potentials.flip(0), grads[0].flip(0), strict=True):
-            distance = v - threshold
-            slope = grad / (distance * (gain * torch.pi)).square_().add_(1)
-            sums["gain"] += (slope * distance).sum(0)
-            grad_v = slope.mul_(gain)
-            sums["threshold"] -= grad_v.sum(0)
-            if carried is not None:
-                grad_v += _through_store(v, carried, (threshold, reset, step), ctx.dynamics, sums)
-            driven.append(grad_v)
-            carried = grad_v
-        drive = torch.stack(driven[::-1])
-        if ctx.shared:
-            drive = drive.sum(0, keepdim=True)
-        return (drive, sums["gain"], sums["threshold"], sums["reset"], sums["step"], None, None)
+        """Everything but the carry from step to step is one operation on all steps."""
+        v, spikes, x, gain, threshold, step = ctx.saved_tensors
+        dynamics = ctx.dynamics
+        distance = v - threshold
+        slope = grads[0] / (distance * (gain * torch.pi)).square_().add_(1)
+        fired = slope * gain
+        inside = ((x >= dynamics.low) & (x <= dynamics.high)).to(v.dtype)
+        through = inside * dynamics.decay           # from the next step's v to v', then to v
+        onto = torch.addcmul(through, through, spikes, value=-1) if dynamics.hard else through
+        drive = fired.clone()
+        for t in range(len(v) - 2, -1, -1):
+            drive[t].addcmul_(onto[t], drive[t + 1])
+        carried, error = drive[1:], torch.addcmul(_stored(x, dynamics), x, inside, value=-1)[:-1]
+        sums = [(slope * distance).sum((0, 1)), -fired.sum((0, 1)),
+                -(carried * through[:-1] * spikes[:-1]).sum((0, 1)) * (not dynamics.hard),
+                (carried * error).sum((0, 1)) * dynamics.decay]
+        return (drive.sum(0, keepdim=True) if ctx.shared else drive, *sums, None, None)
 
 
-def _store(v: Tensor, threshold: Tensor, reset: Tensor, step: Tensor,
-           dynamics: Dynamics) -> tuple[Tensor, Tensor]:
-    """v' / step, and the code u it is stored as."""
-    fired = v >= threshold
-    after = v.masked_fill(fired, 0) if dynamics.hard else v - fired * reset
-    x = after.div_(step)
-    return x, (x + 0.5).floor_().clamp_(dynamics.low, dynamics.high)
+def _after(v: Tensor, s: Tensor, reset: Tensor, dynamics: Dynamics) -> Tensor:
+    """v': 0 (hard) or v - ρ (soft) where s = 1."""
+    return torch.addcmul(v, s, v if dynamics.hard else reset, value=-1)
 
 
-def _share_at_limit(u: Tensor, dynamics: Dynamics) -> float:
-    return ((u == dynamics.low) | (u == dynamics.high)).float().mean().item()
+def _stored(x: Tensor, dynamics: Dynamics) -> Tensor:
+    """The code u for x = v' / step."""
+    return (x + 0.5).floor_().clamp_(dynamics.low, dynamics.high)
 
 
-def _through_store(v: Tensor, carried: Tensor, channel: tuple[Tensor, Tensor, Tensor],
-                   dynamics: Dynamics, sums: dict[str, Tensor]) -> Tensor:
-    """The gradient of v from that of ``u · step · decay``; adds to *sums* on the way."""
-    threshold, reset, step = channel
-    x, u = _store(v, threshold, reset, step, dynamics)
-    carried = carried * dynamics.decay
-    inside = (x >= dynamics.low) & (x <= dynamics.high)
-    sums["step"] += (carried * (u - x * inside)).sum(0)
-    grad = carried.mul_(inside)
-    fired = v >= threshold
-    if dynamics.hard:
-        return grad.masked_fill_(fired, 0)
-    sums["reset"] -= (grad * fired).sum(0)
-    return grad
+def _share_at_limit(x: Tensor, dynamics: Dynamics) -> Tensor:
+    """The share of stored membranes that are the lowest or the highest code."""
+    if not len(x):
+        return x.new_zeros(())
+    return ((x < dynamics.low + 0.5) | (x >= dynamics.high - 0.5)).sum() / x.numel()

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from qsnn_models.errors import ModelsError
@@ -148,4 +147,5 @@ class QSNN(nn.Module):
         """One mask for all steps of an image: a neuron is absent, not noisy."""
         if not self.training or self.dropout == 0:
             return spikes
-        return spikes * F.dropout(torch.ones_like(spikes[0]), self.dropout)
+        kept = torch.rand_like(spikes[0]) >= self.dropout
+        return spikes * (kept / (1 - self.dropout))

@@ -124,8 +124,8 @@ def _conv(writer: Writer, node: Node, op: Conv2d) -> None:
     if op.pad_value and any(pads):
         top, left, bottom, right = op.padding
         amounts = np.array([0, 0, top, left, 0, 0, bottom, right], np.int64)
-        x = writer.op("Pad", [x, writer.tensor(f"{node.name}.pads", amounts),
-                              writer.tensor(f"{node.name}.pad", np.array(op.pad_value, np.float32))],
+        value = writer.tensor(f"{node.name}.pad", np.array(op.pad_value, np.float32))
+        x = writer.op("Pad", [x, writer.tensor(f"{node.name}.pads", amounts), value],
                       f"{node.name}.padded")
         pads = [0, 0, 0, 0]
     reach = int(np.abs(op.weight).reshape(len(op.weight), -1).sum(1).max())

@@ -18,10 +18,10 @@ class Recipe:
 RECIPES = {
     "fashion-mnist-mlp": Recipe(
         NetworkConfig("fashion_mnist_mlp", (784, 256, 256, 10)),
-        TrainConfig("fashion-mnist", epochs=40, dropout=0.15)),
+        TrainConfig("fashion-mnist", epochs=30, dropout=0.1)),
     "mnist-mlp": Recipe(
         NetworkConfig("mnist_mlp", (784, 128, 10)),
-        TrainConfig("mnist", epochs=40)),
+        TrainConfig("mnist", epochs=25)),
 }
 
 
