@@ -35,7 +35,7 @@ def with_widths(machine: Machine, layers: list[Channels], pad: Pad, proved: Boun
         sum_bits=max(layer.summed for layer in layers).bit_length(),
         current_bits=_width(currents),
         potential_bits=_width(potentials) if potentials else 1,
-        score_bits=proved.scores.width,
+        score_bits=max(proved.scores.width, 2),     # a count of no bits would have no memory
     )
 
 
