@@ -35,7 +35,7 @@ def make_report(graph: Graph, program: Program, target: Target, predicted: Resou
         "board": target.board.name,
         "clock_mhz": program.clock_mhz,
         "steps": graph.steps,
-        "input": asdict(graph.input),
+        "input": asdict(graph.input) | {"shape": list(graph.input.shape)},
         "readout": graph.readout.kind,
         "classes": machine.classes,
         "lanes": machine.lanes,

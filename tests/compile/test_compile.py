@@ -1,0 +1,140 @@
+"""The compiler as users call it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import qsnn_compile
+from qsnn_compile.cli import qsnn, qsnnc
+from qsnn_compile.errors import DoesNotFit
+from qsnn_compile.ir import equal, parse
+from qsnn_compile.program import Program
+from qsnn_compile.targets import target
+
+MODEL = "models/zoo/mnist_mlp.onnx"
+FILES = {"core.v", "model.qir", "program.json", "report.json", "top.pcf", "top.v", "weights.bin"}
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("out") / "build"
+    return qsnn_compile.compile(MODEL, output=folder), folder
+
+
+def contents(folder):
+    return {str(path.relative_to(folder)): path.read_bytes()
+            for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_what_is_in_the_folder(build):
+    made, folder = build
+    assert {name for name in contents(folder) if not name.startswith("memory/")} == FILES
+    assert Program.load(folder) == made.program
+    assert equal(parse((folder / "model.qir").read_text()), made.graph)
+    assert json.loads((folder / "report.json").read_text()) == made.report
+    assert [path.name for path in folder.parent.iterdir()] == ["build"]
+
+
+def test_report(build):
+    report = build[0].report
+    assert report["schema"] == 1
+    assert (report["target"], report["lanes"]) == ("ice40", 64)
+    assert (report["weight_bits"], report["membrane_bits"]) == (1, 4)
+    assert report["fmax_mhz"] is None and report["resources"] is None
+    assert set(report["predicted"]) == {"lc", "ebr", "spram", "dsp"}
+    described = Path("docs/report-schema.md").read_text()
+    assert all(f"`{key}`" in described for key in report)
+
+
+def test_two_runs_give_identical_bytes(build, tmp_path):
+    again = tmp_path / "again"
+    assert qsnnc.main([MODEL, "--target", "ice40", "-o", str(again)]) == 0
+    assert contents(again) == contents(build[1])
+
+
+@pytest.fixture
+def no_verilog(monkeypatch):
+    """Without Amaranth's second or two, where what is written doesn't matter."""
+    monkeypatch.setattr("qsnn_compile.compiler.write_sources", lambda *arguments: None)
+
+
+@pytest.fixture
+def earlier(tmp_path):
+    folder = tmp_path / "build"
+    folder.mkdir()
+    (folder / "program.json").write_text("{}")
+    (folder / "stale.v").write_text("")
+    return folder
+
+
+def test_an_earlier_build_is_replaced(earlier, no_verilog):
+    qsnn_compile.compile(MODEL, output=earlier)
+    assert set(contents(earlier.parent)) == {"build/report.json"}
+
+
+def test_an_earlier_build_survives_an_error(earlier, no_verilog, monkeypatch):
+    monkeypatch.setattr("qsnn_compile.compiler.write_report", broken)
+    with pytest.raises(RuntimeError):
+        qsnn_compile.compile(MODEL, output=earlier)
+    assert set(contents(earlier.parent)) == {"build/program.json", "build/stale.v"}
+
+
+def broken(*arguments):
+    raise RuntimeError
+
+
+def test_nothing_is_written_without_output(tmp_path, monkeypatch):
+    model = Path(MODEL).absolute()
+    monkeypatch.chdir(tmp_path)
+    made = qsnn_compile.compile(model, lanes=16)
+    assert made.program.machine.lanes == 16 and not list(tmp_path.iterdir())
+
+
+def test_steps_go_before_the_file(tmp_path):
+    assert qsnn_compile.compile(MODEL, steps=2).graph.steps == 2
+
+
+def test_json_on_standard_output(build, capsys):
+    assert qsnn.main(["report", str(build[1]), "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out) == build[0].report
+
+
+def test_tables(build, capsys):
+    assert qsnn.main(["report", str(build[1])]) == 0
+    assert "64 lanes" in capsys.readouterr().out
+    assert qsnn.main(["targets"]) == 0
+    assert "icebreaker" in capsys.readouterr().out
+
+
+def test_print_between_passes(tmp_path, capsys, no_verilog):
+    assert qsnnc.main([MODEL, "-o", str(tmp_path / "b"), "--print-between-passes"]) == 0
+    printed = capsys.readouterr().out
+    for name in ("import", "reduce-decay", "clip-thresholds", "legalise"):
+        assert f"// after {name}: " in printed
+
+
+def test_targets():
+    assert target("ice40").device is target("icebreaker").device is target("up5k").device
+
+
+def test_what_does_not_fit_says_so():
+    from qsnn_compile.fit import choose
+    from qsnn_compile.targets import Device
+    graph = qsnn_compile.compile(MODEL).graph
+    small = Device("small", "ice40", "", 1000, 4, 4, 8, ())
+    with pytest.raises(DoesNotFit, match=r"must fit small, and with \d+ lanes it needs .* logic"):
+        choose(graph, small, None)
+
+
+@pytest.mark.parametrize("code", (
+    "import qsnn_compile",
+    "from qsnn_compile.cli import qsnnc; qsnnc.parser().format_help()",
+    "from qsnn_compile.cli import qsnn; qsnn.main(['--help'])",
+    "import qsnn_compile.program",
+))
+def test_imports_stay_light(code):
+    check = f"{code}\nimport sys\nassert not {{'torch', 'onnx', 'amaranth'}} & sys.modules.keys()"
+    subprocess.run([sys.executable, "-P", "-c", check], check=True, capture_output=True)

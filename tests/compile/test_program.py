@@ -1,0 +1,95 @@
+from dataclasses import replace
+
+import pytest
+from core_graphs import random_graph
+
+from qsnn_compile.mapping import map_graph
+from qsnn_compile.passes import PASSES, run_passes
+from qsnn_compile.program import Program, ProgramError
+
+
+def program(seed):
+    graph = run_passes(random_graph(seed), PASSES)
+    machine, image = map_graph(graph, lanes=(16, 32, 64)[seed % 3])
+    return Program(machine, image, graph.input, "ice40", "icebreaker", 30.0)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_round_trip(tmp_path, seed):
+    saved = program(seed)
+    saved.save(tmp_path)
+    assert Program.load(tmp_path) == saved
+
+
+def test_saving_twice_gives_the_same_bytes(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        program(3).save(tmp_path / name)
+    files = [sorted(p.relative_to(tmp_path / n) for p in (tmp_path / n).rglob("*.*"))
+             for n in ("a", "b")]
+    assert files[0] == files[1]
+    assert all((tmp_path / "a" / f).read_bytes() == (tmp_path / "b" / f).read_bytes()
+               for f in files[0])
+
+
+def broken(folder, change):
+    program(7).save(folder)
+    change(folder)
+    with pytest.raises(ProgramError) as found:
+        Program.load(folder)
+    return str(found.value).replace(str(folder), "build")
+
+
+def shorten(name):
+    def change(folder):
+        data = (folder / name).read_bytes()
+        (folder / name).write_bytes(data[:len(data) // 2])
+    return change
+
+
+def test_truncated_weights(tmp_path):
+    text = broken(tmp_path, shorten("weights.bin"))
+    size = len(program(7).image.weights) * program(7).machine.lanes // 8
+    assert text == (f"build/weights.bin: must hold {size} bytes, not {size // 2}; the file is "
+                    "truncated or of another program: compile the model again with qsnnc")
+
+
+def test_truncated_parameters(tmp_path):
+    text = broken(tmp_path, shorten("memory/neuron_threshold_0.hex"))
+    assert text.startswith("build/memory/neuron_threshold_0.hex: must hold ")
+
+
+def test_missing_image(tmp_path):
+    text = broken(tmp_path, lambda folder: (folder / "weights.bin").unlink())
+    assert text == ("build/weights.bin: must be a readable memory image: No such file or "
+                    "directory; compile the model again with qsnnc")
+
+
+def test_truncated_manifest(tmp_path):
+    assert "must be a readable JSON file" in broken(tmp_path, shorten("program.json"))
+
+
+def test_changed_weights(tmp_path):
+    def flip(folder):
+        data = bytearray((folder / "weights.bin").read_bytes())
+        data[0] ^= 1
+        (folder / "weights.bin").write_bytes(data)
+    assert "memory images must have digest" in broken(tmp_path, flip)
+
+
+def test_no_build(tmp_path):
+    with pytest.raises(ProgramError, match="must be a folder that qsnnc wrote, not one without"):
+        Program.load(tmp_path)
+
+
+def test_other_format(tmp_path):
+    def older(folder):
+        text = (folder / "program.json").read_text()
+        (folder / "program.json").write_text(text.replace('"format": 1', '"format": 0'))
+    assert "format must be 1, not 0" in broken(tmp_path, older)
+
+
+def test_digest_depends_on_machine_and_image():
+    one = program(3)
+    assert one.machine.digest != program(4).machine.digest
+    assert replace(one, target="up5k").machine.digest == one.machine.digest
