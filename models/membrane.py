@@ -39,20 +39,22 @@ def run_membrane(drive: Tensor, gain: Tensor, threshold: Tensor, reset: Tensor, 
 
 
 class _Membrane(torch.autograd.Function):
+    """See `run_membrane`."""
+
     @staticmethod
     def forward(ctx: Any, drive: Tensor, gain: Tensor, threshold: Tensor, reset: Tensor,
                 step: Tensor, dynamics: Dynamics, steps: int) -> tuple[Tensor, Tensor]:
         potentials = drive.new_empty(steps, *drive.shape[1:])
         spikes = torch.empty_like(potentials)
         scaled = torch.zeros_like(potentials)       # v' / step; the last is never looked at
+        kept = torch.zeros_like(drive[0])           # what the next step starts from
         for t, now in enumerate(drive.expand_as(potentials)):
-            v = torch.add(now, kept, out=potentials[t]) if t else potentials[t].copy_(now)
+            v = torch.add(now, kept, out=potentials[t])
             torch.ge(v, threshold, out=spikes[t])
             if t < steps - 1:
                 x = _after(v, spikes[t], reset, dynamics).mul_(1 / step)
                 scaled[t] = x
-                u = _stored(x, dynamics)
-                kept = u.mul_(step * dynamics.decay).floor_()
+                kept = _stored(x, dynamics).mul_(step * dynamics.decay).floor_()
         ctx.save_for_backward(potentials, spikes, scaled, gain, threshold, step)
         ctx.dynamics, ctx.shared = dynamics, len(drive) == 1
         saturation = _share_at_limit(scaled[:-1], dynamics)
