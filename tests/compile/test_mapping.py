@@ -5,6 +5,7 @@ import pytest
 from core_datapath import Datapath
 from core_graphs import random_data, random_graph
 
+from qsnn_compile.ir import Dense, Graph, Input, Neuron, Node, Readout, ints
 from qsnn_compile.mapping import map_graph
 from qsnn_compile.passes import PASSES, run_passes
 from qsnn_sim import golden
@@ -40,3 +41,33 @@ def test_every_width(weight_bits, membrane_bits):
 @pytest.mark.parametrize("size", (15, 16, 17, 33))
 def test_groups_and_pads(size):
     check(random_graph(size, sizes=(5, size, size, 9)), 16, 2, seed=size)
+
+
+def layer(neuron, weight, steps=3):
+    weight = ints(weight)
+    nodes = (Node("fc", Dense(weight, 1), ("x",)), Node("lif", neuron, ("fc",)),
+             Node("fc2", Dense(weight.T, 1), ("lif",)), Node("lif2", neuron, ("fc2",)))
+    return Graph("net", steps, Input((weight.shape[1],), 2, "direct"), nodes,
+                 Readout("count", "lif2"))
+
+
+@pytest.mark.parametrize("neuron", (
+    Neuron(4, ints(-2), ints(9)),                               # fires at every step
+    Neuron(4, ints(3), ints(0), initial=ints(7)),               # starts above its threshold
+    Neuron(6, ints(5), ints(2), reset="soft", reset_value=ints(1)),     # drifts up
+), ids=("always", "start", "drift"))
+def test_pads_never_fire_where_one_value_would_make_them(neuron):
+    weight = np.where(np.arange(15).reshape(3, 5) % 3 == 0, 1, -1)
+    check(layer(neuron, weight), 16, 2)
+
+
+def test_every_channel_flipped():
+    check(layer(Neuron(4, ints(3)), np.ones((3, 5))), 16, 2)
+
+
+def test_a_channel_is_stored_with_the_fewer_ones():
+    weight = ((1, 1, 1, -1), (1, -1, -1, -1), (1, 1, -1, -1))
+    machine, image = map_graph(layer(Neuron(4, ints(3)), weight), lanes=16)
+    rows = [[row >> lane & 1 for row in image.weights[:4]] for lane in range(3)]
+    assert rows == [[0, 0, 0, 1], [1, 0, 0, 0], [1, 1, 0, 0]]
+    assert machine.acc_bits == (2 * 3).bit_length()
