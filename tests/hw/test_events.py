@@ -1,0 +1,215 @@
+"""The word queue beside a list, the spike encoder beside lists of spikes."""
+
+import random
+from dataclasses import dataclass
+
+import pytest
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+from benches import Pins, compare, compare_lists, play, simulate
+
+from qsnn_hw.arch import WORD
+from qsnn_hw.events import SpikeEncoder, WordQueue
+
+FULL = (1 << WORD) - 1
+
+
+# -- queue ----------------------------------------------------------------------------------------
+
+def queue_clocks(rng, depth, count):
+    """Bursts of pushes to full, drains, both at once; takes only a head that is there."""
+    clocks, expected, words, have = [], [], [], False
+    filling = True
+    for clock in range(count):
+        filling = filling if rng.random() < 0.9 else rng.random() < 0.5
+        push = len(words) < depth and (filling or rng.random() < 0.3)
+        take = have and (not filling or rng.random() < 0.2)
+        data = rng.getrandbits(WORD)
+        clocks.append({"data": data, "push": int(push), "take": int(take)})
+        expected.append({"have": int(have), "head": words[0] if have else None})
+        have = bool(words) and not take
+        words = words[1:] if take else words
+        words = [*words, data] if push else words
+    return clocks, expected
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 4, 5, 16, 17])
+def test_queue_equals_a_list(depth):
+    clocks, expected = queue_clocks(random.Random(depth), depth, 400)
+    compare(play(WordQueue(depth=depth), clocks, ["have", "head"]), expected)
+
+
+# -- encoder --------------------------------------------------------------------------------------
+
+class QueuedEncoder(wiring.Component):
+    """The encoder behind its queue, joined as `EventLists` does."""
+
+    TOLD = ("words", "groups", "stride", "restart")
+    SHOWN = ("entry_valid", "entry_address", "entry", "counted", "count_step", "count",
+             "layer_done", "done")
+
+    def __init__(self, *, depth, **sizes):
+        self.queue, self.encoder = WordQueue(depth=depth), SpikeEncoder(**sizes)
+        shapes = {name: getattr(self.encoder, name).shape() for name in self.TOLD + self.SHOWN}
+        super().__init__({"data": In(WORD), "push": In(1),
+                          **{name: In(shapes[name]) for name in self.TOLD},
+                          **{name: Out(shapes[name]) for name in self.SHOWN}})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.queue, m.submodules.encoder = queue, encoder = self.queue, self.encoder
+        m.d.comb += [queue.data.eq(self.data), queue.push.eq(self.push),
+                     encoder.head.eq(queue.head), encoder.have.eq(queue.have),
+                     queue.take.eq(encoder.take)]
+        m.d.comb += [getattr(encoder, name).eq(getattr(self, name)) for name in self.TOLD]
+        m.d.comb += [getattr(self, name).eq(getattr(encoder, name)) for name in self.SHOWN]
+        return m
+
+
+@dataclass(frozen=True)
+class Job:
+    """A layer's words, ``blocks[group][step][word]``."""
+
+    words: int
+    groups: int
+    blocks: list
+
+    @property
+    def told(self):
+        return {"words": self.words, "groups": self.groups,
+                "stride": self.groups * self.words * WORD}
+
+    @property
+    def stream(self):
+        return [word for group in self.blocks for step in group for word in step]
+
+
+IDLE = {"words": 1, "groups": 0, "stride": 0}       # what `EventLists` tells behind the last job
+
+
+def random_job(rng, steps, words, groups):
+    kinds = rng.choice([(0,), (FULL,), (0, 1 << rng.randrange(WORD)), (0, FULL, None), (None,)])
+
+    def word():
+        kind = rng.choice(kinds)
+        return rng.getrandbits(WORD) & rng.getrandbits(WORD) if kind is None else kind
+
+    return Job(words, groups, [[[word() for _ in range(words)] for _ in range(steps)]
+                               for _ in range(groups)])
+
+
+def naive_entries(job):
+    """(address, entry) in the order of the words, the lowest spike first."""
+    entries, filled = [], [0] * len(job.blocks[0])
+    for group, steps in enumerate(job.blocks):
+        for step, words in enumerate(steps):
+            spikes = [i * WORD + bit for i, word in enumerate(words)
+                      for bit in range(WORD) if word >> bit & 1]
+            for spike in spikes:
+                entries.append((step * job.told["stride"] + filled[step],
+                                group * job.words * WORD + spike))
+                filled[step] += 1
+    return entries
+
+
+def naive_counts(job):
+    """(step, spikes so far) behind each block."""
+    counts, filled = [], [0] * len(job.blocks[0])
+    for steps in job.blocks:
+        for step, words in enumerate(steps):
+            filled[step] += sum(word.bit_count() for word in words)
+            counts.append((step, filled[step]))
+    return counts
+
+
+def pushes(rng, kind):
+    """For each clock whether the next word may come in it."""
+    while True:
+        length, push = rng.randrange(1, 30), kind == "burst" or rng.random() < 0.5
+        for _ in range(length):
+            yield push and (kind != "sparse" or rng.random() < 0.1)
+
+
+def encode(jobs, may_push, abandoned=()):
+    """The encoder's ports in each clock from a restart on; the *abandoned* words, which do not
+    complete anything, were encoded before it."""
+    words = [word for job in jobs for word in job.stream]
+    dut = QueuedEncoder(steps=len(jobs[0].blocks[0]), index_bits=8, address_bits=11, max_words=4,
+                        max_groups=3, jobs=len(jobs), depth=len(words))
+    seen, limit = [], 60 * len(words) + 200
+
+    async def bench(ctx, rst):
+        pins, todo = Pins(ctx, dut), list(jobs)
+        pins.apply(jobs[-1].told)
+        for word in abandoned:
+            pins.set(data=word, push=1)
+            await ctx.tick()
+        pins.set(push=0)
+        await ctx.tick().repeat(20 * len(abandoned) + 4)
+        while todo or not seen or seen[-1]["layer_done"]:
+            if len(seen) > limit:
+                pytest.fail(f"clock {len(seen)}: {len(todo)} layers not done")
+            push = bool(words) and next(may_push)
+            pins.set(restart=int(not seen), push=int(push), data=words.pop(0) if push else 0x5a5a)
+            seen.append({name: pins.get(name) for name in dut.SHOWN})
+            await ctx.tick()
+            if seen[-1]["layer_done"]:
+                todo.pop(0)
+            pins.apply(todo[0].told if todo else IDLE)
+
+    simulate(dut, bench)
+    return seen
+
+
+def check(jobs, seen):
+    """Entries, counts and ``done`` of every job, in order; an entry is never late for its list."""
+    ends = [-1, *(clock for clock, ports in enumerate(seen) if ports["layer_done"])]
+    assert len(ends) == len(jobs) + 1
+    rises = set()
+    for number, (job, begin, end) in enumerate(zip(jobs, ends[:-1], ends[1:], strict=True)):
+        span = range(begin + 1, end + 1)
+        entries = [(seen[clock]["entry_address"], seen[clock]["entry"]) for clock in span
+                   if seen[clock]["entry_valid"]]
+        compare_lists(entries, naive_entries(job), lambda i: f"job {number}: entry {i} (at, index)")
+        counted = [clock for clock in span if seen[clock]["counted"]]
+        counts = [(seen[clock]["count_step"], seen[clock]["count"]) for clock in counted]
+        compare_lists(counts, naive_counts(job), lambda i: f"job {number}: count {i} (step, spikes)")
+        rises |= set(counted[-len(job.blocks[0]):])
+    done = [sum(rise < clock for rise in rises) for clock in range(len(seen))]
+    compare(seen[1:], [{"done": value} for value in done[1:]])
+
+
+@pytest.mark.parametrize("steps", [1, 2, 4, 5])
+@pytest.mark.parametrize("words", [1, 2, 4])
+def test_lists_equal_naive_lists(steps, words):
+    rng = random.Random(f"{steps} {words}")
+    for groups in (1, 2, 3):
+        other = random_job(rng, steps, rng.choice([1, 2, 4]), rng.randint(1, 3))
+        jobs = [random_job(rng, steps, words, groups), other]
+        kind = rng.choice(["burst", "gaps", "sparse"])
+        check(jobs, encode(jobs, pushes(rng, kind)))
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5])
+@pytest.mark.parametrize("word", [0, 1, 1 << 15, 3, FULL])
+def test_shortest_blocks_back_to_back(steps, word):
+    """One word a block: each count is stored and wanted again soonest."""
+    job = Job(1, 3, [[[word]] * steps] * 3)
+    check([job, job], encode([job, job], pushes(random.Random(1), "burst")))
+
+
+@pytest.mark.parametrize("steps,count", [(1, 1), (2, 3), (4, 5), (4, 9)])
+def test_restart_forgets_half_a_layer(steps, count):
+    rng = random.Random(count)
+    jobs = [random_job(rng, steps, 2, 2), random_job(rng, steps, 1, 3)]
+    abandoned = [rng.getrandbits(WORD) for _ in range(count)]
+    check(jobs, encode(jobs, pushes(rng, "burst"), abandoned))
+
+
+def test_a_block_gives_a_spike_a_clock():
+    rng = random.Random(3)
+    words = [rng.getrandbits(WORD) | 3 << rng.randrange(WORD - 1) for _ in range(4)]
+    seen = encode([Job(4, 1, [[words]])], pushes(rng, "burst"))
+    clocks = [clock for clock, ports in enumerate(seen) if ports["entry_valid"]]
+    assert clocks == list(range(clocks[0], clocks[0] + sum(word.bit_count() for word in words)))
