@@ -19,7 +19,8 @@ class SpikingCore(wiring.Component):
     """One network on one core. Load the weights; then a sample's input beats in, its result out.
 
     An event takes ISSUE_TO_LANES clocks: 0. the list is read; 1. row base + index; 2. the weight
-    row is read; 3. it becomes the lanes' enables; 4. the lanes add. A transfer goes the same way.
+    row is read; 3. it becomes the lanes' enables; 4. the lanes add. A transfer goes the same way. A
+    pixel enters in clock 1, as it arrives: the first pass of a sample is done with its last beat.
 
     Members
     -------
@@ -86,7 +87,9 @@ class SpikingCore(wiring.Component):
         ]
 
     def _accumulate(self, m, sequencer, lists, weights, lanes, neurons):
-        events = delays(m, sequencer.event, ISSUE_TO_LANES, init=0)
+        streamed = Signal()
+        m.d.sync += streamed.eq(sequencer.event)
+        events = delays(m, streamed | lists.arriving, ISSUE_TO_LANES - 1, init=0)
         transfers = delays(m, sequencer.transfer, ISSUE_TO_LANES + 1, init=0)
         address = Signal(weights.address.shape(), reset_less=True)
         scaled = Signal(lanes.x.shape(), reset_less=True)
@@ -97,7 +100,7 @@ class SpikingCore(wiring.Component):
         m.d.comb += [
             weights.address.eq(address),
             lanes.row.eq(weights.row),
-            lanes.valid.eq(events[ISSUE_TO_LANES - 1]),
+            lanes.valid.eq(events[ISSUE_TO_LANES - 2]),
             lanes.transfer.eq(transfers[ISSUE_TO_LANES - 1]),
             lanes.x.eq(delays(m, scaled, 3)[2]),
             lanes.rotate.eq(neurons.rotate),

@@ -19,7 +19,8 @@ class EventLists(wiring.Component):
     the input or of a layer (``word``), go through the queue and the encoder; it takes the input's
     as they come, but no layer may start before they are all queued, or their words would mix.
 
-    A clock of a read: ``list_address`` and ``buffer``; ``index`` and ``value`` (1 for a spike) a
+    A pixel that is not 0 shows at ``index`` and ``value`` a clock after its beat, ``arriving`` with
+    it: it can go straight on to the lanes. A clock of a read: ``list_address`` and ``buffer``; ``index`` and ``value`` (1 for a spike) a
     clock later. ``count`` follows ``count_step`` and ``buffer`` by a clock. A list is read only
     when it is complete, so no read meets a write.
     """
@@ -34,7 +35,7 @@ class EventLists(wiring.Component):
             "begin": Out(1), "filling": Out(1),
             "word": In(WORD), "word_valid": In(1),
             "buffer": In(1), "direct": In(1), "list_address": In(list_bits),
-            "index": Out(index_bits), "value": Out(machine.input_bits),
+            "index": Out(index_bits), "value": Out(machine.input_bits), "arriving": Out(1),
             "count_step": In(range(max(machine.steps, 2))), "count": Out(index_bits + 1),
             "lists_done": Out(range(len(machine.layers) * machine.steps + 1)),
             "direct_count": Out(index_bits + 1), "direct_sum": Out(machine.sum_bits),
@@ -139,7 +140,10 @@ class EventLists(wiring.Component):
         ]
         with m.If(self.beat_valid):
             m.d.sync += [self.direct_count.eq(count + active), self.direct_sum.eq(total + self.beat)]
+        m.d.comb += self.arriving.eq(valid)
         with m.If(valid):
+            m.d.comb += [self.index.eq(entry[:self.index_bits]),
+                         self.value.eq(entry[self.index_bits:])]
             m.d.comb += [write.addr.eq(position), write.data.eq(entry), write.en.eq(1)]
 
     def _count(self, m, encoder, produced):

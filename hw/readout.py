@@ -73,12 +73,14 @@ class Argmax(wiring.Component):
         position = Mux(self.first, 0, index)
         real = position != self.machine.classes
         best = self.result.payload
+        behind = Signal(signed(self.machine.score_bits + 1))    # a subtraction is one carry chain
+        m.d.comb += behind.eq(best.score - self.score)
         with m.If(self.result.ready):
             m.d.sync += self.result.valid.eq(0)
         with m.If(self.valid):
             with m.If(real):
                 m.d.sync += index.eq(position + 1)
-            with m.If(self.first | (real & (self.score > best.score))):
+            with m.If(self.first | (real & behind[-1])):
                 m.d.sync += [best.index.eq(position), best.score.eq(self.score)]
             with m.If(self.last):
                 m.d.sync += self.result.valid.eq(1)

@@ -24,7 +24,9 @@ def job_layout(machine):
 class Sequencer(wiring.Component):
     """Runs the passes of a sample: for each layer, group, step and weight plane its event list.
 
-    States. IDLE: until ``begin``. FETCH: until the step's list is complete; its count is read.
+    States. IDLE: until ``begin``. TAKEN: the first pass of a direct-coded input is already in the
+    lanes, which took each pixel as it came. FETCH: until the step's list is complete; its count is
+    read.
     STREAM: one list entry a clock; one empty clock for an empty list. NEXT: the pass's transfer, if
     it ends with one, is issued as soon as the shadow will be free when it gets there; the loop
     counters move on. REST: after the last pass, until ``finished``; SETTLE: until the last rotation is
@@ -44,7 +46,7 @@ class Sequencer(wiring.Component):
             "direct_count": In(count_bits), "direct_sum": In(machine.sum_bits),
             "count": In(count_bits), "count_step": Out(range(max(machine.steps, 2))),
             "lists_done": In(range(len(layers) * machine.steps + 1)),
-            "buffer": Out(1), "direct": Out(1),
+            "buffer": Out(1), "direct": Out(1, init=machine.coding == "direct"),
             "list_address": Out(list_bits), "event": Out(1), "transfer": Out(1),
             "row_base": Out(range(machine.rows + 1)),
             "plane": Out(range(max(layer.weight_bits for layer in layers))),
@@ -53,6 +55,7 @@ class Sequencer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        direct = self.machine.coding == "direct"
         shape = self._shape(m)
         done, advance = Signal.like(self.count), Signal()
         count = Mux(self.direct, self.direct_count, self.count)
@@ -61,7 +64,7 @@ class Sequencer(wiring.Component):
         needed = Signal.like(self.lists_done)
         m.d.comb += [
             last_event.eq((count == 0) | (count == done + 1)),
-            transfers.eq(shape.last_plane & (shape.fires | shape.last_step)),
+            transfers.eq(shape.last_plane & (shape.now.fires | shape.last_step)),
             needed.eq(shape.lists_before + self.count_step),
         ]
         m.d.sync += timer.eq(Mux(timer == 0, 0, timer - 1))
@@ -69,7 +72,10 @@ class Sequencer(wiring.Component):
             with m.State("IDLE"):
                 m.d.comb += self.idle.eq(1)
                 with m.If(self.begin):
-                    m.next = "FETCH"
+                    m.next = "TAKEN" if self.machine.coding == "direct" else "FETCH"
+            with m.State("TAKEN"):
+                m.d.sync += shape.sum_x.eq(self.direct_sum)
+                m.next = "NEXT"
             with m.State("FETCH"):
                 m.d.sync += [self.list_address.eq(shape.list_base), done.eq(0)]
                 with m.If(self.direct | (self.lists_done > needed)):
@@ -83,9 +89,12 @@ class Sequencer(wiring.Component):
                 with m.If(~transfers | (timer == 0)):
                     m.d.comb += [advance.eq(1), self.transfer.eq(transfers)]
                     m.next = "FETCH"
-                    with m.If(transfers & shape.last_group & shape.last_step & shape.last_layer):
+                    with m.If(shape.last_plane & shape.last_step & shape.last_group
+                              & shape.now.last_layer):
                         m.next = "REST"
             with m.State("REST"):
+                m.d.sync += [shape.layer.eq(0), shape.lists_before.eq(0), shape.slot.eq(0),
+                             self.row_base.eq(0), shape.group_row.eq(0), self.direct.eq(direct)]
                 with m.If(self.finished):
                     m.next = "SETTLE"
             with m.State("SETTLE"):
@@ -94,7 +103,7 @@ class Sequencer(wiring.Component):
         self._count_loops(m, shape, advance)
         self._sum_inputs(m, shape, count, done)
         with m.If(self.transfer):
-            replay = Mux(shape.replay, self.machine.rotation * self.machine.steps,
+            replay = Mux(shape.now.replay, self.machine.rotation * self.machine.steps,
                          self.machine.rotation)
             m.d.sync += timer.eq(replay - 1)
             self._describe(m, shape)
@@ -108,23 +117,25 @@ class Sequencer(wiring.Component):
         shape = data.StructLayout({
             "fan_in": range(max(layer.fan_in for layer in machine.layers) + 1),
             "planes_1": self.plane.shape(), "groups_1": group.shape(),
-            "steps_1": self.count_step.shape(), "fires": 1, "replay": 1, "direct": 1,
+            "steps_1": self.count_step.shape(), "fires": 1, "replay": 1, "stays": 1,
             "doubled": 1, "last_layer": 1,
         })
-        now = Signal(shape, name="shape")
+        constants, now = Signal(shape, name="constants"), Signal(shape, name="now")
         with m.Switch(index):
             for i, layer in enumerate(machine.layers):
                 direct = machine.is_direct(i)
                 with m.Case(i):
-                    m.d.comb += now.eq(shape.const({
+                    m.d.comb += constants.eq(shape.const({
                         "fan_in": layer.fan_in, "planes_1": layer.weight_bits - 1,
                         "groups_1": machine.groups(i) - 1,
                         "steps_1": machine.list_steps(i) - 1,
-                        "fires": layer.fires, "replay": direct and layer.fires, "direct": direct,
+                        "fires": layer.fires, "replay": direct and layer.fires,
+                        "stays": direct,
                         "doubled": layer.weight_bits == 1, "last_layer": machine.is_last(i),
                     }))
-        m.d.comb += [self.direct.eq(now.direct), self.buffer.eq(index[0])]
-        return _Loops(self, now, index, group)
+        m.d.sync += now.eq(constants)
+        m.d.comb += self.buffer.eq(index[0])
+        return _Loops(m, self, now, index, group)
 
     def _count_loops(self, m, shape, advance):
         """Moves plane, step, group and layer on: the innermost first."""
@@ -136,7 +147,7 @@ class Sequencer(wiring.Component):
                     self.plane.eq(0), self.row_base.eq(shape.group_row),
                     self.count_step.eq(self.count_step + 1),
                     shape.list_base.eq(shape.list_base
-                                       + Mux(shape.now.direct, 0, shape.now.fan_in)),
+                                       + Mux(shape.now.stays, 0, shape.now.fan_in)),
                 ]
                 with m.If(shape.last_step):
                     m.d.sync += [
@@ -147,14 +158,11 @@ class Sequencer(wiring.Component):
                     with m.If(shape.last_group):
                         m.d.sync += [shape.group.eq(0), shape.layer.eq(shape.layer + 1)]
                         self._next_layer(m, shape)
-        with m.If(self.idle):
-            m.d.sync += [shape.layer.eq(0), shape.lists_before.eq(0), shape.slot.eq(0),
-                         self.row_base.eq(0), shape.group_row.eq(0)]
-
     def _next_layer(self, m, shape):
         layers = self.machine.layers
         m.d.sync += shape.lists_before.eq(
-            shape.lists_before + Mux(shape.now.direct, 0, self.machine.steps))
+            shape.lists_before + Mux(shape.now.stays, 0, self.machine.steps))
+        m.d.sync += self.direct.eq(0)
         if not layers[-1].fires:
             with m.If(shape.layer == len(layers) - 2):
                 m.d.sync += shape.slot.eq(0)
@@ -187,15 +195,22 @@ class Sequencer(wiring.Component):
 
 
 class _Loops:
-    """The sequencer's loop counters, beside what the present layer makes of them."""
+    """The sequencer's loop counters, and what the present layer makes of them.
 
-    def __init__(self, owner, now, layer, group):
+    The constants of the layer and the ends of the loops are registers, to keep them off the long
+    path. They are right two clocks after the counters move, in NEXT at the earliest.
+    """
+
+    def __init__(self, m, owner, now, layer, group):
         machine = owner.machine
         self.now, self.layer, self.group = now, layer, group
-        self.fires, self.replay, self.last_layer = now.fires, now.replay, now.last_layer
-        self.last_plane = owner.plane == now.planes_1
-        self.last_step = owner.count_step == now.steps_1
-        self.last_group = group == now.groups_1
+        self.last_plane, self.last_step, self.last_group = (
+            Signal(name=name) for name in ("last_plane", "last_step", "last_group"))
+        m.d.sync += [
+            self.last_plane.eq(owner.plane == now.planes_1),
+            self.last_step.eq(owner.count_step == now.steps_1),
+            self.last_group.eq(group == now.groups_1),
+        ]
         self.list_base = Signal.like(owner.list_address, name="list_base")
         self.lists_before = Signal.like(owner.lists_done, name="lists_before")
         self.group_row = Signal.like(owner.row_base, name="group_row")

@@ -6,7 +6,7 @@ are monotone in every count: the all-active sample is the proven worst case.
 
 A clock is the number of a cycle; all arrays run over samples. Rules:
 
-1. A pass of n events is fetched in clock F (or when its list is complete), streams max(n, 1) clocks
+1. The first pass over pixels ends 2 clocks after the last beat. Any other of n events is fetched in clock F (or when its list is complete), streams max(n, 1) clocks
    and ends with its transfer, if it has one, at least rotation × replays after the one before.
 2. A transfer in clock i has slot j of rotation r in clock i + 5 + r · rotation + j.
 3. The word that ends with slot j is in the queue 6 clocks later and can be taken 2 after that.
@@ -125,10 +125,12 @@ class _Run:
         machine = self.machine
         spacing = machine.rotation * machine.replays(index)
         issued = []
-        for _, step, transfers in _passes(machine, index):
+        for number, (step, transfers) in enumerate(_passes(machine, index)):
             which = 0 if machine.is_direct(index) else step
             fetched = np.maximum(self.fetch, complete[:, which])
             ended = fetched + np.maximum(self.events[index][:, which], 1) + 1
+            if machine.is_direct(index) and number == 0:
+                ended = self.arrivals[:, -1] + 2
             if transfers:
                 ended = np.maximum(ended, self.next_transfer)
                 self.next_transfer = ended + spacing
@@ -172,15 +174,15 @@ class _Run:
         return result
 
 
-def _passes(machine: Machine, index: int) -> Iterator[tuple[int, int, bool]]:
-    """(group, step, whether a transfer ends it) of each pass, weight planes innermost."""
+def _passes(machine: Machine, index: int) -> Iterator[tuple[int, bool]]:
+    """(step, whether a transfer ends it) of each pass: by group, step and weight plane."""
     layer = machine.layers[index]
     steps = machine.list_steps(index)
-    for group in range(machine.groups(index)):
+    for _ in range(machine.groups(index)):
         for step in range(steps):
             for plane in range(layer.weight_bits):
                 last_plane = plane == layer.weight_bits - 1
-                yield group, step, last_plane and (layer.fires or step == steps - 1)
+                yield step, last_plane and (layer.fires or step == steps - 1)
 
 
 def _words(train: Any, count: int) -> Ints:
