@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 Reals = NDArray[np.float64]
 
+INPUT = "x"
+"""What a node's ``inputs`` call the network's input; no node bears this name."""
+
 
 def reals(value: object) -> Reals:
     """*value* as a read-only float64 array, for the fields of an operator."""
@@ -155,8 +158,10 @@ class Network:
     """A network in normal form. ``notes`` are the assumptions made on the way, for `--explain`.
 
     ``coding`` is ``direct`` where x is the same at every step (data [N, *shape]), else ``frames``
-    (data [N, T, *shape]). ``steps`` is None where the file does not say. ``output`` is the node
-    whose spikes (or potential, for a Linear) are the answer.
+    (data [N, T, *shape]). ``steps`` is None where the file does not say. Nodes stand after their
+    inputs, but that of a Delay may come later. ``output`` is the node whose value is the answer at
+    every step; where ``answer`` is "potential" and it is a Neuron, its v (before any reset that is
+    not delayed), else its spikes. A neuron that never fires (a leaky integrator) has θ infinite.
     """
 
     name: str
@@ -166,3 +171,4 @@ class Network:
     nodes: tuple[Node, ...]
     output: str
     notes: tuple[str, ...] = ()
+    answer: Literal["spikes", "potential"] = "spikes"
