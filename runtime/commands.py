@@ -1,34 +1,33 @@
 """``qsnn run``: a compiled network on a board."""
 
 import argparse
-import json
 import sys
 import time
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TextIO
 
-import numpy as np
-from numpy.typing import NDArray
-
-from qsnn_compile.errors import QsnnError
+from qsnn_compile.cli.qsnnc import check_json, write_json
 from qsnn_hw import frames
+from qsnn_sim.data import Build, Samples, read_samples
 
 from .network import Network
+from .uart_device import UartDevice
 
 
 def run(argv: Sequence[str]) -> int:
     """The command line of ``qsnn run``; its exit code. Raises QsnnError on bad input."""
     given = _parser().parse_args(argv)
-    data = _read_data(given.data) if given.data else None
-    with Network.open(given.build, given.port, given.baud) as network:
+    check_json(given.json)
+    build = Build.load(given.build)
+    samples = read_samples(given.data, build.graph) if given.data else None
+    with Network(build.program, UartDevice(given.port, given.baud)) as network:
         network.load()
         report: dict[str, Any] = {"port": given.port, "loaded": True}
-        if data is not None:
-            report |= _infer(network, *data)
-    _print(report, file=sys.stderr if given.json == "-" else sys.stdout)
+        if samples is not None:
+            report |= _infer(network, samples)
+    _print(report, sys.stderr if given.json == "-" else sys.stdout)
     if given.json:
-        _write_json(report, given.json)
+        write_json(report, given.json)
     return 0
 
 
@@ -46,32 +45,20 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _read_data(path: str) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    try:
-        with np.load(path) as data:
-            arrays = {name: data[name] for name in data.files if name in ("x", "y")}
-    except (OSError, ValueError, EOFError) as error:
-        raise QsnnError(f"{path}: data must be a readable .npz file: {error}") from None
-    if "x" not in arrays:
-        raise QsnnError(f"{path}: data must hold an array x [N, ...]; "
-                        "write it with numpy.savez(file, x=..., y=...)")
-    return arrays["x"], arrays.get("y")
-
-
-def _infer(network: Network, x: NDArray[Any], y: NDArray[Any] | None) -> dict[str, Any]:
+def _infer(network: Network, samples: Samples) -> dict[str, Any]:
     started = time.monotonic()
-    classes, scores = network.run(x, _progress(len(x)))
+    classes, scores = network.run(samples.x, _progress(len(samples.x)))
     seconds = time.monotonic() - started
     return {
-        "samples": len(x),
-        "accuracy": None if y is None else float((classes == y).mean()),
+        "samples": len(samples.x),
+        "accuracy": None if samples.y is None else float((classes == samples.y).mean()),
         "seconds": seconds,
         "classes": classes.tolist(),
         "scores": scores.tolist(),
     }
 
 
-def _progress(total: int) -> Any:
+def _progress(total: int) -> Callable[[int], None]:
     """Says on a terminal how many of *total* samples are done; elsewhere nothing."""
     def show(done: int) -> None:
         if done == total or done % 20 == 0:
@@ -80,7 +67,7 @@ def _progress(total: int) -> Any:
     return show if sys.stderr.isatty() else lambda done: None
 
 
-def _print(report: dict[str, Any], file: Any) -> None:
+def _print(report: dict[str, Any], file: TextIO) -> None:
     print(f"weights loaded through {report['port']}", file=file)
     if "samples" in report:
         rate = report["samples"] / max(report["seconds"], 1e-9)
@@ -90,15 +77,3 @@ def _print(report: dict[str, Any], file: Any) -> None:
             print("classes: " + " ".join(map(str, report["classes"])), file=file)
         else:
             print(f"accuracy {report['accuracy']:.2%}", file=file)
-
-
-def _write_json(report: dict[str, Any], path: str) -> None:
-    text = json.dumps(report, indent=1) + "\n"
-    if path == "-":
-        sys.stdout.write(text)
-        return
-    try:
-        Path(path).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise QsnnError(f"--json must be a file that can be written, not {path!r}: "
-                        f"{error.strerror}") from None

@@ -16,7 +16,6 @@ from typing import Any
 from xml.etree import ElementTree
 
 from qsnn_compile.errors import Mismatch, QsnnError
-
 from qsnn_sim import verilated
 
 SIMULATORS = ("verilator", "icarus")

@@ -2,6 +2,7 @@ import random
 
 import pytest
 from amaranth.sim import Simulator
+
 from qsnn_hw import frames
 from qsnn_hw.arch import Layer, Machine
 from qsnn_hw.link import Framer, UartRx, UartTx, uart_divisor

@@ -55,7 +55,7 @@ def exchanges(machine, image, graph, data):
 
 
 @pytest.mark.parametrize("simulator,coding,readout", [
-    ("verilator", "direct", "potential"), ("verilator", "spikes", "count"),
+    ("verilator", "direct", "potential"), ("icarus", "spikes", "count"),
     ("icarus", "direct", "count")])
 def test_linked_core_answers_as_golden(simulator, coding, readout, tmp_path):
     try:

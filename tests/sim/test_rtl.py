@@ -3,6 +3,7 @@ import subprocess
 import sys
 
 import pytest
+
 from qsnn_compile.errors import Mismatch, QsnnError
 from qsnn_sim import rtl, verilated
 
