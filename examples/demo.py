@@ -14,6 +14,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from qsnn_compile.errors import QsnnError
+from qsnn_sim.rtl import check_tools
+
 ROOT = Path(__file__).resolve().parent.parent
 ZOO = Path("models/zoo")
 MODEL, DATA, BUILD = ZOO / "fashion_mnist_mlp.onnx", ZOO / "fashion_mnist_test1k.npz", Path("build")
@@ -26,6 +29,11 @@ def main() -> int:
     if not (ROOT / MODEL).exists():
         console.print(f"[red]{MODEL} is missing: the demo needs the repository's model zoo")
         return 2
+    try:
+        check_tools("verilator")        # now, not after minutes of synthesis
+    except QsnnError as missing:
+        console.print(f"[red]{missing}", highlight=False)
+        return missing.exit_code
     commands = (
         ["qsnnc", str(MODEL), "--target", "ice40", "-o", f"{BUILD}/", "--bitstream"],
         ["qsnn", "sim", f"{BUILD}/", "--data", str(DATA), "--json", f"{BUILD}/sim.json"],

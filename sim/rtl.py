@@ -4,6 +4,7 @@ Output goes into log files, results come back as data, and what is missing is on
 what to install.
 """
 
+import importlib
 import importlib.util
 import logging
 import os
@@ -31,6 +32,7 @@ TOOL_PACKAGES = {           # tool: (Debian, Homebrew or Apple)
     "make": ("apt install make", "xcode-select --install"),
     "perl": ("apt install perl", "brew install perl"),
     "iverilog": ("apt install iverilog", "brew install icarus-verilog"),
+    "libpython": ("apt install libpython3-dev", "brew install python"),
 }
 
 
@@ -122,11 +124,18 @@ def check_tools(simulator: str) -> None:
         if importlib.util.find_spec(module) is None:
             raise QsnnError(f"the RTL benches need the Python package "
                             f"{module.removesuffix('_tools')!r}: pip install \"qsnn[verify]\"")
-    for tool in ("c++", "make", "perl") if simulator == "verilator" else ("iverilog",):
-        if not (verilated.compiler() if tool == "c++" else shutil.which(tool)):
+    tools = ("c++", "make", "perl") if simulator == "verilator" else ("iverilog",)
+    for tool in (*tools, "libpython"):
+        if not _found(tool):
             debian, apple = TOOL_PACKAGES[tool]
-            raise QsnnError(f"the RTL benches need {tool!r}, which is not on PATH: "
+            raise QsnnError(f"the RTL benches need {tool!r}, which was not found: "
                             f"{debian} (Debian, Ubuntu) or {apple} (macOS)")
+
+
+def _found(tool: str) -> bool:
+    if tool == "libpython":         # the simulator runs the bench in an embedded interpreter
+        return bool(importlib.import_module("find_libpython").find_libpython())
+    return bool(verilated.compiler() if tool == "c++" else shutil.which(tool))
 
 
 def _runner(simulator: str) -> Any:

@@ -1,4 +1,4 @@
-"""Who may know whom (the README's layout): the imports of every file, those inside functions too."""
+"""Who may know whom: the imports of every file, those inside functions too."""
 
 import ast
 import subprocess

@@ -61,14 +61,21 @@ def test_unknown_simulator():
 
 
 @pytest.mark.parametrize("tool,message", [
-    ("make", r"need 'make', which is not on PATH: apt install make"),
-    ("perl", r"need 'perl', which is not on PATH: apt install perl"),
-    ("c++", r"need 'c\+\+', which is not on PATH: apt install g\+\+"),
+    ("make", r"need 'make', which was not found: apt install make"),
+    ("perl", r"need 'perl', which was not found: apt install perl"),
+    ("c++", r"need 'c\+\+', which was not found: apt install g\+\+"),
 ])
 def test_missing_tool_names_its_package(tool, message, monkeypatch):
     hidden = verilated.COMPILERS if tool == "c++" else (tool,)
     monkeypatch.setattr(shutil, "which", lambda name: None if name in hidden else f"/bin/{name}")
     with pytest.raises(QsnnError, match=message):
+        rtl.check_tools("verilator")
+
+
+def test_missing_libpython_names_its_package(monkeypatch):
+    find_libpython = pytest.importorskip("find_libpython")
+    monkeypatch.setattr(find_libpython, "find_libpython", lambda: None)
+    with pytest.raises(QsnnError, match="need 'libpython', which was not found: apt install libp"):
         rtl.check_tools("verilator")
 
 
