@@ -137,4 +137,5 @@ class _Pair:
     def _divergence(self, clock: int, place: str, model: str, expected: object,
                     found: object) -> Divergence:
         found = "nothing" if found in (ABSENT, None) else found
-        return Divergence(self.sample, clock, place, f"{model} {expected}", f"{self.engine} {found}")
+        return Divergence(self.sample, clock, place, f"{model} {expected}",
+                          f"{self.engine} {found}")

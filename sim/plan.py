@@ -50,8 +50,8 @@ class Plan:
         """Write program and plan into *folder*, for a bench in another process."""
         folder.mkdir(parents=True, exist_ok=True)
         self.program.save(folder)
-        np.savez(folder / "plan.npz", x=self.x, classes=self.classes, scores=self.scores,
-                 **{f"spikes{i}": train for i, train in enumerate(self.spikes)})
+        arrays: dict[str, Any] = {f"spikes{i}": train for i, train in enumerate(self.spikes)}
+        np.savez(folder / "plan.npz", x=self.x, classes=self.classes, scores=self.scores, **arrays)
         (folder / "plan.json").write_text(
             json.dumps({"traffic": asdict(self.traffic), "prefix": self.prefix}))
 
@@ -66,7 +66,7 @@ class Plan:
                         Traffic(**given["traffic"]), given["prefix"])
 
     def traces(self, arrivals: Ints) -> list[Trace]:
-        """What the models say of every sample whose beats were accepted at *arrivals* [N, beats]."""
+        """What the models say of samples whose beats were accepted at *arrivals* [N, beats]."""
         machine = self.program.machine
         timing = cycle.run(machine, self.x, self.spikes, arrivals=arrivals)
         return [Trace(tuple(train[n].astype(np.int64) for train in self.spikes),

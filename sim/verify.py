@@ -1,6 +1,7 @@
 """The RTL in a simulator against the golden model and the cycle model."""
 
 import json
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -39,9 +40,15 @@ def build_core(verilog: Mapping[str, str] | Sequence[Path], build_dir: Path, *,
     return rtl.build(verilog, toplevel, simulator=simulator, build_dir=build_dir, defines=defines)
 
 
-def run_plan(built: rtl.Built, plan: Plan, name: str = "core_bench") -> Verdict:
-    """Run *plan* on a compiled core. Raises QsnnError when the simulation itself fails."""
-    with tempfile.TemporaryDirectory(prefix="qsnn-") as folder:
-        plan.save(Path(folder))
-        rtl.run(built, BENCH, env={"CORE_PLAN": folder}, name=name).check()
-        return Verdict(**json.loads((Path(folder) / "answer.json").read_text()))
+def run_plans(built: rtl.Built, plans: Sequence[Plan], name: str = "core_bench") -> list[Verdict]:
+    """Run *plans* one after the other on a compiled core, or each on its core of several.
+
+    Raises QsnnError when the simulation itself fails.
+    """
+    with tempfile.TemporaryDirectory(prefix="qsnn-plans-") as place:
+        folders = [Path(place) / str(number) for number in range(len(plans))]
+        for folder, plan in zip(folders, plans, strict=True):
+            plan.save(folder)
+        rtl.run(built, BENCH, env={"CORE_PLANS": os.pathsep.join(map(str, folders))},
+                name=name).check()
+        return [Verdict(**json.loads((folder / "answer.json").read_text())) for folder in folders]

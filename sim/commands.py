@@ -1,0 +1,178 @@
+"""``qsnn sim`` and ``qsnn verify``: a build measured, and its RTL checked."""
+
+import argparse
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qsnn_compile.cli.qsnnc import check_json, write_json
+from qsnn_compile.errors import QsnnError
+
+from .data import Build, Samples, read_samples
+
+
+def sim(argv: Sequence[str]) -> int:
+    """The command line of ``qsnn sim``; its exit code. Raises QsnnError on bad input."""
+    from .measure import measure, summary
+    options = _sim_parser().parse_args(argv)
+    check_json(options.json)
+    _check_record(options.record)
+    build = Build.load(options.build)
+    samples = read_samples(options.data, build.graph).first(options.samples)
+    with _progress("golden and cycle model", len(samples.x)) as progress:
+        found = measure(build, samples, record=options.record is not None, progress=progress)
+    report = summary(build, samples, found)
+    if options.record:
+        _record(Path(options.record), found)
+    if options.json != "-":
+        from .report import print_sim
+        print_sim(report)
+    if options.json:
+        write_json(report, options.json)
+    return 0
+
+
+def verify(argv: Sequence[str]) -> int:
+    """The command line of ``qsnn verify``; its exit code, 1 where the RTL differs. Raises QsnnError
+    on bad input."""
+    from .plan import Traffic, plan, random_samples
+    from .verify import build_core, run_plans
+    options = _verify_parser().parse_args(argv)
+    check_json(options.json)
+    build = Build.load(options.build)
+    samples = (read_samples(options.data, build.graph).first(options.samples) if options.data else
+               Samples(random_samples(build.graph, options.samples, options.seed), None))
+    traffic = Traffic(options.idle, options.stall, options.resets, options.seed)
+    what = plan(build.program, build.graph, samples.x, traffic)
+    with _work_folder(options.work) as folder:
+        with _spinner(f"{options.simulator} compiles the core"):
+            built = build_core([build.folder / "core.v"], folder, simulator=options.simulator)
+        with _spinner(f"{len(samples.x)} samples in {options.simulator}"):
+            (verdict,) = run_plans(built, [what])
+    report = asdict(verdict) | {"simulator": options.simulator, "name": build.graph.name,
+                                "digest": build.program.machine.digest}
+    if options.json != "-":
+        from .report import print_verify
+        print_verify(report)
+    if options.json:
+        write_json(report, options.json)
+    return 0 if verdict.equal else 1
+
+
+def _sim_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="qsnn sim", description="Run samples through the golden model and the cycle model: "
+        "accuracy, clocks, utilisation, energy.")
+    parser.add_argument("build", help="the folder that qsnnc wrote")
+    parser.add_argument("--data", metavar="NPZ", required=True,
+                        help="x [N, ...] (spikes: [N, T, ...]) and, where known, y [N]")
+    parser.add_argument("--samples", type=_positive, metavar="N", help="only the first N")
+    parser.add_argument("--json", metavar="FILE",
+                        help="write the report there too; - is standard output, in place of it")
+    parser.add_argument("--record", metavar="NPZ",
+                        help="save the spikes and membranes of each layer and step")
+    return parser
+
+
+def _verify_parser() -> argparse.ArgumentParser:
+    from .rtl import SIMULATORS
+    parser = argparse.ArgumentParser(
+        prog="qsnn verify", description="Run samples through the RTL in a simulator: every spike, "
+        "result and clock must be the golden model's and the cycle model's.")
+    parser.add_argument("build", help="the folder that qsnnc wrote")
+    parser.add_argument("--samples", type=_positive, default=10, metavar="N",
+                        help="how many (default: %(default)s)")
+    parser.add_argument("--data", metavar="NPZ", help="the samples (default: random ones)")
+    parser.add_argument("--simulator", choices=SIMULATORS, default=SIMULATORS[0],
+                        help="default: %(default)s")
+    parser.add_argument("--idle", type=_chance, default=0.0, metavar="P",
+                        help="chance of an idle clock before an input beat (default: 0)")
+    parser.add_argument("--stall", type=_chance, default=0.0, metavar="P",
+                        help="chance of a clock that takes no result (default: 0)")
+    parser.add_argument("--resets", type=int, default=0, metavar="N",
+                        help="samples cut short by a reset and sent again (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
+    parser.add_argument("--work", metavar="DIR", help="compile there, and keep it for another run")
+    parser.add_argument("--json", metavar="FILE",
+                        help="write the report there too; - is standard output, in place of it")
+    return parser
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, not {value!r}")
+    return value
+
+
+def _chance(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"must be from 0 to below 1, not {value!r}")
+    return value
+
+
+def _check_record(file: str | None) -> None:
+    if file is not None and not os.access(Path(file).absolute().parent, os.W_OK):
+        raise QsnnError(f"--record must name a file in a folder that can be written, not {file!r}; "
+                        "choose another")
+
+
+def _record(path: Path, found: Any) -> None:
+    """Spikes and membranes [N, T, neurons] by neuron, beside each sample's answer."""
+    arrays = {f"spikes/{name}": values for name, values in found.spikes.items()}
+    arrays |= {f"membranes/{name}": values for name, values in found.membranes.items()}
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("wb") as file:           # a name without .npz stays as it is
+            np.savez_compressed(file, classes=found.classes, scores=found.scores,
+                                clocks=found.latency, **arrays)
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise QsnnError(f"--record must name a file that can be written, not {str(path)!r}: "
+                        f"{error.strerror}") from None
+
+
+@contextmanager
+def _work_folder(given: str | None) -> Iterator[Path]:
+    """The folder *given*, or a temporary one that stays only if something fails in it."""
+    folder = Path(given) if given else Path(tempfile.mkdtemp(prefix="qsnn-verify-"))
+    yield folder
+    if not given:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on standard error; what it yields is told of every advance."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+               TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda done: bar.advance(task, done)
+
+
+@contextmanager
+def _spinner(title: str) -> Iterator[None]:
+    """What goes on, and for how long, on standard error."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        console.print(f"{title} …", highlight=False)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(title, total=1)
+        yield
+        bar.update(task, completed=1)

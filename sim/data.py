@@ -1,0 +1,92 @@
+"""What the commands read: a build folder, and samples from an ``.npz`` file."""
+
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qsnn_compile.errors import QsnnError
+from qsnn_compile.ir import Graph, IrError, parse, quantize_input
+from qsnn_compile.program import Program
+from qsnn_compile.report import read_report
+
+
+@dataclass(frozen=True, eq=False)
+class Build:
+    """A folder that qsnnc wrote, read back."""
+
+    folder: Path
+    graph: Graph
+    program: Program
+    report: dict[str, Any]
+
+    @staticmethod
+    def load(folder: str | Path) -> "Build":
+        """The build in *folder*. Raises QsnnError where something is missing or foreign."""
+        folder = Path(folder)
+        report, program = read_report(folder), Program.load(folder)
+        path = folder / "model.qir"
+        try:
+            graph = parse(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise QsnnError(f"{path}: must be a readable file: {error.strerror}; "
+                            "compile the model again with qsnnc") from None
+        except ValueError as error:                 # IrError, or bytes that are no text
+            raise QsnnError(f"{path}: must be the IR that qsnnc wrote: {error}; "
+                            "compile the model again with qsnnc") from None
+        return Build(folder, graph, program, report)
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """``x``: the integers the network takes; ``y`` [N]: the right classes, where known."""
+
+    x: NDArray[np.uint8]
+    y: NDArray[np.int64] | None
+
+    def first(self, count: int | None) -> "Samples":
+        """The first *count* samples, or all."""
+        return Samples(self.x[:count], None if self.y is None else self.y[:count])
+
+
+def read_samples(path: str | Path, graph: Graph) -> Samples:
+    """The samples of an ``.npz`` file, checked against *graph*'s input. Raises QsnnError."""
+    arrays = _read(Path(path))
+    if "x" not in arrays:
+        raise QsnnError(f"{path}: data must hold an array 'x' [N, ...], not only "
+                        f"{sorted(arrays)!r}; write it with numpy.savez(file, x=..., y=...)")
+    try:
+        x = quantize_input(graph, arrays["x"])
+    except IrError as error:
+        raise QsnnError(f"{path}: {error}") from None
+    if len(x) == 0:
+        raise QsnnError(f"{path}: x must hold at least one sample, not {list(x.shape)!r}")
+    return Samples(x, _labels(path, arrays.get("y"), len(x)))
+
+
+def _read(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with path.open("rb") as file:
+            if not zipfile.is_zipfile(file):
+                raise QsnnError(f"{path}: data must be a whole .npz file, not a truncated one or "
+                                "one of another kind; write it with "
+                                "numpy.savez(file, x=..., y=...)")
+        with np.load(path) as data:
+            return {name: data[name] for name in data.files}
+    except OSError as error:
+        raise QsnnError(f"{path}: data must be a readable .npz file: {error.strerror}") from None
+    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise QsnnError(f"{path}: data must be a readable .npz file: {error}") from None
+
+
+def _labels(path: str | Path, y: NDArray[Any] | None, count: int) -> NDArray[np.int64] | None:
+    if y is None:
+        return None
+    if y.shape != (count,) or y.dtype.kind not in "iu":
+        raise QsnnError(f"{path}: y must be whole numbers [N] = [{count}], "
+                        f"not {y.dtype!s} {list(y.shape)!r}")
+    return y.astype(np.int64)

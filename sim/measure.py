@@ -1,0 +1,128 @@
+"""A build measured on samples: golden model for the answers, cycle model for the clocks."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qsnn_hw.arch import Machine
+
+from . import cycle, energy, golden
+from .data import Build, Samples
+from .plan import layer_spikes
+
+BATCH = 250                 # samples between two moves of the progress bar
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What N samples did. ``arrived`` [N]: clocks from first to last input beat; ``spikes`` and
+    ``membranes`` [N, T, neurons] by neuron only where they were asked for."""
+
+    classes: NDArray[np.int64]
+    scores: NDArray[np.int64]
+    latency: NDArray[np.int64]
+    layer_clocks: NDArray[np.int64]
+    sops: NDArray[np.int64]
+    events: NDArray[np.int64]
+    roof: NDArray[np.float64]
+    spikes: dict[str, NDArray[Any]]
+    membranes: dict[str, NDArray[Any]]
+
+
+def measure(build: Build, samples: Samples, *, record: bool = False,
+            progress: Callable[[int], None] = lambda done: None) -> Measured:
+    """Run all samples; *progress* is told how many more are done. Input beats come one a clock."""
+    parts = []
+    for start in range(0, len(samples.x), BATCH):
+        parts.append(_batch(build, samples.x[start:start + BATCH], record))
+        progress(len(parts[-1].classes))
+    return _joined(parts)
+
+
+def _batch(build: Build, x: NDArray[np.uint8], record: bool) -> Measured:
+    machine = build.program.machine
+    result = golden.run(build.graph, x, record="all" if record else "spikes")
+    timing = cycle.run(machine, x, layer_spikes(machine, result))
+    events = np.stack([lists.sum(axis=1) for lists in timing.events], axis=1)
+    return Measured(result.classes, result.scores, timing.latency, timing.layer_clocks,
+                    timing.sops, events, cycle.roof(machine, timing.events),
+                    result.spikes if record else {}, result.membranes)
+
+
+def _joined(parts: list[Measured]) -> Measured:
+    def join(name: str) -> Any:
+        values = [getattr(part, name) for part in parts]
+        if isinstance(values[0], dict):
+            return {key: np.concatenate([value[key] for value in values]) for key in values[0]}
+        return np.concatenate(values)
+
+    return Measured(**{name: join(name) for name in Measured.__dataclass_fields__})
+
+
+def summary(build: Build, samples: Samples, found: Measured) -> dict[str, Any]:
+    """The report of ``qsnn sim``; docs/simulation.md describes its keys."""
+    machine, clock_mhz = build.program.machine, build.program.clock_mhz
+    worst, transfer = cycle.worst_case(machine), machine.input_beats - 1
+    clocks = _spread(found.latency, worst)
+    with_input = _spread(found.latency + transfer, worst + transfer)
+    right = None if samples.y is None else int(np.count_nonzero(found.classes == samples.y))
+    return {
+        "name": build.graph.name, "digest": machine.digest, "clock_mhz": clock_mhz,
+        "lanes": machine.lanes,
+        "samples": len(samples.x),
+        "accuracy": None if right is None else right / len(samples.x),
+        "clocks": clocks,
+        "clocks_with_input": with_input,
+        "latency_us": _microseconds(clocks, clock_mhz),
+        "latency_us_with_input": _microseconds(with_input, clock_mhz),
+        "sops": float(found.sops.sum(axis=1).mean()),
+        "utilisation": _utilisation(found.sops.sum(), machine, found.latency.sum()),
+        "roof_clocks": float(found.roof.sum(axis=1).mean()),
+        **_energies(build, found, transfer),
+        "layers": list(_layers(machine, found)),
+    }
+
+
+def _spread(values: NDArray[np.int64], worst: int) -> dict[str, float | int]:
+    return {
+        "min": int(values.min()), "median": float(np.median(values)),
+        "p99": int(np.percentile(values, 99, method="higher")), "max": int(values.max()),
+        "mean": float(values.mean()), "worst_case": worst}
+
+
+def _microseconds(clocks: dict[str, float | int], clock_mhz: float) -> dict[str, float]:
+    return {name: count / clock_mhz for name, count in clocks.items()}
+
+
+def _utilisation(sops: Any, machine: Machine, clocks: Any) -> float:
+    """Synaptic operations / lanes / clocks. A W-bit weight takes W clocks of its lane."""
+    return float(sops / (machine.lanes * clocks))
+
+
+def _energies(build: Build, found: Measured, transfer: int) -> dict[str, Any]:
+    """Per inference, at the samples' mean clocks: the model is linear in them."""
+    constants = energy.DEVICES.get(build.report["device"])
+    if constants is None:
+        return {"energy_nj": None, "energy_model": None}
+    placed = build.report["resources"]
+    lc = (placed or build.report["predicted"])["lc"]
+    mean, clock_mhz = float(found.latency.mean()), build.program.clock_mhz
+    whole = energy.inference(constants, mean + transfer, clock_mhz, lc)
+    return {
+        "energy_nj": asdict(energy.inference(constants, mean, clock_mhz, lc)),
+        "energy_nj_with_input": asdict(whole),
+        "energy_model": energy.describe(constants, lc, placed is not None)}
+
+
+def _layers(machine: Machine, found: Measured) -> Iterator[dict[str, Any]]:
+    for index, layer in enumerate(machine.layers):
+        clocks, sops = found.layer_clocks[:, index], found.sops[:, index]
+        yield {
+            "name": layer.name, "fan_in": layer.fan_in, "neurons": layer.neurons,
+            "events": float(found.events[:, index].mean()),
+            "sops": float(sops.mean()), "clocks": float(clocks.mean()),
+            "roof_clocks": float(found.roof[:, index].mean()),
+            "utilisation": _utilisation(sops.sum(), machine, clocks.sum())}

@@ -1,0 +1,77 @@
+"""The reports of ``qsnn sim`` and ``qsnn verify`` as tables on standard output."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+MISMATCHES = ("spike_mismatches", "result_mismatches", "clock_mismatches")
+
+
+def print_sim(report: dict[str, Any]) -> None:
+    """Accuracy, time, work and energy; then a line a layer."""
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"[bold]{report['name']}[/bold], {report['samples']:,} samples, "
+                  f"{report['lanes']} lanes at {report['clock_mhz']:g} MHz")
+    if report["accuracy"] is not None:
+        console.print(f"accuracy  {report['accuracy']:.2%}")
+    console.print(f"work      {report['sops']:,.0f} synaptic operations a sample, "
+                  f"{report['utilisation']:.1%} of lanes × clocks")
+    console.print(f"energy    {_energy(report)}\n")
+    console.print(_times(report))
+    console.print()
+    console.print(_layers(report["layers"]))
+
+
+def _times(report: dict[str, Any]) -> Table:
+    table = _table("latency")
+    columns = ("min", "median", "p99", "max", "worst_case")
+    for name in columns:
+        table.add_column(name.replace("worst_case", "proven worst"), justify="right")
+    for label, key, form in (("clocks", "clocks", ",.0f"), ("µs", "latency_us", ",.1f"),
+                             ("µs with input", "latency_us_with_input", ",.1f")):
+        table.add_row(label, *(format(report[key][name], form) for name in columns))
+    return table
+
+
+def _energy(report: dict[str, Any]) -> str:
+    energy, model = report["energy_nj"], report["energy_model"]
+    if energy is None:
+        return "no constants for this device: see docs/energy.md"
+    return (f"{energy['total']:,.0f} nJ an inference, {energy['low']:,.0f} to "
+            f"{energy['high']:,.0f}: a model from {model['lc']:,} logic cells "
+            f"({model['lc_from']}), not a measurement")
+
+
+def _layers(layers: list[dict[str, Any]]) -> Table:
+    table = _table("layer")
+    for name in ("inputs", "neurons", "events", "operations", "clocks", "roof", "used"):
+        table.add_column(name, justify="right")
+    for layer in layers:
+        table.add_row(
+            layer["name"], *(f"{layer[key]:,.0f}" for key in (
+                "fan_in", "neurons", "events", "sops", "clocks", "roof_clocks")),
+            f"{layer['utilisation']:.1%}")
+    return table
+
+
+def _table(first: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column(first)
+    return table
+
+
+def print_verify(report: dict[str, Any]) -> None:
+    """Whether the RTL equals the models; if not, where they first part."""
+    console = Console(highlight=False, soft_wrap=True)
+    speed = report["core_clocks"] / report["seconds"]
+    wrong = [f"{report[key]:,} {key.replace('_', ' ')}" for key in MISMATCHES if report[key]]
+    if wrong:
+        console.print(f"[red]RTL differs[/red] on {report['samples']} samples: "
+                      f"{', '.join(wrong)}")
+        console.print(f"first divergence: {report['first']}")
+    else:
+        console.print(f"[green]RTL = golden model[/green] on {report['samples']} samples of "
+                      f"{report['name']}: every spike, every result, every clock")
+    console.print(f"{report['simulator']}: {report['core_clocks']:,} clocks in "
+                  f"{report['seconds']:.1f} s ({speed:,.0f} a second)")
