@@ -1,0 +1,104 @@
+import numpy as np
+import pytest
+
+from qsnn_compile.errors import QsnnError
+from qsnn_compile.ir import Dense, Graph, Input, Node, Readout, ints
+from qsnn_sim.data import Build, read_samples
+
+
+def graph(coding):
+    dense = Dense(ints(np.ones((2, 6))), 1)
+    return Graph("g", 4, Input((6,), 8 if coding == "direct" else 1, coding),
+                 (Node("fc", dense, ("x",)),), Readout("potential", "fc"))
+
+
+def save(folder, **arrays):
+    np.savez(folder / "data.npz", **arrays)
+    return folder / "data.npz"
+
+
+def refused(path, coding="direct"):
+    with pytest.raises(QsnnError) as caught:
+        read_samples(path, graph(coding))
+    assert caught.value.exit_code == 2
+    return str(caught.value).removeprefix(f"{path}: ")
+
+
+def test_samples_with_labels(tmp_path):
+    x = np.arange(18).reshape(3, 6)
+    samples = read_samples(save(tmp_path, x=x, y=np.array([1, 0, 1], np.uint8)), graph("direct"))
+    assert np.array_equal(samples.x, x) and samples.y.tolist() == [1, 0, 1]
+    assert read_samples(save(tmp_path, x=x), graph("direct")).first(2).x.shape == (2, 6)
+
+
+def test_missing_file(tmp_path):
+    assert refused(tmp_path / "none.npz") == (
+        "data must be a readable .npz file: No such file or directory")
+
+
+def test_folder(tmp_path):
+    assert refused(tmp_path) == "data must be a readable .npz file: Is a directory"
+
+
+def test_other_file(tmp_path):
+    (tmp_path / "x.npz").write_text("0 0 1\n")
+    assert refused(tmp_path / "x.npz") == (
+        "data must be a whole .npz file, not a truncated one or one of another kind; "
+        "write it with numpy.savez(file, x=..., y=...)")
+
+
+@pytest.mark.parametrize("cut", (10, 100, 300))
+def test_truncated(tmp_path, cut):
+    path = save(tmp_path, x=np.zeros((9, 6), np.uint8))
+    path.write_bytes(path.read_bytes()[:cut])
+    assert "data must be a whole .npz file, not a truncated one" in refused(path)
+
+
+def test_damaged_inside(tmp_path):
+    path = save(tmp_path, x=np.zeros((9, 6), np.uint8))
+    data = bytearray(path.read_bytes())
+    data[180] ^= 1
+    path.write_bytes(data)
+    assert refused(path).startswith("data must be a readable .npz file: ")
+
+
+def test_no_x(tmp_path):
+    assert refused(save(tmp_path, images=np.zeros((3, 6)))) == (
+        "data must hold an array 'x' [N, ...], not only ['images']; "
+        "write it with numpy.savez(file, x=..., y=...)")
+
+
+def test_objects(tmp_path):
+    path = tmp_path / "data.npz"
+    np.savez(path, x=np.array([{}]), allow_pickle=True)
+    assert refused(path).startswith("data must be a readable .npz file: Object arrays cannot")
+
+
+def test_wrong_shape(tmp_path):
+    assert refused(save(tmp_path, x=np.zeros((3, 5), np.uint8))) == (
+        "x must be [N, ...] = [N, 6], not [3, 5]")
+
+
+def test_transposed(tmp_path):
+    path = save(tmp_path, x=np.zeros((4, 9, 6), np.uint8))
+    assert refused(path, "spikes") == (
+        "x must be [N, T, ...] = [N, 4, 6], not [4, 9, 6]: it looks transposed ([T, N]); "
+        "use x.swapaxes(0, 1)")
+
+
+def test_no_samples(tmp_path):
+    assert refused(save(tmp_path, x=np.zeros((0, 6), np.uint8))) == (
+        "x must hold at least one sample, not [0, 6]")
+
+
+@pytest.mark.parametrize("y,said", [
+    (np.zeros((3, 2), int), "int64 [3, 2]"), (np.zeros(2, int), "int64 [2]"),
+    (np.zeros(3), "float64 [3]")])
+def test_wrong_labels(tmp_path, y, said):
+    assert refused(save(tmp_path, x=np.zeros((3, 6), np.uint8), y=y)) == (
+        f"y must be whole numbers [N] = [3], not {said}")
+
+
+def test_build_of_nothing(tmp_path):
+    with pytest.raises(QsnnError, match="must be a folder that qsnnc wrote"):
+        Build.load(tmp_path)
