@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pytest
 from amaranth.hdl import Module
@@ -21,7 +22,7 @@ def queue_clocks(rng, depth, count):
     """Bursts of pushes to full, drains, both at once; takes only a head that is there."""
     clocks, expected, words, have = [], [], [], False
     filling = True
-    for clock in range(count):
+    for _ in range(count):
         filling = filling if rng.random() < 0.9 else rng.random() < 0.5
         push = len(words) < depth and (filling or rng.random() < 0.3)
         take = have and (not filling or rng.random() < 0.2)
@@ -162,22 +163,25 @@ def encode(jobs, may_push, abandoned=()):
     return seen
 
 
+def check_job(job, spans, name):
+    """Entries and counts of one job, in order; the clocks of the counts that complete a list."""
+    entries = [(ports["entry_address"], ports["entry"]) for _, ports in spans
+               if ports["entry_valid"]]
+    compare_lists(entries, naive_entries(job), lambda i: f"{name}: entry {i} (at, index)")
+    counts = [(ports["count_step"], ports["count"]) for _, ports in spans if ports["counted"]]
+    compare_lists(counts, naive_counts(job), lambda i: f"{name}: count {i} (step, spikes)")
+    return [clock for clock, ports in spans if ports["counted"]][-len(job.blocks[0]):]
+
+
 def check(jobs, seen):
-    """Entries, counts and ``done`` of every job, in order; an entry is never late for its list."""
-    ends = [-1, *(clock for clock, ports in enumerate(seen) if ports["layer_done"])]
-    assert len(ends) == len(jobs) + 1
-    rises = set()
-    for number, (job, begin, end) in enumerate(zip(jobs, ends[:-1], ends[1:], strict=True)):
-        span = range(begin + 1, end + 1)
-        entries = [(seen[clock]["entry_address"], seen[clock]["entry"]) for clock in span
-                   if seen[clock]["entry_valid"]]
-        compare_lists(entries, naive_entries(job), lambda i: f"job {number}: entry {i} (at, index)")
-        counted = [clock for clock in span if seen[clock]["counted"]]
-        counts = [(seen[clock]["count_step"], seen[clock]["count"]) for clock in counted]
-        compare_lists(counts, naive_counts(job), lambda i: f"job {number}: count {i} (step, spikes)")
-        rises |= set(counted[-len(job.blocks[0]):])
-    done = [sum(rise < clock for rise in rises) for clock in range(len(seen))]
-    compare(seen[1:], [{"done": value} for value in done[1:]])
+    """Every job, and that ``done`` rises behind each last count of a step: no entry is late."""
+    clocked = list(enumerate(seen))
+    ends = [-1, *(clock for clock, ports in clocked if ports["layer_done"])]
+    rises = [clock for number, (job, (before, end)) in enumerate(
+                 zip(jobs, pairwise(ends), strict=True))
+             for clock in check_job(job, clocked[before + 1:end + 1], f"job {number}")]
+    done = [{"done": sum(rise < clock for rise in rises)} for clock in range(1, len(seen))]
+    compare([{}, *seen[1:]], [{}, *done])
 
 
 @pytest.mark.parametrize("steps", [1, 2, 4, 5])

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pytest
 from benches import Pins, machine, simulate
@@ -123,7 +124,16 @@ class Bench:
         if begins:
             self.begun = self.clock
         await self.ctx.tick()
-        self.clock, self.wanted = self.clock + 1, wanted
+        self.clock, self.wanted = self.clock + 1, wanted | self.arriving(ports)
+
+    def arriving(self, ports):
+        """A pixel on its way past the lists."""
+        pixel = ports["beat"] if "beat_valid" in ports and self.m.coding == "direct" else 0
+        if not pixel:
+            return {"arriving": (0, "no pixel")}
+        where = f"pixel {len(self.sample.beats) - len(self.beats) - 1}"
+        return {"arriving": (1, where), "value": (pixel, where),
+                "index": (len(self.sample.beats) - len(self.beats) - 1, where)}
 
     def expect(self, wanted):
         for name, (value, where) in wanted.items():
@@ -190,7 +200,7 @@ def check(m, seed, *, resets=0):
 
 def chain(*sizes):
     """Layers from one size to the next."""
-    return tuple(Layer(f"l{i}", a, b, 1) for i, (a, b) in enumerate(zip(sizes, sizes[1:])))
+    return tuple(Layer(f"l{i}", a, b, 1) for i, (a, b) in enumerate(pairwise(sizes)))
 
 
 @pytest.mark.parametrize("coding", ["direct", "spikes"])

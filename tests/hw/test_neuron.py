@@ -149,7 +149,7 @@ def check(draw, count, gap=0.3):
         expected[start + SPIKE_CLOCK]["spike"] = result.spike
         expected[start + WRITE_CLOCK]["u_next"] = result.u_next
     got = play(unit, noise, ["current", "spike", "u_next"])
-    compare(got, expected, lambda clock: f"; neurons in flight: " + "; ".join(
+    compare(got, expected, lambda clock: "; neurons in flight: " + "; ".join(
         f"clock {s} {n}" for s, n in zip(starts, neurons, strict=True) if 0 <= clock - s < 9))
     return results
 
