@@ -1,6 +1,7 @@
 """Checkpoints: tensors and plain values, written whole or not at all, checked when read."""
 
 import os
+import pickle
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from qsnn_models.train import TrainConfig
 
 VERSION = 1
+# what torch.load was seen to raise on damaged files
+UNREADABLE = (RuntimeError, ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError,
+              OSError, pickle.UnpicklingError)
 
 
 def path_of(folder: Path, network: str) -> Path:
@@ -60,7 +64,7 @@ def read(path: Path) -> dict[str, Any]:
     try:
         state = torch.load(path, weights_only=True)
         version = state["version"]
-    except Exception as error:      # torch raises a dozen kinds for a damaged file
+    except UNREADABLE as error:
         raise CheckpointError(f"{path} must be a checkpoint of qsnn train; it can't be read "
                               f"({type(error).__name__}). Delete it and train again") from None
     if version != VERSION:

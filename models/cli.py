@@ -58,17 +58,20 @@ def _run(arguments: argparse.Namespace, console: Console) -> None:
     start = time.monotonic(), time.process_time()
     model = _train(chosen, images, arguments, console)
     seconds = time.monotonic() - start[0], time.process_time() - start[1]
-    frozen = freeze(model)
     path = arguments.out / f"{chosen.network.name}.onnx"
-    save(frozen.graph(), path)
-    x = _encode(chosen, images.test_x)
-    result = ledger.evaluate(model, frozen, path, x, images.test_y)
+    result = _deliver(model, path, _encode(chosen, images.test_x), images.test_y)
     content = _content(chosen, arguments, result, seconds)
     ledger.write(path.with_suffix(".ledger.json"), content)
-    console.print(_table(chosen, result), f"wrote {path} and {path.with_suffix('.ledger.json')}",
-                  highlight=False)
+    _show(console, chosen, result, path)
     if arguments.json:
         _write_json(arguments.json, content)
+
+
+def _deliver(model: QSNN, path: Path, x: data.Bytes, y: data.Bytes) -> ledger.Evaluation:
+    """Freeze *model*, write it to *path*, and measure every stage."""
+    frozen = freeze(model)
+    save(frozen.graph(), path)
+    return ledger.evaluate(model, frozen, path, x, y)
 
 
 def _chosen(arguments: argparse.Namespace) -> Recipe:
@@ -109,14 +112,16 @@ def _content(chosen: Recipe, arguments: argparse.Namespace, result: ledger.Evalu
     }
 
 
-def _table(chosen: Recipe, result: ledger.Evaluation) -> Table:
-    rates = ", ".join(f"{name} {rate:.1%}" for name, rate in result.spike_rates.items())
-    found = Table("stage", "accuracy", "scores that differ",
-                  title=f"{chosen.network.name} on {chosen.config.data} (firing rates: {rates})")
+def _show(console: Console, chosen: Recipe, result: ledger.Evaluation, path: Path) -> None:
+    table = Table("stage", "accuracy", "scores that differ",
+                  title=f"{chosen.network.name} on {chosen.config.data}")
     for stage in result.stages:
         accuracy = stage.note if stage.accuracy is None else f"{stage.accuracy:.2%}"
-        found.add_row(stage.stage, accuracy, "" if stage.differ is None else str(stage.differ))
-    return found
+        table.add_row(stage.stage, accuracy, "" if stage.differ is None else str(stage.differ))
+    rates = ", ".join(f"{name} {rate:.1%}" for name, rate in result.spike_rates.items())
+    console.print(table, f"firing rates: {rates}",
+                  f"wrote {path} and {path.with_suffix('.ledger.json')}", sep="\n",
+                  highlight=False, soft_wrap=True)
 
 
 def _write_json(target: str, content: dict[str, Any]) -> None:

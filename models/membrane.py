@@ -55,7 +55,7 @@ class _Membrane(torch.autograd.Function):
                 x = _after(v, spikes[t], reset, dynamics).mul_(1 / step)
                 scaled[t] = x
                 kept = _stored(x, dynamics).mul_(step * dynamics.decay).floor_()
-        ctx.save_for_backward(potentials, spikes, scaled, gain, threshold, step)
+        ctx.save_for_backward(potentials, spikes, scaled, gain, threshold)
         ctx.dynamics, ctx.shared = dynamics, len(drive) == 1
         saturation = _share_at_limit(scaled[:-1], dynamics)
         ctx.mark_non_differentiable(saturation)
@@ -64,7 +64,7 @@ class _Membrane(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """Everything but the carry from step to step is one operation on all steps."""
-        v, spikes, x, gain, threshold, step = ctx.saved_tensors
+        v, spikes, x, gain, threshold = ctx.saved_tensors
         dynamics = ctx.dynamics
         distance = v - threshold
         slope = grads[0] / (distance * (gain * torch.pi)).square_().add_(1)

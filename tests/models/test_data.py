@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from qsnn_models import data
 from qsnn_models.errors import DataError
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from qsnn_models.freeze import freeze
 from qsnn_models.network import QSNN, NetworkConfig
 from qsnn_models.onnx_export import export

@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from qsnn_models.errors import ModelsError
 from qsnn_models.layers import LIF, Current, QDense
 from qsnn_models.membrane import Dynamics, run_membrane

@@ -4,6 +4,7 @@ import onnxruntime as ort
 import pytest
 from graphs import runs
 from hypothesis import HealthCheck, given, settings
+
 from qsnn_compile.ir import (
     Conv2d,
     Delay,

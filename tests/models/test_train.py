@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+
 from qsnn_models import cli, data, zoo
 from qsnn_models.errors import CheckpointError, ModelsError
 from qsnn_models.freeze import freeze
@@ -86,11 +87,15 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path, network, config, m
         train(network, replace(config, epochs=1), X, Y, folder=tmp_path, resume=True)
 
 
-@pytest.mark.parametrize("content", [None, b"", b"not a checkpoint", "other pickle"])
+@pytest.mark.parametrize("content", [None, b"", b"not a checkpoint", "other pickle", "truncated",
+                                     "a bare list"])
 def test_what_is_no_checkpoint_is_refused(tmp_path, content):
     path = tmp_path / "tiny.checkpoint.pt"
-    if content == "other pickle":
-        torch.save({"some": "thing"}, path)
+    if content in ("other pickle", "a bare list"):
+        torch.save({"some": "thing"} if content == "other pickle" else [1], path)
+    elif content == "truncated":
+        train(NETWORK, replace(CONFIG, epochs=1), X, Y, folder=tmp_path)
+        path.write_bytes(path.read_bytes()[:3000])
     elif content is not None:
         path.write_bytes(content)
     message = "no checkpoint there" if content is None else "must be a checkpoint of qsnn train"
