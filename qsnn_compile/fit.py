@@ -25,7 +25,7 @@ def choose(graph: Graph, device: Device, lanes: int | None) -> tuple[Machine, Im
                           f"not {lanes!r}; leave --lanes out for as many as fit")
     tried = {count: map_graph(graph, lanes=count) for count in ([lanes] if lanes else LANES)}
     for machine, image in tried.values():
-        if not excess(predict(machine), device):
+        if not excess(predict(machine, image), device):
             return machine, image
     nearest = min((machine for machine, _ in tried.values()),
                   key=lambda machine: _overload(predict(machine), device))

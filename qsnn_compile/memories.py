@@ -3,8 +3,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 
-from qsnn_hw.arch import WORD, Field, Machine
+from qsnn_hw.arch import WORD, Field, Image, Machine
 
 from .targets import SPRAM_WORDS
 
@@ -41,7 +43,8 @@ class Memory:
 
     @property
     def _blocks(self) -> int:
-        return min(-(-self.width // width) * -(-self.depth // depth)
+        """The fewest of all shapes. A deep memory's parts stand side by side in a row."""
+        return min(-(-self.width * -(-self.depth // depth) // width)
                    for depth, width in EBR_SHAPES)
 
 
@@ -50,8 +53,9 @@ def index_bits(machine: Machine) -> int:
     return max(5, *((layer.fan_in - 1).bit_length() for layer in machine.layers))
 
 
-def memories(machine: Machine) -> list[Memory]:
-    """Every memory of *machine* but the weights'."""
+def memories(machine: Machine, image: Image | None = None) -> list[Memory]:
+    """Every memory of *machine* but the weights'. With *image*, columns of parameters that are
+    the same at every address don't count: synthesis drops them."""
     index = index_bits(machine)
     value = machine.input_bits if machine.coding == "direct" else 0
     queue = 1 << (machine.fifo_depth - 1).bit_length() if machine.fifo_depth > 1 else 2
@@ -63,24 +67,37 @@ def memories(machine: Machine) -> list[Memory]:
         Memory("counts", index + 1, 2 << steps),
         Memory("step_counts", index + 1, machine.steps),
         Memory("membranes", machine.membrane_bits * machine.units, machine.slots),
-        *_parameters(machine),
+        *_parameters(machine, image),
     ]
     if machine.readout == "count":
         found.append(Memory("spike_counts", machine.score_bits - 1, machine.slots))
     return [memory for memory in found if memory.bits]
 
 
-def _parameters(machine: Machine) -> Iterator[Memory]:
+def _parameters(machine: Machine, image: Image | None) -> Iterator[Memory]:
     for number, names in enumerate(READ_TOGETHER):
-        width = _width(machine.neuron_fields, names) * machine.units
+        fields = _stored(machine.neuron_fields, names)
+        width = sum(field.width for field in fields) * machine.units
+        if image is not None:
+            width = sum(_varying(column, field.width)
+                        for field in fields for column in image.neuron[field.name])
         yield Memory(f"parameters{number}", width, machine.neuron_slots, rom=True)
     for number, names in enumerate(READOUT_TOGETHER):
-        width = _width(machine.readout_fields, names)
+        fields = _stored(machine.readout_fields, names)
+        width = sum(field.width for field in fields)
+        if image is not None:
+            width = sum(_varying(image.readout[field.name], field.width) for field in fields)
         yield Memory(f"readout{number}", width, machine.readout_slots, rom=True)
 
 
-def _width(fields: tuple[Field, ...], names: tuple[str, ...]) -> int:
-    return sum(field.width for field in fields if field.name in names and field.constant is None)
+def _stored(fields: tuple[Field, ...], names: tuple[str, ...]) -> list[Field]:
+    return [field for field in fields if field.name in names and field.constant is None]
+
+
+def _varying(numbers: tuple[int, ...], width: int) -> int:
+    """How many of the *width* bits of *numbers* are not the same in all."""
+    differences = reduce(or_, (number ^ numbers[0] for number in numbers))
+    return (differences & ((1 << width) - 1)).bit_count()
 
 
 def spram(machine: Machine) -> int:

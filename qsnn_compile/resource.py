@@ -7,13 +7,14 @@ certainly has) with fitted weights.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from qsnn_hw.arch import Field, Machine
+from qsnn_hw.arch import Field, Image, Machine
 
 from .memories import index_bits, memories, spram
 from .resource_fit import WEIGHTS
 
 DSP_WIDTH = 16                  # a MAC16's operands, signed
 DSP_PRODUCT = 11                # yosys makes narrower products of logic
+TABLE_BITS = 10                 # a read-only memory's bits in a cell, multiplexers counted
 
 
 @dataclass(frozen=True)
@@ -26,14 +27,14 @@ class Resources:
     dsp: int
 
 
-def predict(machine: Machine) -> Resources:
-    """What *machine* will take, board link included."""
-    cells = sum(WEIGHTS[name] * value for name, value in features(machine).items())
-    return Resources(round(cells), sum(memory.ebr for memory in memories(machine)),
+def predict(machine: Machine, image: Image | None = None) -> Resources:
+    """What *machine* will take, board link included; more exactly with its *image*."""
+    cells = sum(WEIGHTS[name] * value for name, value in features(machine, image).items())
+    return Resources(round(cells), sum(memory.ebr for memory in memories(machine, image)),
                      spram(machine), _dsp(machine))
 
 
-def features(machine: Machine) -> dict[str, float]:
+def features(machine: Machine, image: Image | None = None) -> dict[str, float]:
     """What logic cells depend on, by name; each has a weight in `resource_fit`.
 
     ========= ==================================================================
@@ -46,14 +47,14 @@ def features(machine: Machine) -> dict[str, float]:
     one       the rest, the board's link
     ========= ==================================================================
     """
-    logic = [memory for memory in memories(machine) if memory.in_logic]
+    logic = [memory for memory in memories(machine, image) if memory.in_logic]
     return {
         "lanes": machine.lanes * (2 * machine.acc_bits + 1),
         "units": machine.units * _unit_bits(machine),
         "readout": _readout_bits(machine),
         "control": _control_bits(machine),
         "passes": len(machine.layers),
-        "tables": sum(memory.bits / 16 if memory.rom else memory.bits for memory in logic),
+        "tables": sum(memory.bits / TABLE_BITS if memory.rom else memory.bits for memory in logic),
         "one": 1,
     }
 

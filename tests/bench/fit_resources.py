@@ -8,6 +8,7 @@ nextpnr packs and doesn't place: placing changes no count.
 """
 
 import argparse
+import hashlib
 import json
 import subprocess
 import sys
@@ -30,12 +31,12 @@ from qsnn_hw.top import pcf, top_verilog
 WITHIN = 0.15
 
 
-def measure(machine, image):
+def measure(verilog):
     """LC, EBR, SPRAM and DSP as nextpnr packs the board's design."""
     tools = find_tools()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "top.v").write_text(top_verilog(machine, image))
+        (folder / "top.v").write_text(verilog)
         (folder / "top.pcf").write_text(pcf())
         synthesise(tools, folder, "top", "top")
         subprocess.run([*tools.nextpnr, *target("ice40").device.nextpnr, "--json", "top.json",
@@ -46,24 +47,25 @@ def measure(machine, image):
 
 
 def measured(shapes, cache):
-    """(shape, machine, what it takes) of each; *cache* keeps results from run to run."""
+    """(shape, (machine, image), what it takes) of each; *cache* keeps results of equal Verilog."""
     known = json.loads(cache.read_text()) if cache and cache.exists() else {}
     for shape in shapes:
-        machine, image = shape.machine()
-        key = f"{shape} {machine.digest}"
+        built = shape.machine()
+        verilog = top_verilog(*built)
+        key = hashlib.sha256(verilog.encode()).hexdigest()
         if key not in known:
             print(f"… {shape.name}", file=sys.stderr, flush=True)
-            known[key] = measure(machine, image)
+            known[key] = measure(verilog)
             if cache:
                 cache.write_text(json.dumps(known))
-        yield shape, machine, known[key]
+        yield shape, built, known[key]
 
 
 def fit(rows):
     """Weights that are never negative and minimise the relative error (active set)."""
-    names = list(features(rows[0][1]))
+    names = list(features(*rows[0][1]))
     cells = np.array([used["lc"] for _, _, used in rows], dtype=float)
-    table = np.array([[features(machine)[name] for name in names] for _, machine, _ in rows])
+    table = np.array([list(features(*built).values()) for _, built, _ in rows])
     kept = list(range(len(names)))
     while True:
         found, *_ = np.linalg.lstsq(table[:, kept] / cells[:, None], np.ones(len(rows)), rcond=None)
@@ -81,8 +83,8 @@ def show(rows):
     print("| shape | LC | predicted | error "
           "| EBR | predicted | SPRAM | predicted | DSP | predicted |")
     print("| --- " + "| ---: " * 9 + "|")
-    for shape, machine, used in rows:
-        guess = asdict(predict(machine))
+    for shape, built, used in rows:
+        guess = asdict(predict(*built))
         errors = {key: guess[key] / used[key] - 1 if used[key] else float(guess[key] != 0)
                   for key in ("lc", "ebr", "spram")}
         worst = max(worst, *map(abs, errors.values()))
