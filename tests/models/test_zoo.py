@@ -1,0 +1,75 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+
+from qsnn_compile.onnx_import import import_onnx
+from qsnn_models import data
+from qsnn_models.errors import DataError
+from qsnn_models.network import NetworkConfig
+from qsnn_models.train import TrainConfig
+from qsnn_models.zoo import RECIPES
+from qsnn_sim.golden import run
+
+ZOO = Path(__file__).parents[2] / "models" / "zoo"
+FLOORS = {"fashion-mnist-mlp": 0.885, "mnist-mlp": 0.97}
+NAMES = sorted(FLOORS)
+
+
+def path(name):
+    return ZOO / f"{RECIPES[name].network.name}.onnx"
+
+
+def ledger(name):
+    return json.loads(path(name).with_suffix(".ledger.json").read_text())
+
+
+def graph(name):
+    return import_onnx(path(name))
+
+
+def onnx_scores(name, x):
+    session = ort.InferenceSession(str(path(name)), providers=["CPUExecutionProvider"])
+    return session.run(None, {"x": x.astype(np.float32)})[0]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_onnxruntime_equals_golden_on_a_thousand_images(name):
+    x = np.load(ZOO / "fashion_mnist_test1k.npz")["x"]
+    assert onnx_scores(name, x).tolist() == run(graph(name), x).scores.tolist()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_whole_test_set_is_equal_and_as_good_as_the_ledger_says(name):
+    try:
+        x, y = data.load_test(RECIPES[name].config.data)
+    except DataError as missing:
+        pytest.skip(str(missing))
+    golden = run(graph(name), x)
+    assert np.array_equal(onnx_scores(name, x), golden.scores)
+    accuracy = float((golden.classes == y).mean())
+    assert accuracy == ledger(name)["stages"][1]["accuracy"] >= FLOORS[name]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_ledger_is_of_the_recipe_and_its_stages_agree(name):
+    found = ledger(name)
+    listed = {**found["network"], "sizes": tuple(found["network"]["sizes"]),
+              "decay": tuple(found["network"]["decay"])}
+    assert NetworkConfig(**listed) == RECIPES[name].network
+    assert TrainConfig(**found["training"]) == RECIPES[name].config
+    assert found["command"] == f"qsnn train {name}"
+    qat, frozen, exported = found["stages"]
+    assert frozen["accuracy"] == exported["accuracy"] >= FLOORS[name]
+    assert abs(qat["accuracy"] - frozen["accuracy"]) < 0.001 and exported["differ"] == 0
+    assert all(0.14 <= rate <= 0.22 for rate in found["spike_rates"].values())
+
+
+def test_the_thousand_images():
+    found = np.load(ZOO / "fashion_mnist_test1k.npz")
+    assert (found["x"].shape, found["x"].dtype) == ((1000, 784), np.uint8)
+    assert found["y"].shape == (1000,)
+    accuracy = (run(graph("fashion-mnist-mlp"), found["x"]).classes == found["y"]).mean()
+    assert accuracy > 0.87
