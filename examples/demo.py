@@ -52,7 +52,7 @@ def main() -> int:
 
 def run(console: Console, command: Sequence[str]) -> int:
     """Show and run one of our commands in the repository's root; its exit code."""
-    console.print(f"\n[bold]$ {shlex.join(command)}[/bold]", highlight=False)
+    console.print(f"\n[bold]$ {shlex.join(command)}[/bold]", highlight=False, soft_wrap=True)
     installed = Path(sys.executable).with_name(command[0])
     return subprocess.run([installed, *command[1:]], cwd=ROOT, check=False).returncode
 
