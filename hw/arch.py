@@ -112,10 +112,29 @@ class Machine:
         """Whether layer *index* reads the direct-coded input."""
         return index == 0 and self.coding == "direct"
 
+    @property
+    def counted(self) -> bool:
+        """Whether a `potential` readout takes the spike counts of the layer before it.
+
+        Σ_t Σ_i w·s_i(t) = Σ_i w·(Σ_t s_i(t)): one list of the neurons that fired at all, x = count.
+        """
+        return self.readout == "potential" and len(self.layers) > 1 and self.steps > 1
+
+    @property
+    def value_bits(self) -> int:
+        """Bits of x in the lanes: a pixel, a spike, or a count of spikes."""
+        return max(self.input_bits, self.steps.bit_length() if self.counted else 1)
+
+    def lists(self, index: int) -> int:
+        """Event lists of layer *index*: one a step, one in all for pixels or counts."""
+        single = self.is_direct(index) or self.counted and self.is_last(index)
+        return 1 if single else self.steps
+
     def list_steps(self, index: int) -> int:
-        """Steps over which layer *index* streams lists to a group: 1 where they are replayed."""
-        replayed = self.is_direct(index) and self.layers[index].fires
-        return 1 if replayed else self.steps
+        """Lists that layer *index* streams to a group: pixels are replayed from the shadow if the
+        layer fires, else accumulated at every step."""
+        return self.lists(index) if self.layers[index].fires or not self.is_direct(index) \
+            else self.steps
 
     def row(self, index: int) -> int:
         """First weight row of layer *index*; rows are [group][plane][input]."""
@@ -154,14 +173,14 @@ class Machine:
 
     def list_depth(self, buffer: int) -> int:
         """Entries of event list *buffer*: list l is in buffer l mod 2, sized for all-active."""
-        depths = [layer.fan_in * (1 if self.is_direct(i) else self.steps)
+        depths = [layer.fan_in * self.lists(i)
                   for i, layer in enumerate(self.layers) if i % 2 == buffer]
         return max(depths, default=1)
 
     @property
     def fifo_depth(self) -> int:
         """Spike words that can wait for the encoder: those of the busiest layer, all of them."""
-        words = [1] + [self.groups(i) * self.lanes // WORD * self.steps
+        words = [1] + [self.groups(i) * self.lanes // WORD * self.lists(i + 1)
                        for i in range(len(self.layers) - 1)]
         if self.coding == "spikes":
             words.append(self.input_beats)

@@ -56,7 +56,7 @@ class SpikingCore(wiring.Component):
             lanes=machine.lanes, rows=machine.rows, kind=machine.weight_memory)
         m.submodules.lanes = lanes = Lanes(
             lanes=machine.lanes, units=machine.units, acc_bits=machine.acc_bits,
-            x_bits=machine.input_bits + widest - 1)
+            x_bits=machine.value_bits + widest - 1)
         m.submodules.neurons = neurons = NeuronArray(machine, self.image)
         wiring.connect(m, wiring.flipped(self.weights), weights.beats)
         wiring.connect(m, neurons.result, wiring.flipped(self.result))
@@ -81,7 +81,8 @@ class SpikingCore(wiring.Component):
             lists.buffer.eq(sequencer.buffer), lists.direct.eq(sequencer.direct),
             lists.list_address.eq(sequencer.list_address),
             lists.word.eq(neurons.word), lists.word_valid.eq(neurons.word_valid),
-            neurons.job.eq(sequencer.job),
+            neurons.job.eq(sequencer.job), neurons.begin.eq(lists.begin),
+            sequencer.fired_sum.eq(neurons.fired_sum),
             self.probe.valid.eq(neurons.spikes_valid), self.probe.spikes.eq(neurons.spikes),
             self.probe.last_layer.eq(neurons.spikes_last_layer),
         ]
@@ -97,12 +98,17 @@ class SpikingCore(wiring.Component):
             address.eq(sequencer.row_base + lists.index),
             scaled.eq(lists.value << sequencer.plane),
         ]
+        x = scaled
+        if self.machine.counted:
+            counts, plane = (delays(m, value, 3)[2] for value in (sequencer.counts, sequencer.plane))
+            m.d.comb += neurons.fired_index.eq(lists.index)
+            x = Mux(counts, neurons.fired_count << plane, scaled)
         m.d.comb += [
             weights.address.eq(address),
             lanes.row.eq(weights.row),
             lanes.valid.eq(events[ISSUE_TO_LANES - 2]),
             lanes.transfer.eq(transfers[ISSUE_TO_LANES - 1]),
-            lanes.x.eq(delays(m, scaled, 3)[2]),
+            lanes.x.eq(delays(m, x, 3)[2]),
             lanes.rotate.eq(neurons.rotate),
             neurons.heads.eq(lanes.heads),
             neurons.arrive.eq(transfers[ISSUE_TO_LANES]),

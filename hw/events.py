@@ -55,7 +55,7 @@ class SpikeEncoder(wiring.Component):
     Steps' counts are kept in block RAM: the count of the next step is read while a block runs, two
     clocks or more after its own block stored it.
 
-    ``words``, ``groups`` and ``stride`` (entries between the lists of two steps) describe the layer
+    ``words``, ``groups``, ``last`` (number of steps less one) and ``stride`` (entries between the lists of two steps) describe the layer
     whose words are at the head; they change in the clock after ``layer_done``. ``restart`` forgets
     everything.
     """
@@ -65,7 +65,7 @@ class SpikeEncoder(wiring.Component):
         super().__init__({
             "head": In(WORD), "have": In(1), "take": Out(1),
             "words": In(range(max_words + 1)), "groups": In(range(max_groups + 1)),
-            "stride": In(address_bits), "restart": In(1),
+            "last": In(range(max(steps, 2))), "stride": In(address_bits), "restart": In(1),
             "entry_valid": Out(1), "entry_address": Out(address_bits), "entry": Out(index_bits),
             "counted": Out(1), "count_step": Out(range(max(steps, 2))),
             "count": Out(index_bits + 1),
@@ -81,7 +81,7 @@ class SpikeEncoder(wiring.Component):
         m.d.comb += [
             rest.eq(word & (word - 1)),
             spent.eq(~rest.any()),
-            last_step.eq(self.count_step == self.steps - 1),
+            last_step.eq(self.count_step == self.last),
             last_group.eq(group == self.groups - 1),
             self.take.eq(self.have & spent & (left != 0) & ~setup),
             self.layer_done.eq(self.counted & last_step & last_group),
@@ -124,7 +124,7 @@ class SpikeEncoder(wiring.Component):
             ]
             with m.If(last_step):
                 m.d.sync += group_high.eq(next_high)
-            if self.steps > 1:
+            with m.If(self.last != 0):
                 m.d.sync += self.count.eq(Mux((group == 0) & ~last_step, 0, resumed))
         with m.If(setup):
             m.d.sync += [base.eq(0), next_high.eq(0), group_high.eq(0), self.count.eq(0)]
@@ -133,7 +133,7 @@ class SpikeEncoder(wiring.Component):
         """The count so far of the step after this one."""
         m.submodules.counts = counts = table(self.count.shape(), self.steps)
         write, read = counts.write_port(), counts.read_port()
-        following = Mux(self.count_step == self.steps - 1, 0, self.count_step + 1)
+        following = Mux(self.count_step == self.last, 0, self.count_step + 1)
         m.d.comb += [
             write.addr.eq(self.count_step), write.data.eq(self.count), write.en.eq(self.counted),
             read.addr.eq(following),

@@ -80,17 +80,17 @@ class EventLists(wiring.Component):
         """Queue and encoder, told of the layer whose spikes they handle."""
         machine = self.machine
         m.submodules.queue = queue = WordQueue(depth=machine.fifo_depth)
-        jobs = [(machine.lanes // WORD, machine.groups(i), layer.neurons)
+        jobs = [(machine.lanes // WORD, machine.groups(i), machine.lists(i + 1), layer.neurons)
                 for i, layer in enumerate(machine.layers[:-1])]
         if not self.direct_coded:
             fan_in = machine.layers[0].fan_in
-            jobs.insert(0, (-(-fan_in // WORD), 1, fan_in))
+            jobs.insert(0, (-(-fan_in // WORD), 1, machine.steps, fan_in))
         job = Signal(range(max(len(jobs) + 1, 2)))
         with m.Switch(job):
-            for number, (words, groups, stride) in enumerate(jobs):
+            for number, (words, groups, steps, stride) in enumerate(jobs):
                 with m.Case(number):
                     m.d.comb += [encoder.words.eq(words), encoder.groups.eq(groups),
-                                 encoder.stride.eq(stride)]
+                                 encoder.last.eq(steps - 1), encoder.stride.eq(stride)]
             with m.Default():       # all encoded: a block that never fills
                 m.d.comb += encoder.words.eq(1)
         m.d.sync += job.eq(Mux(restart, 0, job + encoder.layer_done))

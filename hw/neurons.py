@@ -25,6 +25,10 @@ class NeuronArray(wiring.Component):
     a replayed job, ``machine.rotation`` clocks after the one before; 3. spikes come out
     SPIKE_CLOCK clocks behind their slot, and as words of 16 a clock after their last spike.
 
+    For a readout of counts (``machine.counted``) the units' spikes are counted in block RAM; the
+    layer before it sends, at its last step, the neurons that fired at all. ``fired_count`` follows
+    ``fired_index`` by a clock while no layer but the last rotates, ``fired_sum`` is Σ of them since ``begin``.
+
     Membranes sit in block RAM, one word a slot. A membrane is written UNIT_LATENCY - 1 clocks after
     it was read, before the next rotation gets to it: no read meets a write.
     """
@@ -36,6 +40,9 @@ class NeuronArray(wiring.Component):
             "arrive": In(1), "job": In(job_layout(machine)), "rotate": Out(1),
             "spikes": Out(machine.units), "spikes_valid": Out(1), "spikes_last_layer": Out(1),
             "word": Out(WORD), "word_valid": Out(1),
+            "begin": In(1), "fired_sum": Out(machine.sum_bits),
+            "fired_index": In(range(max(max(layer.neurons for layer in machine.layers), 2))),
+            "fired_count": Out(machine.steps.bit_length()),
             "result": Out(stream.Signature(result_layout(machine))),
         })
 
@@ -43,7 +50,7 @@ class NeuronArray(wiring.Component):
         m = Module()
         slot, start, settled = self._rotate(m)
         valid = delays(m, self.rotate, UNIT_LATENCY, init=0)
-        address = delays(m, Value.cast(self._job.slot + slot)[:len(self._job.slot)], 6)
+        address = delays(m, Value.cast(self._job.slot + slot)[:len(self._job.slot)], 7)
         units = [NeuronUnit(self.machine) for _ in range(self.machine.units)]
         first = delays(m, start, 2)
         for number, unit in enumerate(units):
@@ -55,7 +62,8 @@ class NeuronArray(wiring.Component):
             ]
         self._parameters(m, units, address)
         self._membranes(m, units, slot, valid[UNIT_LATENCY - 1])
-        self._collect(m, valid[SPIKE_CLOCK])
+        counted = self._count_fired(m, units, start, settled, address, valid)
+        self._collect(m, valid[SPIKE_CLOCK], *counted)
         self._read_out(m, units, slot, start, settled, address)
         return m
 
@@ -109,7 +117,52 @@ class NeuronArray(wiring.Component):
             m.d.comb += [unit.u.eq(read.data.word_select(number, bits)),
                          write.data.word_select(number, bits).eq(unit.u_next)]
 
-    def _collect(self, m, valid):
+    def _count_fired(self, m, units, start, settled, address, valid):
+        """In SPIKE_CLOCK: the bits that go into words, and whether they do."""
+        machine = self.machine
+        last_layer = delays(m, self._job.last_layer, SPIKE_CLOCK + 2)
+        if not machine.counted:
+            return self.spikes, ~last_layer[SPIKE_CLOCK]
+        bits = len(self.fired_count)
+        m.submodules.fired = memory = table(bits * len(units), machine.neuron_slots)
+        write, read = memory.write_port(), memory.read_port()
+        fresh = delays(m, start, SPIKE_CLOCK + 1)[SPIKE_CLOCK]
+        counted = delays(m, self._job.counted, SPIKE_CLOCK + 1)[SPIKE_CLOCK]
+        ends = delays(m, settled, SPIKE_CLOCK + 1)[SPIKE_CLOCK]
+        before = [Mux(fresh, 0, read.data.word_select(i, bits)) for i in range(len(units))]
+        totals = Signal(bits * len(units), reset_less=True)
+        m.d.sync += totals.eq(Cat((old + unit.spike)[:bits]
+                                  for old, unit in zip(before, units, strict=True)))
+        counting = valid[SPIKE_CLOCK - 1] & ~last_layer[SPIKE_CLOCK - 1]
+        self._look_up(m, read, Mux(counting, address[SPIKE_CLOCK - 1], self._counts()))
+        m.d.comb += [write.addr.eq(address[SPIKE_CLOCK + 1]), write.data.eq(totals),
+                     write.en.eq(valid[SPIKE_CLOCK + 1] & ~last_layer[SPIKE_CLOCK + 1])]
+        spikes = sum(unit.spike for unit in units)
+        with m.If(self.begin):
+            m.d.sync += self.fired_sum.eq(0)
+        with m.Elif(valid[SPIKE_CLOCK] & counted):
+            m.d.sync += self.fired_sum.eq(self.fired_sum + spikes)
+        fired = Cat(unit.spike | old.any() for old, unit in zip(before, units, strict=True))
+        return Mux(counted, fired, self.spikes), ~last_layer[SPIKE_CLOCK] & (~counted | ends)
+
+    def _counts(self):
+        """The address of ``fired_index``'s counts."""
+        machine = self.machine
+        base = machine.slot_base(len(machine.layers) - 2)
+        return self.fired_index[(machine.units - 1).bit_length():] + base
+
+    def _look_up(self, m, read, address):
+        """Read the counts at *address*; the one of ``fired_index`` is out a clock later."""
+        m.d.comb += read.addr.eq(address)
+        if self.machine.units == 1:
+            m.d.comb += self.fired_count.eq(read.data)
+            return
+        lane = self.fired_index[:(self.machine.units - 1).bit_length()]
+        held = Signal.like(lane, reset_less=True)
+        m.d.sync += held.eq(lane)
+        m.d.comb += self.fired_count.eq(read.data.word_select(held, len(self.fired_count)))
+
+    def _collect(self, m, valid, bits, wanted):
         """Spikes into words of 16, lowest neuron in the lowest bit."""
         units = self.machine.units
         filled = Signal(range(WORD // units))
@@ -118,9 +171,9 @@ class NeuronArray(wiring.Component):
         m.d.sync += self.word_valid.eq(0)
         with m.If(valid):
             m.d.sync += [
-                self.word.eq(Cat(self.word[units:], self.spikes)),
+                self.word.eq(Cat(self.word[units:], bits)),
                 filled.eq(filled + 1),
-                self.word_valid.eq((filled == WORD // units - 1) & ~last_layer),
+                self.word_valid.eq((filled == WORD // units - 1) & wanted),
             ]
 
     def _read_out(self, m, units, slot, start, settled, address):

@@ -11,12 +11,12 @@ def job_layout(machine):
     """What the rotation needs to know of the transfer that starts it.
 
     ``sum_x`` is Σx·2^(W-1); ``slot`` the parameter address of slot 0; ``doubled``: weights are
-    1-bit; ``start``: membranes start at u0; ``replay``: the rotation runs for every step;
+    1-bit; ``start``: membranes start at u0; ``counted``: the next layer takes spike counts; ``replay``: the rotation runs for every step;
     ``last_layer``; ``opening``: its first group; ``settled``: its last step; ``final``: the last
     transfer of the sample.
     """
     addresses = max(machine.neuron_slots, machine.readout_slots, 2)
-    flags = ("doubled", "start", "replay", "last_layer", "opening", "settled", "final")
+    flags = ("doubled", "start", "replay", "counted", "last_layer", "opening", "settled", "final")
     return data.StructLayout({"sum_x": machine.sum_bits, "slot": range(addresses),
                               **{flag: 1 for flag in flags}})
 
@@ -35,6 +35,7 @@ class Sequencer(wiring.Component):
 
     ``list_address`` counts through the list (it is read in the clock of ``event``); the entry meets
     weight row ``row_base`` + its index in plane ``plane``, both valid a clock longer than the pass.
+    ``counts`` says that x is a spike count, ``fired_sum`` the sum of all of them.
     ``job`` describes a transfer from the clock after it until the next one.
     """
 
@@ -44,6 +45,7 @@ class Sequencer(wiring.Component):
         super().__init__({
             "begin": In(1), "finished": In(1), "idle": Out(1),
             "direct_count": In(count_bits), "direct_sum": In(machine.sum_bits),
+            "fired_sum": In(machine.sum_bits), "counts": Out(1),
             "count": In(count_bits), "count_step": Out(range(max(machine.steps, 2))),
             "lists_done": In(range(len(layers) * machine.steps + 1)),
             "buffer": Out(1), "direct": Out(1, init=machine.coding == "direct"),
@@ -134,7 +136,8 @@ class Sequencer(wiring.Component):
                         "doubled": layer.weight_bits == 1, "last_layer": machine.is_last(i),
                     }))
         m.d.sync += now.eq(constants)
-        m.d.comb += self.buffer.eq(index[0])
+        m.d.comb += [self.buffer.eq(index[0]),
+                     self.counts.eq(now.last_layer & machine.counted)]
         return _Loops(m, self, now, index, group)
 
     def _count_loops(self, m, shape, advance):
@@ -173,7 +176,8 @@ class Sequencer(wiring.Component):
             m.d.sync += shape.sum_x.eq(0)
         with m.Elif((done == 0) & (self.event) & (self.plane == 0)):
             m.d.sync += shape.sum_x.eq(
-                shape.sum_x + Mux(self.direct, self.direct_sum, count))
+                shape.sum_x + Mux(self.direct, self.direct_sum,
+                                  Mux(self.counts, self.fired_sum, count)))
 
     def _describe(self, m, shape):
         machine, job = self.machine, self.job
@@ -187,6 +191,7 @@ class Sequencer(wiring.Component):
             job.doubled.eq(shape.now.doubled),
             job.start.eq(self.count_step == 0),
             job.replay.eq(shape.now.replay),
+            job.counted.eq(self.machine.counted & (shape.layer == len(machine.layers) - 2)),
             job.last_layer.eq(last_layer),
             job.opening.eq(shape.group == 0),
             job.settled.eq(shape.last_step),

@@ -95,6 +95,8 @@ class _Run:
 
     def __init__(self, machine: Machine, trains: list[Any], arrivals: Ints) -> None:
         self.machine, self.trains, self.arrivals = machine, trains, arrivals
+        if machine.counted:             # the readout's list: the neurons that fired at all
+            trains[-1] = trains[-1].any(axis=1, keepdims=True)
         self.events = [np.count_nonzero(train, axis=2) for train in trains[:len(machine.layers)]]
         restart = arrivals[:, 0 if machine.coding == "spikes" else -1]
         self.fetch = arrivals[:, -1] + 1                            # the pass engine's clock
@@ -126,7 +128,7 @@ class _Run:
         spacing = machine.rotation * machine.replays(index)
         issued = []
         for number, (step, transfers) in enumerate(_passes(machine, index)):
-            which = 0 if machine.is_direct(index) else step
+            which = step % machine.lists(index)
             fetched = np.maximum(self.fetch, complete[:, which])
             ended = fetched + np.maximum(self.events[index][:, which], 1) + 1
             if machine.is_direct(index) and number == 0:
@@ -142,12 +144,13 @@ class _Run:
         return slots
 
     def _pushes(self, index: int, rotations: Ints) -> tuple[Ints, Ints]:
-        """When each word of a layer is queued, and its spikes: [N, groups, T, words]."""
+        """When each word of a layer is queued, and its spikes: [N, groups, lists, words]."""
         machine = self.machine
         words = machine.lanes // WORD
         last_slot = (np.arange(words) + 1) * (WORD // machine.units) - 1
         counts = _words(self.trains[index + 1], machine.groups(index) * words)
         grouped = counts.reshape(*counts.shape[:2], -1, words).swapaxes(1, 2)
+        rotations = rotations[:, :, -machine.lists(index + 1):]
         return rotations[..., None] + last_slot + SLOT_TO_QUEUE, grouped
 
     def _encode(self, pushes: Ints, spikes: Ints) -> Ints:
