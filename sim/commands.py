@@ -49,6 +49,9 @@ def verify(argv: Sequence[str]) -> int:
     build = Build.load(options.build)
     samples = (read_samples(options.data, build.graph).first(options.samples) if options.data else
                Samples(random_samples(build.graph, options.samples, options.seed), None))
+    if options.resets > len(samples.x):
+        raise QsnnError(f"--resets must be at most {len(samples.x)} samples, "
+                        f"not {options.resets!r}")
     traffic = Traffic(options.idle, options.stall, options.resets, options.seed)
     what = plan(build.program, build.graph, samples.x, traffic)
     with _work_folder(options.work) as folder:
@@ -96,7 +99,7 @@ def _verify_parser() -> argparse.ArgumentParser:
                         help="chance of an idle clock before an input beat (default: 0)")
     parser.add_argument("--stall", type=_chance, default=0.0, metavar="P",
                         help="chance of a clock that takes no result (default: 0)")
-    parser.add_argument("--resets", type=int, default=0, metavar="N",
+    parser.add_argument("--resets", type=_count, default=0, metavar="N",
                         help="samples cut short by a reset and sent again (default: 0)")
     parser.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
     parser.add_argument("--work", metavar="DIR", help="compile there, and keep it for another run")
@@ -109,6 +112,13 @@ def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be 1 or more, not {value!r}")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"must be 0 or more, not {value!r}")
     return value
 
 

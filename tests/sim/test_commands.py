@@ -1,0 +1,157 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from qsnn_compile.cli import qsnn
+from qsnn_compile.emit import write_sources
+from qsnn_compile.ir import Dense, Graph, Input, Neuron, Node, Readout, ints
+from qsnn_compile.mapping import map_graph
+from qsnn_compile.passes import PASSES, run_passes
+from qsnn_compile.program import Program
+from qsnn_compile.report import make_report, write_report
+from qsnn_compile.resource import predict
+from qsnn_compile.targets import target
+from qsnn_sim import cycle, golden
+
+SAMPLES = 300           # more than a batch
+SPREAD = {"min", "median", "p99", "max", "mean", "worst_case"}
+
+
+def network():
+    rng = np.random.default_rng(5)
+    nodes = []
+    for name, source, fan_in, count in (("a", "x", 12, 20), ("b", "a", 20, 4)):
+        neuron = Neuron(4, ints(2), ints(0), ints(0), ints(1), 1, 0, "soft", ints(2), ints(0))
+        nodes += [Node(f"fc_{name}", Dense(ints(rng.choice([-1, 1], (count, fan_in))), 1),
+                       (source,)), Node(name, neuron, (f"fc_{name}",))]
+    return Graph("small", 3, Input((12,), 1, "spikes"), tuple(nodes), Readout("count", "b"))
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    goal, graph = target("ice40"), run_passes(network(), PASSES)
+    machine, image = map_graph(graph, lanes=16, units=2)
+    program = Program(machine, image, graph.input, goal.name, goal.board.name, 20.0)
+    folder = tmp_path_factory.mktemp("compiled")
+    write_sources(folder, graph, program)
+    write_report(make_report(graph, program, goal, predict(machine), {}, None),
+                 folder / "report.json")
+    return folder
+
+
+@pytest.fixture
+def build(compiled, tmp_path):
+    return shutil.copytree(compiled, tmp_path / "build")
+
+
+@pytest.fixture
+def data(tmp_path):
+    rng = np.random.default_rng(6)
+    x = rng.integers(0, 2, (SAMPLES, 3, 12), dtype=np.uint8)
+    y = golden.run(network(), x).classes
+    y[:30] = (y[:30] + 1) % 4
+    np.savez(tmp_path / "data.npz", x=x, y=y)
+    return tmp_path / "data.npz"
+
+
+def sim(build, data, *more):
+    return qsnn.main(["sim", str(build), "--data", str(data), *map(str, more)])
+
+
+def measured(build, data, capsys):
+    assert sim(build, data, "--json", "-") == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_names_that_scripts_read(build, data, capsys):
+    report = measured(build, data, capsys)
+    assert report["samples"] == SAMPLES and report["accuracy"] == 0.9
+    for name in ("clocks", "latency_us", "clocks_with_input", "latency_us_with_input"):
+        assert set(report[name]) == SPREAD
+    assert set(report["energy_nj"]) == {"total", "low", "high"}
+    assert {"sops", "utilisation"} <= set(report)
+    assert [layer["name"] for layer in report["layers"]] == ["a", "b"]
+
+
+def test_numbers_are_the_models(build, data, capsys):
+    report = measured(build, data, capsys)
+    machine = Program.load(build).machine
+    x = np.load(data)["x"]
+    result = golden.run(network(), x, record="spikes")
+    timing = cycle.run(machine, x, list(result.spikes.values()))
+    clocks, sops = timing.latency, timing.sops
+    assert report["clocks"] == {
+        "min": clocks.min(), "median": np.median(clocks), "max": clocks.max(),
+        "p99": sorted(clocks)[297], "mean": pytest.approx(clocks.mean()),
+        "worst_case": cycle.worst_case(machine)}
+    assert report["latency_us"]["median"] == np.median(clocks) / 20
+    assert report["clocks_with_input"]["max"] == clocks.max() + machine.input_beats - 1
+    assert report["sops"] == pytest.approx(sops.sum(axis=1).mean())
+    assert report["utilisation"] == pytest.approx(sops.sum() / 16 / clocks.sum())
+    assert sum(layer["clocks"] for layer in report["layers"]) < report["clocks"]["mean"]
+
+
+def test_no_labels_no_accuracy(build, data, capsys, tmp_path):
+    np.savez(tmp_path / "x.npz", x=np.load(data)["x"])
+    assert measured(build, tmp_path / "x.npz", capsys)["accuracy"] is None
+
+
+def test_record(build, data, tmp_path, capsys):
+    assert sim(build, data, "--record", tmp_path / "traces", "--samples", 7) == 0
+    expected = golden.run(network(), np.load(data)["x"][:7], record="all")
+    with np.load(tmp_path / "traces") as traces:
+        for name in ("a", "b"):
+            assert np.array_equal(traces[f"spikes/{name}"], expected.spikes[name])
+            assert np.array_equal(traces[f"membranes/{name}"], expected.membranes[name])
+        assert np.array_equal(traces["classes"], expected.classes)
+    assert "small, 7 samples, 16 lanes at 20 MHz" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", ("--record", "--json"))
+def test_unwritable(build, data, tmp_path, capsys, option):
+    assert sim(build, data, option, tmp_path / "nowhere" / "out") == 2
+    message = capsys.readouterr().err
+    assert message.startswith(f"qsnn sim: {option} must name a file") and "\n" not in message[:-1]
+
+
+@pytest.mark.parametrize("spoil,said", [
+    (lambda f: (f / "model.qir").unlink(), "model.qir: must be a readable file"),
+    (lambda f: (f / "model.qir").write_bytes(b"\xff\xfe"), "must be the IR that qsnnc wrote"),
+    (lambda f: (f / "model.qir").write_text("qsnn-ir 0"), "must be the IR that qsnnc wrote"),
+    (lambda f: (f / "weights.bin").write_bytes(b""), "weights.bin: must hold")])
+def test_spoilt_build(build, data, capsys, spoil, said):
+    spoil(build)
+    assert sim(build, data) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_bad_data_exits_2_without_a_traceback(build, tmp_path, capsys):
+    assert sim(build, tmp_path / "none.npz") == 2
+    assert capsys.readouterr().err == (f"qsnn sim: {tmp_path / 'none.npz'}: data must be a "
+                                       "readable .npz file: No such file or directory\n")
+
+
+@pytest.mark.parametrize("arguments", [["--samples", "0"], ["--idle", "1"], ["--resets", "-1"]])
+def test_verify_refuses_arguments(build, capsys, arguments):
+    with pytest.raises(SystemExit) as ended:
+        qsnn.main(["verify", str(build), *arguments])
+    assert ended.value.code == 2
+    assert "not " in capsys.readouterr().err
+
+
+def test_more_resets_than_samples(build, capsys):
+    assert qsnn.main(["verify", str(build), "--samples", "2", "--resets", "3"]) == 2
+    assert capsys.readouterr().err == "qsnn verify: --resets must be at most 2 samples, not 3\n"
+
+
+def test_verify_of_an_rtl_that_differs_exits_1(build, tmp_path, capsys):
+    core = (build / "core.v").read_text()
+    (build / "core.v").write_text(core.replace("kept <= v;", "kept <= ~v;", 1))
+    assert core != (build / "core.v").read_text()
+    assert qsnn.main(["verify", str(build), "--simulator", "icarus", "--samples", "4",
+                      "--json", str(tmp_path / "v.json")]) == 1
+    report = json.loads((tmp_path / "v.json").read_text())
+    assert report["samples"] == 4 and report["spike_mismatches"] > 0
+    assert f"first divergence: {report['first']}" in capsys.readouterr().out
