@@ -69,6 +69,9 @@ def memories(machine: Machine, image: Image | None = None) -> list[Memory]:
         Memory("membranes", machine.membrane_bits * machine.units, machine.slots),
         *_parameters(machine, image),
     ]
+    if machine.counted:
+        width = machine.steps.bit_length() * machine.units
+        found.append(Memory("fired", width, machine.neuron_slots))
     if machine.readout == "count":
         found.append(Memory("spike_counts", machine.score_bits - 1, machine.slots))
     return [memory for memory in found if memory.bits]

@@ -92,8 +92,9 @@ def _control_bits(machine: Machine) -> int:
     lists = max(machine.list_depth(0), machine.list_depth(1)).bit_length()
     slots = max(machine.neuron_slots, machine.readout_slots).bit_length()
     widest = max(layer.weight_bits for layer in machine.layers)
-    return (8 * index + 6 * lists + 4 * rows + 6 * slots + 3 * machine.sum_bits
-            + 6 * (machine.input_bits + widest) + 2 * machine.steps.bit_length())
+    counts = machine.units * machine.steps.bit_length() + machine.sum_bits if machine.counted else 0
+    return (2 * counts + 8 * index + 6 * lists + 4 * rows + 6 * slots + 3 * machine.sum_bits
+            + 6 * (machine.value_bits + widest) + 2 * machine.steps.bit_length())
 
 
 def _dsp(machine: Machine) -> int:
