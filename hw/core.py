@@ -67,7 +67,9 @@ class SpikingCore(wiring.Component):
     def _control(self, m, sequencer, lists, weights, neurons):
         m.d.comb += [
             self.loaded.eq(weights.loaded),
-            self.inputs.ready.eq(sequencer.idle & weights.loaded),
+            # Weights go first: a load begun with a sample would wait for it, and it for the load.
+            self.inputs.ready.eq(sequencer.idle & weights.loaded
+                                 & (lists.filling | ~self.weights.valid)),
             lists.beat.eq(self.inputs.payload),
             lists.beat_valid.eq(self.inputs.valid & self.inputs.ready),
             weights.load.eq(sequencer.idle & ~lists.filling),
