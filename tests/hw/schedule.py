@@ -15,15 +15,16 @@ class Pass:
     job: dict | None
 
 
-def passes(m, counts, direct_sum):
-    """The nested loop. ``counts[l][t]``: events of list l at step t."""
+def passes(m, sample):
+    """The nested loop. ``sample.counts[l][t]``: events of list l at step t."""
     for number, layer in enumerate(m.layers):
         for group in range(m.groups(number)):
             total = 0
             for step in range(m.list_steps(number)):
                 direct, last_step = m.is_direct(number), step == m.list_steps(number) - 1
-                count = counts[number][0 if direct else step]
-                total += direct_sum if direct else count
+                count = sample.counts[number][0 if direct else step]
+                total += (sample.direct_sum if direct else sample.fired_sum
+                          if m.counted and m.is_last(number) else count)
                 for plane in range(layer.weight_bits):
                     ends = plane == layer.weight_bits - 1 and (layer.fires or last_step)
                     job = describe(m, number, group, step, total) if ends else None
@@ -47,7 +48,8 @@ def events_of(m, p, clock):
     layer, direct = m.layers[p.layer], m.is_direct(p.layer)
     base = 0 if direct else p.step * layer.fan_in
     row = m.row(p.layer) + (p.group * layer.weight_bits + p.plane) * layer.fan_in
-    return [(clock + 1 + i, p.layer % 2, int(direct), base + i, row, p.plane)
+    counts = int(m.counted and m.is_last(p.layer))
+    return [(clock + 1 + i, p.layer % 2, int(direct), base + i, row, p.plane, counts)
             for i in range(p.count)]
 
 
@@ -56,7 +58,7 @@ def schedule(m, sample, begin, lists_done):
     max(n, 1) + 2 clocks a pass, transfers at least a rotation (replayed: T) apart. The pixels went
     through their first pass as they came."""
     clock, free, events, transfers = begin + 1, 0, [], []
-    for number, p in enumerate(passes(m, sample.counts, sample.direct_sum)):
+    for number, p in enumerate(passes(m, sample)):
         direct = m.is_direct(p.layer)
         needed = (p.layer - (m.coding == "direct")) * m.steps + p.step
         while not direct and lists_done.get(clock, needed + 1) <= needed:

@@ -62,22 +62,38 @@ def test_a_potential_readout_has_parameters_of_its_own(readout, neuron, score):
 
 
 def test_a_direct_layer_is_replayed_not_streamed_again():
-    m = fashion()
+    m = fashion("count")
     assert each(m.is_direct, m) == [True, False, False]
     assert each(m.replays, m) == [4, 1, 1]
-    assert each(m.list_steps, m) == [1, 4, 4]
+    assert each(m.lists, m) == each(m.list_steps, m) == [1, 4, 4]
     assert each(mixed().replays, mixed()) == [1, 1, 1]
-    assert each(mixed().list_steps, mixed()) == [3, 3, 3]
+    assert each(mixed().lists, mixed()) == each(mixed().list_steps, mixed()) == [3, 3, 3]
+
+
+def test_a_potential_readout_takes_one_list_of_counts():
+    m = fashion("potential")
+    assert m.counted
+    assert each(m.lists, m) == each(m.list_steps, m) == [1, 4, 1]
+    assert not fashion("count").counted
+
+
+@pytest.mark.parametrize("steps,value_bits", [(1, 1), (2, 2), (3, 2), (4, 3), (7, 3), (8, 4)])
+def test_a_count_needs_the_bits_of_the_steps(steps, value_bits):
+    layers = (Layer("a", 3, 3, 1), Layer("out", 3, 2, 1, fires=False))
+    m = machine(coding="spikes", input_bits=1, steps=steps, layers=layers, readout="potential")
+    assert (m.counted, m.value_bits) == (steps > 1, value_bits)
+    assert replace(m, coding="direct", input_bits=8).value_bits == 8
 
 
 def test_a_lone_potential_layer_streams_its_pixels_every_step():
     m = machine(steps=4, layers=(Layer("out", 5, 3, 1, fires=False),), readout="potential")
-    assert (m.replays(0), m.list_steps(0)) == (1, 4)
+    assert (m.replays(0), m.lists(0), m.list_steps(0), m.counted) == (1, 1, 4, False)
 
 
 def test_lists_hold_every_input_active():
-    assert [fashion().list_depth(i) for i in range(2)] == [1024, 1024]
-    wide = replace(fashion(), layers=(Layer("a", 784, 10, 1), Layer("b", 10, 10, 1)))
+    assert [fashion("count").list_depth(i) for i in range(2)] == [1024, 1024]
+    assert [fashion("potential").list_depth(i) for i in range(2)] == [784, 1024]
+    wide = replace(fashion("count"), layers=(Layer("a", 784, 10, 1), Layer("b", 10, 10, 1)))
     assert [wide.list_depth(i) for i in range(2)] == [784, 40]
     assert [mixed().list_depth(i) for i in range(2)] == [51, 120]
     assert machine(layers=(Layer("out", 3, 2, 1),)).list_depth(1) == 1
@@ -95,6 +111,9 @@ def test_input_beats(fan_in, words):
 def test_queue_holds_the_words_of_the_busiest_layer():
     assert fashion().fifo_depth == 4 * 4 * 4
     assert mixed().fifo_depth == 3 * 1 * 3
+    silent = Layer("out", 256, 10, 1, fires=False)
+    shallow = replace(fashion(), layers=(Layer("a", 784, 256, 1), silent))
+    assert shallow.fifo_depth == 4 * 4 * 1
     wide = replace(mixed(), layers=(Layer("a", 100, 3, 1), Layer("b", 3, 2, 1)))
     assert wide.fifo_depth == wide.input_beats == 21
     assert machine(layers=(Layer("out", 3, 2, 1),)).fifo_depth == 1

@@ -46,7 +46,7 @@ def test_queue_equals_a_list(depth):
 class QueuedEncoder(wiring.Component):
     """The encoder behind its queue, joined as `EventLists` does."""
 
-    TOLD = ("words", "groups", "stride", "restart")
+    TOLD = ("words", "groups", "last", "stride", "restart")
     SHOWN = ("entry_valid", "entry_address", "entry", "counted", "count_step", "count",
              "layer_done", "done")
 
@@ -78,7 +78,7 @@ class Job:
 
     @property
     def told(self):
-        return {"words": self.words, "groups": self.groups,
+        return {"words": self.words, "groups": self.groups, "last": len(self.blocks[0]) - 1,
                 "stride": self.groups * self.words * WORD}
 
     @property
@@ -86,7 +86,7 @@ class Job:
         return [word for group in self.blocks for step in group for word in step]
 
 
-IDLE = {"words": 1, "groups": 0, "stride": 0}       # what `EventLists` tells behind the last job
+IDLE = {"words": 1, "groups": 0, "last": 0, "stride": 0}     # behind the last job
 
 
 def random_job(rng, steps, words, groups):
@@ -132,12 +132,12 @@ def pushes(rng, kind):
             yield push and (kind != "sparse" or rng.random() < 0.1)
 
 
-def encode(jobs, may_push, abandoned=()):
-    """The encoder's ports in each clock from a restart on; the *abandoned* words, which do not
-    complete anything, were encoded before it."""
+def encode(jobs, may_push, abandoned=(), wait=4):
+    """The encoder's ports in each clock from the third after a restart on, which comes *wait*
+    clocks behind the last of the *abandoned* words; until then entries of those may come out."""
     words = [word for job in jobs for word in job.stream]
-    dut = QueuedEncoder(steps=len(jobs[0].blocks[0]), index_bits=8, address_bits=11, max_words=4,
-                        max_groups=3, jobs=len(jobs), depth=len(words))
+    dut = QueuedEncoder(steps=max(len(job.blocks[0]) for job in jobs), index_bits=8,
+                        address_bits=11, max_words=4, max_groups=3, jobs=len(jobs), depth=len(words))
     seen, limit = [], 60 * len(words) + 200
 
     async def bench(ctx, rst):
@@ -147,15 +147,18 @@ def encode(jobs, may_push, abandoned=()):
             pins.set(data=word, push=1)
             await ctx.tick()
         pins.set(push=0)
-        await ctx.tick().repeat(20 * len(abandoned) + 4)
+        await ctx.tick().repeat(wait)
+        clock = 0
         while todo or not seen or seen[-1]["layer_done"]:
             if len(seen) > limit:
                 pytest.fail(f"clock {len(seen)}: {len(todo)} layers not done")
             push = bool(words) and next(may_push)
-            pins.set(restart=int(not seen), push=int(push), data=words.pop(0) if push else 0x5a5a)
-            seen.append({name: pins.get(name) for name in dut.SHOWN})
+            pins.set(restart=int(clock == 0), push=int(push), data=words.pop(0) if push else 0x5a5a)
+            if clock > 2:
+                seen.append({name: pins.get(name) for name in dut.SHOWN})
+            clock += 1
             await ctx.tick()
-            if seen[-1]["layer_done"]:
+            if seen and seen[-1]["layer_done"]:
                 todo.pop(0)
             pins.apply(todo[0].told if todo else IDLE)
 
@@ -189,7 +192,7 @@ def check(jobs, seen):
 def test_lists_equal_naive_lists(steps, words):
     rng = random.Random(f"{steps} {words}")
     for groups in (1, 2, 3):
-        other = random_job(rng, steps, rng.choice([1, 2, 4]), rng.randint(1, 3))
+        other = random_job(rng, rng.randint(1, steps), rng.choice([1, 2, 4]), rng.randint(1, 3))
         jobs = [random_job(rng, steps, words, groups), other]
         kind = rng.choice(["burst", "gaps", "sparse"])
         check(jobs, encode(jobs, pushes(rng, kind)))
@@ -208,7 +211,23 @@ def test_restart_forgets_half_a_layer(steps, count):
     rng = random.Random(count)
     jobs = [random_job(rng, steps, 2, 2), random_job(rng, steps, 1, 3)]
     abandoned = [rng.getrandbits(WORD) for _ in range(count)]
-    check(jobs, encode(jobs, pushes(rng, "burst"), abandoned))
+    check(jobs, encode(jobs, pushes(rng, "burst"), abandoned, wait=20 * count))
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+@pytest.mark.parametrize("wait", range(1, 10))
+def test_restart_comes_in_any_clock_of_a_word(steps, wait):
+    rng = random.Random(wait)
+    jobs = [random_job(rng, steps, 1, 2)] * 2
+    for abandoned in (0, 0x8001, 0x1f):
+        check(jobs, encode(jobs, pushes(rng, "burst"), [abandoned], wait))
+
+
+@pytest.mark.parametrize("lists", [(5, 1, 5), (1, 5, 1), (2, 1, 4)])
+def test_layers_differ_in_their_number_of_lists(lists):
+    rng = random.Random(0)
+    jobs = [random_job(rng, steps, 1, groups) for groups, steps in enumerate(lists, 1)]
+    check(jobs, encode(jobs, pushes(rng, "burst")))
 
 
 def test_a_block_gives_a_spike_a_clock():

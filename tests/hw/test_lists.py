@@ -47,7 +47,7 @@ def random_sample(rng, m):
         beats = [word for frame in frames for word in packed(frame, -(-fan_in // WORD))]
     lists, words = [[events(frame) for frame in frames]], []
     for number, layer in enumerate(m.layers[:-1]):
-        train = random_train(rng, m.steps, layer.neurons)
+        train = random_train(rng, m.lists(number + 1), layer.neurons)
         lists.append([events(frame) for frame in train])
         for group in range(m.groups(number)):
             for step, frame in enumerate(train):
@@ -96,8 +96,9 @@ class Bench:
             return {"beat_valid": 1, "beat": self.beats.pop(0)}
         if self.words:
             layer, step, word = self.words[0]
-            known = self.complete()
-            if (layer, 0 if self.is_direct(layer) else step) in known:
+            steps = len(self.sample.lists[layer])
+            same = len(self.sample.lists[layer + 1]) == steps       # else made of all of them
+            if (layer, step if same else steps - 1) in self.complete():
                 self.words.pop(0)
                 self.oldest = layer                     # the one before it is overwritten
                 return {"word_valid": 1, "word": word}
@@ -155,7 +156,8 @@ class Bench:
     async def run(self, sample, busy):
         self.start(sample)
         limit = self.clock + 400 + 60 * len(sample.words + sample.beats)
-        total = self.done_before(len(sample.lists))
+        total = sum(len(made) for number, made in enumerate(sample.lists)
+                    if not self.is_direct(number))
         while self.beats or self.words or self.pins.get("lists_done") < total:
             assert self.clock < limit, f"clock {self.clock}: {self.pins.get('lists_done')} lists"
             await self.step(busy)
@@ -198,9 +200,11 @@ def check(m, seed, *, resets=0):
     simulate(dut, bench)
 
 
-def chain(*sizes):
+def chain(*sizes, readout="count"):
     """Layers from one size to the next."""
-    return tuple(Layer(f"l{i}", a, b, 1) for i, (a, b) in enumerate(pairwise(sizes)))
+    last = len(sizes) - 2
+    return tuple(Layer(f"l{i}", a, b, 1, fires=readout == "count" or i < last)
+                 for i, (a, b) in enumerate(pairwise(sizes)))
 
 
 @pytest.mark.parametrize("coding", ["direct", "spikes"])
@@ -218,6 +222,14 @@ def test_wide_groups_of_several_words(coding):
     m = machine(coding=coding, steps=3, layers=chain(20, 70, 33, 4), lanes=32,
                 input_bits=8 if coding == "direct" else 1, sum_bits=14)
     check(m, coding)
+
+
+@pytest.mark.parametrize("coding", ["direct", "spikes"])
+@pytest.mark.parametrize("sizes", [(9, 3), (9, 17, 3), (5, 9, 33, 3), (5, 9, 17, 18, 3)])
+def test_a_potential_readout_has_one_list(coding, sizes):
+    m = machine(coding=coding, steps=3, layers=chain(*sizes, readout="potential"), lanes=16,
+                readout="potential", input_bits=2 if coding == "direct" else 1)
+    check(m, f"{coding} {sizes}")
 
 
 @pytest.mark.parametrize("coding", ["direct", "spikes"])

@@ -11,19 +11,20 @@ from schedule import schedule
 from qsnn_hw.arch import Layer
 from qsnn_hw.sequencer import Sequencer, job_layout
 
-EVENT = "clock, buffer, direct, list address, row base, plane"
+EVENT = "clock, buffer, direct, list address, row base, plane, counts"
 
 
 @dataclass
 class Sample:
     counts: list
     direct_sum: int
+    fired_sum: int
 
 
 @dataclass
 class Seen:
     """What a sample showed, clock by clock; ``issued``: each event's clock, buffer, direct and
-    address; ``bases``: row base and plane in each clock."""
+    address; ``bases``: row base, plane and ``counts`` in each clock."""
 
     lists_done: dict = field(default_factory=dict)
     issued: list = field(default_factory=list)
@@ -39,7 +40,8 @@ def random_sample(rng, m):
     counts = [[count(layer.fan_in) for _ in range(m.steps)] for layer in m.layers]
     top = (1 << m.input_bits) - 1
     active = counts[0][0] if m.coding == "direct" else 0
-    return Sample(counts, sum(rng.randint(1, top) for _ in range(active)))
+    fired = sum(rng.randint(1, m.steps) for _ in range(counts[-1][0]))
+    return Sample(counts, sum(rng.randint(1, top) for _ in range(active)), fired)
 
 
 class Bench:
@@ -56,9 +58,11 @@ class Bench:
             order, waits = [(0, t) for t in range(self.m.steps)], [-1] * self.m.steps
         for number in range(len(self.m.layers) - 1):
             steps, groups = self.m.list_steps(number), self.m.groups(number)
-            for t in range(self.m.steps):
+            lists = self.m.lists(number + 1)
+            for t in range(lists):
                 order.append((number + 1, t))
-                waits.append(issued + (groups - 1) * steps + min(t, steps - 1) + 1)
+                before = min(t, steps - 1) if lists == self.m.steps else steps - 1
+                waits.append(issued + (groups - 1) * steps + before + 1)
             issued += groups * steps
         return order, waits
 
@@ -68,7 +72,8 @@ class Bench:
         pins.apply({"begin": 0, "finished": 0} | values | {"lists_done": self.done})
         wanted = (pins.get("buffer"), pins.get("count_step"))
         seen.lists_done[self.clock] = self.done
-        seen.bases[self.clock] = (pins.get("row_base"), pins.get("plane"))
+        seen.bases[self.clock] = tuple(
+            pins.get(name) for name in ("row_base", "plane", "counts"))
         seen.jobs[self.clock] = pins.get("job")
         if pins.get("event"):
             seen.issued.append((self.clock, pins.get("buffer"), pins.get("direct"),
@@ -91,6 +96,7 @@ class Bench:
         assert self.pins.get("idle"), f"clock {self.clock}: not idle"
         await self.tick(seen, begin=1)
         self.done = 0
+        self.pins.apply({"fired_sum": 1})
         while len(seen.transfers) < total and self.clock - begin != stop:
             assert self.clock - begin < 20_000, f"clock {self.clock}: {seen.transfers} of {total}"
             assert not self.pins.get("idle"), f"clock {self.clock}: idle in a sample"
@@ -99,6 +105,8 @@ class Bench:
                 number, step = order[self.done]
                 self.table[number % 2, step] = sample.counts[number][step]
                 self.done += 1
+                if m.is_last(number):
+                    self.pins.apply({"fired_sum": sample.fired_sum})
             await self.tick(seen)
         return begin, seen
 
@@ -121,8 +129,8 @@ class Bench:
 def check_sample(m, sample, begin, seen):
     events, transfers = schedule(m, sample, begin, seen.lists_done)
     if m.coding == "direct":
-        assert seen.bases[begin + 1] == (0, 0), "the last pixel meets its row of plane 0"
-    got = [(*issued, *seen.bases.get(issued[0] + 1, (None, None))) for issued in seen.issued]
+        assert seen.bases[begin + 1][:2] == (0, 0), "the last pixel meets its row of plane 0"
+    got = [(*issued, *seen.bases.get(issued[0] + 1, (None,) * 3)) for issued in seen.issued]
     compare_lists(got, events, lambda i: f"event {i} ({EVENT})")
     compare_lists(seen.transfers, [clock for clock, _ in transfers],
                   lambda i: f"transfer {i} ({transfers[i:i + 1]}): clock")
