@@ -77,7 +77,8 @@ def measured(sim: dict[str, Any]) -> list[tuple[str, str]]:
         ("latency", f"median {micro['median']:.0f} µs, worst case {micro['worst_case']:.0f} µs"),
         ("energy an image", f"{energy['total'] / 1000:.1f} µJ (a model: "
                             f"{energy['low'] / 1000:.1f} to {energy['high'] / 1000:.1f} µJ)"),
-        ("lanes at work", f"{sim['utilisation']:.1%}"),
+        ("work", f"{sim['sops']:,.0f} synaptic operations an image, {sim['utilisation']:.1%} of "
+                 "lanes × clocks"),
     ]
 
 
