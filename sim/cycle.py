@@ -39,6 +39,8 @@ class Timing:
     [N, groups, rotations of a group]. ``layer_clocks`` [N, layers]: from the end of the layer
     before (of the input) to its last transfer. ``events``: for each layer the active inputs of
     each list, [N, lists]. ``sops`` [N, layers]: synaptic operations, one an event and neuron.
+    ``lane_clocks`` [N, layers]: the clocks that lanes add for a neuron after the last input beat, W
+    an operation; the first pass over pixels is done before it.
     """
 
     result: Ints
@@ -47,6 +49,7 @@ class Timing:
     layer_clocks: Ints
     events: tuple[Ints, ...]
     sops: Ints
+    lane_clocks: Ints
 
 
 def run(machine: Machine, x: Any, spikes: Sequence[Any], *, arrivals: Any = None) -> Timing:
@@ -73,11 +76,11 @@ def worst_case(machine: Machine) -> int:
 
 
 def roof(machine: Machine, events: Sequence[Ints]) -> NDArray[np.float64]:
-    """What the memory port and the neuron units allow at best: for each sample and layer
-    ``max(SOP · W / P, neuron updates / NU)`` clocks, [N, layers]."""
+    """What the memory port and the neuron units allow at best after the last input beat: for each
+    sample and layer ``max(lane clocks / P, neuron updates / NU)`` clocks, [N, layers]."""
     columns = []
     for index, (layer, active) in enumerate(zip(machine.layers, events, strict=True)):
-        operations = _sops(machine, index, active) * layer.weight_bits / machine.lanes
+        operations = _lane_clocks(machine, index, active) / machine.lanes
         updates = layer.neurons * machine.steps / machine.units if layer.fires else 0
         columns.append(np.maximum(operations, updates))
     return np.stack(columns, axis=1)
@@ -88,6 +91,15 @@ def _sops(machine: Machine, index: int, events: Ints) -> Ints:
     repeats = machine.steps if machine.is_direct(index) and not layer.fires else 1
     sops: Ints = events.sum(axis=1) * layer.neurons * repeats
     return sops
+
+
+def _lane_clocks(machine: Machine, index: int, events: Ints) -> Ints:
+    layer = machine.layers[index]
+    clocks: Ints = _sops(machine, index, events) * layer.weight_bits
+    if machine.is_direct(index):
+        first_group = machine.slots if machine.is_last(index) else machine.lanes
+        clocks = clocks - events[:, 0] * min(layer.neurons, first_group)
+    return clocks
 
 
 class _Run:
@@ -117,10 +129,11 @@ class _Run:
             if not machine.is_last(index):
                 complete = self._encode(*self._pushes(index, rotations[-1]))
         result = self._result(rotations[-1])
-        sops = [_sops(machine, i, events) for i, events in enumerate(self.events)]
+        sops, lane_clocks = ([count(machine, i, events) for i, events in enumerate(self.events)]
+                             for count in (_sops, _lane_clocks))
         return Timing(result, result - self.arrivals[:, -1], tuple(rotations),
                       np.diff(np.stack(ends, axis=1), axis=1), tuple(self.events),
-                      np.stack(sops, axis=1))
+                      np.stack(sops, axis=1), np.stack(lane_clocks, axis=1))
 
     def _layer(self, index: int, complete: Ints) -> Ints:
         """The layer's passes; the clock of slot 0 of each of its rotations."""

@@ -26,6 +26,7 @@ class Measured:
     latency: NDArray[np.int64]
     layer_clocks: NDArray[np.int64]
     sops: NDArray[np.int64]
+    lane_clocks: NDArray[np.int64]
     events: NDArray[np.int64]
     roof: NDArray[np.float64]
     spikes: dict[str, NDArray[Any]]
@@ -48,7 +49,7 @@ def _batch(build: Build, x: NDArray[np.uint8], record: bool) -> Measured:
     timing = cycle.run(machine, x, layer_spikes(machine, result))
     events = np.stack([lists.sum(axis=1) for lists in timing.events], axis=1)
     return Measured(result.classes, result.scores, timing.latency, timing.layer_clocks,
-                    timing.sops, events, cycle.roof(machine, timing.events),
+                    timing.sops, timing.lane_clocks, events, cycle.roof(machine, timing.events),
                     result.spikes if record else {}, result.membranes)
 
 
@@ -79,7 +80,7 @@ def summary(build: Build, samples: Samples, found: Measured) -> dict[str, Any]:
         "latency_us": _microseconds(clocks, clock_mhz),
         "latency_us_with_input": _microseconds(with_input, clock_mhz),
         "sops": float(found.sops.sum(axis=1).mean()),
-        "utilisation": _utilisation(found.sops.sum(), machine, found.latency.sum()),
+        "utilisation": _utilisation(found.lane_clocks.sum(), machine, found.latency.sum()),
         "roof_clocks": float(found.roof.sum(axis=1).mean()),
         **_energies(build, found, transfer),
         "layers": list(_layers(machine, found)),
@@ -97,9 +98,10 @@ def _microseconds(clocks: dict[str, float | int], clock_mhz: float) -> dict[str,
     return {name: count / clock_mhz for name, count in clocks.items()}
 
 
-def _utilisation(sops: Any, machine: Machine, clocks: Any) -> float:
-    """Synaptic operations / lanes / clocks. A W-bit weight takes W clocks of its lane."""
-    return float(sops / (machine.lanes * clocks))
+def _utilisation(lane_clocks: Any, machine: Machine, clocks: Any) -> float:
+    """The share of lanes × clocks in which a lane adds for a neuron. Operations that overlap the
+    input's arrival are in neither figure."""
+    return float(lane_clocks / (machine.lanes * clocks))
 
 
 def _energies(build: Build, found: Measured, transfer: int) -> dict[str, Any]:
@@ -120,9 +122,10 @@ def _energies(build: Build, found: Measured, transfer: int) -> dict[str, Any]:
 def _layers(machine: Machine, found: Measured) -> Iterator[dict[str, Any]]:
     for index, layer in enumerate(machine.layers):
         clocks, sops = found.layer_clocks[:, index], found.sops[:, index]
+        busy = found.lane_clocks[:, index].sum()
         yield {
             "name": layer.name, "fan_in": layer.fan_in, "neurons": layer.neurons,
             "events": float(found.events[:, index].mean()),
             "sops": float(sops.mean()), "clocks": float(clocks.mean()),
             "roof_clocks": float(found.roof[:, index].mean()),
-            "utilisation": _utilisation(sops.sum(), machine, clocks.sum())}
+            "utilisation": _utilisation(busy, machine, clocks.sum())}
