@@ -39,6 +39,7 @@ def describe(m, number, group, step, total):
     return {"sum_x": total * 2 ** (layer.weight_bits - 1), "slot": first_slot + group * m.slots,
             "doubled": int(layer.weight_bits == 1), "start": int(step == 0),
             "replay": int(m.is_direct(number) and layer.fires), "last_layer": int(last),
+            "counted": int(m.counted and number == len(m.layers) - 2),
             "opening": int(group == 0), "settled": int(last_step),
             "final": int(last and group == m.groups(number) - 1 and last_step)}
 

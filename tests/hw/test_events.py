@@ -136,8 +136,9 @@ def encode(jobs, may_push, abandoned=(), wait=4):
     """The encoder's ports in each clock from the third after a restart on, which comes *wait*
     clocks behind the last of the *abandoned* words; until then entries of those may come out."""
     words = [word for job in jobs for word in job.stream]
-    dut = QueuedEncoder(steps=max(len(job.blocks[0]) for job in jobs), index_bits=8,
-                        address_bits=11, max_words=4, max_groups=3, jobs=len(jobs), depth=len(words))
+    steps = max(len(job.blocks[0]) for job in jobs)
+    dut = QueuedEncoder(steps=steps, index_bits=8, address_bits=11, max_words=4,
+                        max_groups=3, jobs=len(jobs), depth=len(words))
     seen, limit = [], 60 * len(words) + 200
 
     async def bench(ctx, rst):
@@ -153,7 +154,8 @@ def encode(jobs, may_push, abandoned=(), wait=4):
             if len(seen) > limit:
                 pytest.fail(f"clock {len(seen)}: {len(todo)} layers not done")
             push = bool(words) and next(may_push)
-            pins.set(restart=int(clock == 0), push=int(push), data=words.pop(0) if push else 0x5a5a)
+            pins.set(restart=int(clock == 0), push=int(push),
+                     data=words.pop(0) if push else 0x5a5a)
             if clock > 2:
                 seen.append({name: pins.get(name) for name in dut.SHOWN})
             clock += 1
@@ -218,7 +220,7 @@ def test_restart_forgets_half_a_layer(steps, count):
 @pytest.mark.parametrize("wait", range(1, 10))
 def test_restart_comes_in_any_clock_of_a_word(steps, wait):
     rng = random.Random(wait)
-    jobs = [random_job(rng, steps, 1, 2)] * 2
+    jobs = [random_job(rng, steps, 1, groups) for groups in (1, 2)]
     for abandoned in (0, 0x8001, 0x1f):
         check(jobs, encode(jobs, pushes(rng, "burst"), [abandoned], wait))
 
