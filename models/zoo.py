@@ -21,7 +21,7 @@ RECIPES = {
         TrainConfig("fashion-mnist", epochs=30, dropout=0.1)),
     "mnist-mlp": Recipe(
         NetworkConfig("mnist_mlp", (784, 128, 10)),
-        TrainConfig("mnist", epochs=25)),
+        TrainConfig("mnist", epochs=40, learning_rate=6e-3, dropout=0.0)),
 }
 
 
