@@ -1,0 +1,120 @@
+"""What a network's input and membranes range over: from the user's data, else from random data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qsnn_compile.errors import QsnnError
+
+from .float_model import DataError, Machine, arranged
+from .normal import Network, Neuron, Reals
+
+Array = NDArray[Any]
+SAMPLES = 64
+DEFAULT_STEPS = 16
+
+
+@dataclass(frozen=True)
+class InputCodes:
+    """``x = scale · (code - zero)``, codes of ``bits`` bits; ``source`` says why."""
+
+    bits: int
+    scale: float
+    zero: int
+    source: str
+
+
+@dataclass(frozen=True, eq=False)
+class Range:
+    """The lowest and highest membrane of each channel, after reset, in real numbers."""
+
+    low: Reals
+    high: Reals
+
+
+def read_data(file: str | Path, name: str = "x") -> Array:
+    """Array *name* of an .npz file. Raises DataError."""
+    try:
+        with np.load(file, allow_pickle=False) as data:
+            if not hasattr(data, "files"):
+                raise DataError(f"data must be an .npz file with the array {name!r}, "
+                                f"not {str(file)!r}; store it with np.savez(file, {name}={name})")
+            if name not in data.files:
+                raise DataError(f"{file}: must hold the array {name!r}, not {sorted(data.files)!r};"
+                                f" store it with np.savez(file, {name}={name})")
+            return np.asarray(data[name])
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"data must be a readable .npz file, not {str(file)!r}: {error}; "
+                        "choose another") from None
+
+
+def input_codes(x: Array | None, bits: int) -> InputCodes:
+    """The codes of the input *x*: as they are where they are small integers, else *bits* bits
+    over the range that they have (without data: 0 … 1)."""
+    top = (1 << bits) - 1
+    if x is None or x.size == 0:
+        return InputCodes(bits, 1 / top, 0, "no data: assumed 0 … 1")
+    if not np.isfinite(x).all():
+        raise QsnnError("x must be finite, not NaN or infinite; mend the data")
+    low, high = float(x.min()), float(x.max())
+    if low >= 0 and high < 256 and bool((x == np.rint(x)).all()):
+        width = max(1, int(high).bit_length())
+        return InputCodes(width, 1.0, 0, f"whole numbers 0 … {int(high)}, taken as they are")
+    if low >= 0:
+        high = 1.0 if 0.5 < high <= 1 else high
+        return InputCodes(bits, high / top, 0, f"0 … {high:g} in {bits} bits")
+    high = max(high, 0.0)
+    scale = (high - low) / top
+    return InputCodes(bits, scale, round(-low / scale),
+                      f"{low:g} … {high:g} in {bits} bits, zero point {round(-low / scale)}")
+
+
+def random_data(network: Network, codes: InputCodes, steps: int) -> Array:
+    """Inputs all over the codes' range: sparse, dense, dark and bright ones. Reproducible."""
+    rng = np.random.default_rng(0)
+    rest = (1,) * (len(network.input_shape) + 1)
+    shape = (SAMPLES, steps if network.coding == "frames" else 1, *network.input_shape)
+    shown = rng.random(shape) < rng.random((SAMPLES, *rest))
+    low, high = -codes.zero * codes.scale, codes.scale * ((1 << codes.bits) - 1 - codes.zero)
+    drawn = low + (high - low) * rng.random(shape)
+    if codes.bits == 1:
+        drawn = np.full(shape, high)
+    x = np.where(shown, drawn, 0.0).astype(np.float32)
+    return x if network.coding == "frames" else x[:, 0]
+
+
+def observe(network: Network, x: Array, steps: int) -> Mapping[str, Range]:
+    """The range of each neuron's membrane on *x*, as the immediate form of its reset stores it."""
+    frames = arranged(network, np.asarray(x), steps).astype(np.float32)
+    machine, ranges = Machine(network, len(frames), np.float32), dict[str, Range]()
+    for step in range(frames.shape[1]):
+        machine.step(frames[:, step])
+        for node in network.nodes:
+            if isinstance(node.op, Neuron):
+                stored = _stored(node.op, machine.potentials[node.name],
+                                 machine.values[node.name])
+                ranges[node.name] = _wider(ranges.get(node.name), stored)
+    return ranges
+
+
+def _stored(op: Neuron, v: Array, spikes: Array) -> Array:
+    """The membrane after its reset, a delayed one taken at once."""
+    count = spikes / op.amplitude if op.amplitude else spikes
+    decay = np.where(op.decay == 0, 1.0, op.decay) if op.delayed else 1.0
+    if op.reset == "soft":
+        return np.asarray(v - count * op.reset_value / decay)
+    if op.reset == "hard":
+        return np.where(count != 0, op.reset_value / decay, v)
+    return v
+
+
+def _wider(known: Range | None, stored: Array) -> Range:
+    rows = np.moveaxis(stored, 1, 0).reshape(stored.shape[1], -1)
+    low, high = rows.min(axis=1), rows.max(axis=1)
+    if known is None:
+        return Range(low, high)
+    return Range(np.minimum(known.low, low), np.maximum(known.high, high))

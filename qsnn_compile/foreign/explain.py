@@ -1,0 +1,138 @@
+"""`qsnnc --explain`: what was understood, where each number is from, what was rounded."""
+
+import numpy as np
+
+from .normal import (
+    Add,
+    Convolution,
+    Delay,
+    Flatten,
+    Linear,
+    Neuron,
+    Node,
+    Op,
+    Pool,
+    Reals,
+    Scale,
+    SynapticCurrent,
+)
+from .quantise_report import Layer, Report, span
+
+
+def equation(node: Node) -> str:
+    """What *node* computes, as people write it."""
+    return "\n".join(_lines(node.op))
+
+
+def _lines(op: Op) -> list[str]:
+    match op:
+        case Linear():
+            return [f"I = W·x{_bias(op.bias)}, W {op.weight.shape[0]} × {op.weight.shape[1]}"]
+        case Convolution():
+            kernel = "×".join(map(str, op.weight.shape[2:]))
+            return [f"I = W∗x{_bias(op.bias)}, {op.weight.shape[0]} channels, kernel {kernel}, "
+                    f"stride {_pair(op.stride)}, padding {_pair(op.padding)}"
+                    + (f", {op.groups} groups" if op.groups > 1 else "")]
+        case Pool():
+            return [f"{op.kind} over {_pair(op.kernel)}, stride {_pair(op.stride)}"]
+        case Scale():
+            return [f"y = {span(op.factor)} · x"]
+        case Flatten():
+            return ["flatten, channel first"]
+        case Add():
+            return ["sum of its inputs"]
+        case Delay():
+            return ["y(t) = x(t - 1)"]
+        case Neuron():
+            return _neuron(op)
+
+
+def _pair(numbers: tuple[int, ...]) -> str:
+    return str(numbers[0]) if len(set(numbers)) == 1 else "×".join(map(str, numbers))
+
+
+def _bias(bias: Reals) -> str:
+    return " + b" if (bias != 0).any() else ""
+
+
+def _neuron(op: Neuron) -> list[str]:
+    """The neuron's equation, line by line; what is 1 or 0 is left out."""
+    lines = [] if op.synapse is None else [_synapse(op.synapse)]
+    current = "I" if op.synapse is None else "i(t-1)" if op.synapse.delayed else "i"
+    terms = [_times(op.decay, "u"), _times(op.gain, current)]
+    terms += [] if not op.offset.any() else [f"({span(op.offset)})"]
+    lines.append("v = " + " + ".join(term for term in terms if term))
+    late = op.delayed and op.reset != "none"
+    if late:
+        lines.append("    " + _reset(op) + f" where u {_fires(op)} (reset a step late)")
+    lines.append(_spikes(op))
+    if not late and op.reset != "none":
+        lines.append(f"{_reset(op)} where s")
+    if op.clamp is not None:
+        lines.append(f"v ≥ {span(op.clamp)}")
+    if op.grid is not None:
+        levels = op.grid.levels
+        lines.append(f"u = nearest of {len(levels)} levels, {levels[0]:.4g} … {levels[-1]:.4g}")
+    if op.initial.any():
+        lines.append(f"u(0) = {span(op.initial)}")
+    return lines
+
+
+def _synapse(op: SynapticCurrent) -> str:
+    return f"i = {_times(op.decay, 'i') or '0'} + {_times(op.gain, 'I')}"
+
+
+def _times(factor: Reals, name: str) -> str:
+    if (factor == 0).all():
+        return ""
+    return name if (factor == 1).all() else f"{span(factor)}·{name}"
+
+
+def _fires(op: Neuron) -> str:
+    return f"{'>' if op.strict else '≥'} {span(op.threshold)}"
+
+
+def _spikes(op: Neuron) -> str:
+    size = "" if op.amplitude == 1 else f"{op.amplitude:.6g} · "
+    if op.max_spikes > 1:
+        most = "" if np.isinf(op.max_spikes) else f"at most {int(op.max_spikes)}, "
+        return f"s = {size}⌊v / {span(op.threshold)}⌋ ({most}where positive)"
+    if np.isposinf(op.threshold).all():
+        return "never spikes"
+    return f"s = {size}[v {_fires(op)}]"
+
+
+def _reset(op: Neuron) -> str:
+    if op.reset == "soft":
+        times = "s·" if op.max_spikes > 1 else ""
+        return f"v -= {times}{span(op.reset_value)}"
+    return f"v = {span(op.reset_value)}" + (" + the current" if op.delayed else "")
+
+
+def rows(report: Report) -> list[tuple[str, str, str, str, str]]:
+    """layer, understood as, from, rounded, notes: a row a layer."""
+    return [(layer.name, layer.equation, layer.origin, _rounded(layer), "\n".join(layer.notes))
+            for layer in report.layers]
+
+
+def _rounded(layer: Layer) -> str:
+    return "\n".join(f"{item.what} {item.given} → {item.stored}"
+                     + (f" ({item.error:.2%})" if item.error > 5e-7 else " (exact)")
+                     for item in layer.roundings)
+
+
+def print_explanation(report: Report) -> None:
+    """The table on standard output, with what was assumed below."""
+    from rich.console import Console
+    from rich.table import Table
+    table = Table(title="what was understood", show_lines=True)
+    for head in ("layer", "understood as", "from", "rounded (largest error)", "notes"):
+        table.add_column(head, overflow="fold")
+    for row in rows(report):
+        table.add_row(*row)
+    console = Console()
+    console.print(table)
+    console.print(f"input: {report.input}; ranges of the membranes: {report.ranges}",
+                  highlight=False)
+    for note in report.notes:
+        console.print(f"assumed: {note}", highlight=False)
