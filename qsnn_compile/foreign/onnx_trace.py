@@ -1,0 +1,227 @@
+"""A model as what it computes: blocks of numbers, every element known by an id.
+
+All that only moves numbers (Reshape, Slice, Gather, Squeeze, Concat…) is done on arrays of ids, so
+nothing of it is left; copies of one sum are one block, wherever in time they stand. A block is one
+sample's worth of one operation: a row of a MatMul over [T, 1, N] is a block of its own.
+"""
+
+from collections.abc import Hashable, Iterable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from qsnn_compile.onnx_file import OnnxError
+
+from .onnx_blocks import Array, Block, Const, Ids, Operand, Sym, Value, digest
+from .onnx_math import compute
+
+MAX_ELEMENTS = 50_000_000
+
+
+class Trace:
+    """The blocks of a model, in the order they were made: operands stand before their users."""
+
+    def __init__(self) -> None:
+        self.blocks: list[Block] = []
+        self._starts: list[int] = []
+        self._known: dict[Hashable, int] = {}
+        self._size = 0
+        self._bounds: Ids | None = None
+
+    def add(self, op: str, shape: tuple[int, ...], key: Hashable = None, **fields: Any) -> Block:
+        """A block, or the one already there that *key* says is the same."""
+        if key is not None and (op, key) in self._known:
+            return self.blocks[self._known[op, key]]
+        size = int(np.prod(shape, dtype=np.int64))
+        if size < 1 or self._size + size > MAX_ELEMENTS:
+            raise OnnxError(f"{fields.get('origin', op)}: the model must compute between 1 and "
+                            f"{MAX_ELEMENTS} numbers, not {self._size + size!r}; "
+                            "export fewer steps, or one step")
+        block = Block(len(self.blocks), self._size, size, shape, op, **fields)
+        self.blocks.append(block)
+        self._starts.append(block.start)
+        self._size += size
+        self._bounds = None
+        if key is not None:
+            self._known[op, key] = block.index
+        return block
+
+    def ids(self, block: Block) -> Ids:
+        """The ids of all elements of *block*, in its shape."""
+        return np.arange(block.start, block.start + block.size).reshape(block.shape)
+
+    def constant(self, value: Array) -> Ids:
+        """Ids of constants, for where numbers and constants stand in one tensor."""
+        value = np.asarray(value)
+        block = self.add("const", (value.size,), digest(value), params=value.ravel())
+        return self.ids(block).reshape(value.shape)
+
+    def where(self, ids: Ids) -> Ids:
+        """The block of every id."""
+        if self._bounds is None:
+            self._bounds = np.array(self._starts)
+        return np.searchsorted(self._bounds, ids, side="right") - 1
+
+    def single(self, ids: Ids) -> tuple[Block, Ids | None] | None:
+        """The one block that *ids* lie in and their place there (None: all, in order)."""
+        owners = self.where(ids.ravel())
+        if owners.size == 0 or owners.min() != owners.max():
+            return None
+        block = self.blocks[int(owners[0])]
+        return block, in_order(ids.ravel() - block.start, block.size)
+
+    def simplified(self, value: Value) -> Value:
+        """*value* as a constant where all its elements are."""
+        if isinstance(value, Const):
+            return value
+        owners = np.unique(self.where(value.ids))
+        if any(self.blocks[owner].op != "const" for owner in owners):
+            return value
+        return Const(self.numbers(value.ids))
+
+    def numbers(self, ids: Ids) -> Array:
+        """The values of constants."""
+        owners = self.where(ids)
+        result = np.zeros(ids.shape, np.result_type(*(
+            self.blocks[owner].params.dtype for owner in np.unique(owners))))
+        for owner in np.unique(owners):
+            block, here = self.blocks[owner], owners == owner
+            result[here] = block.params[ids[here] - block.start]
+        return result
+
+    # -- operations that read elements of many blocks --------------------------------------------
+
+    def apply(self, op: str, reads: Ids, shape: tuple[int, ...], params: Any, key: Hashable,
+              origin: str) -> Ids:
+        """Ids of the result of *op* on the elements *reads* of one sample."""
+        found = (key, reads.shape, reads.tobytes())
+        block = self.add(op, shape, found, reads=reads, params=params, origin=origin)
+        return self.ids(block)
+
+    # -- elementwise operations ------------------------------------------------------------------
+
+    def elementwise(self, op: str, args: Sequence[Value], kind: str = "float",
+                    params: Hashable = None, origin: str = "") -> Sym:
+        """*op* on broadcast *args*, at least one of them not constant."""
+        shape = np.broadcast_shapes(*(_array(arg).shape for arg in args))
+        if int(np.prod(shape, dtype=np.int64)) > MAX_ELEMENTS:
+            raise OnnxError(f"{origin}: a tensor must have at most {MAX_ELEMENTS} elements, "
+                            f"not shape {shape!r}; export a smaller model")
+        columns = [np.broadcast_to(_array(arg), shape).ravel() for arg in args]
+        symbolic = [isinstance(arg, Sym) for arg in args]
+        owners = [self.where(c) if s else None for c, s in zip(columns, symbolic, strict=True)]
+        result = np.empty(columns[0].size, np.int64)
+        for rows in _groups([o for o in owners if o is not None], result.size):
+            parts = [c[rows] for c in columns]
+            where = [None if o is None else int(o[rows][0]) for o in owners]
+            result[rows] = self._group(op, parts, where, params, origin)
+        return Sym(result.reshape(shape), kind)
+
+    def _group(self, op: str, columns: list[Array], owners: list[int | None],
+               params: Hashable, origin: str) -> Ids:
+        """One block for elements that read the same blocks; copies of an element are one."""
+        local: list[Array] = []
+        for number, (column, owner) in enumerate(zip(columns, owners, strict=True)):
+            if owner is None:
+                local.append(column)
+            elif self.blocks[owner].op == "const":
+                local.append(self.numbers(column))
+                owners[number] = None
+            else:
+                local.append(column - self.blocks[owner].start)
+        first, inverse = _distinct(local, owners)
+        operands = tuple(self._operand(column[first], owner)
+                         for column, owner in zip(local, owners, strict=True))
+        alias = _alias(op, operands, params)
+        if alias is not None:
+            source = operands[alias]
+            start = self.blocks[source.block].start
+            at = np.arange(first.size) if source.at is None else source.at
+            return (start + at)[inverse]
+        return self._block(op, operands, first.size, params, origin)[inverse]
+
+    def _block(self, op: str, operands: tuple[Operand, ...], size: int, params: Hashable,
+               origin: str) -> Ids:
+        if all(operand.value is not None for operand in operands):
+            values = [np.broadcast_to(np.asarray(o.value), (size,)) for o in operands]
+            return self.constant(compute(op, params, values))
+        key = (params, size, *(_key(operand) for operand in operands))
+        block = self.add(op, self._shape(operands, size), key, operands=operands, params=params,
+                         origin=origin)
+        return self.ids(block).ravel()
+
+    def _operand(self, column: Array, owner: int | None) -> Operand:
+        if owner is None:
+            if column.size and (column == column[0]).all():
+                return Operand(value=column[:1].reshape(()))
+            return Operand(value=column)
+        return Operand(owner, in_order(column, self.blocks[owner].size))
+
+    def _shape(self, operands: tuple[Operand, ...], size: int) -> tuple[int, ...]:
+        shapes = [self.blocks[o.block].shape for o in operands if o.value is None and o.at is None]
+        return max(shapes, key=len, default=(size,))
+
+
+def operand_blocks(block: Block, trace: Trace) -> Iterable[int]:
+    """The blocks that *block* reads, constants left out."""
+    if block.reads is not None:
+        owners = np.unique(trace.where(block.reads.ravel()))
+        return [int(owner) for owner in owners if trace.blocks[owner].op != "const"]
+    return [operand.block for operand in block.operands if operand.value is None]
+
+
+def in_order(at: Ids, size: int) -> Ids | None:
+    """*at*, or None where it is 0, 1, … size - 1."""
+    if at.size == size and (at == np.arange(size)).all():
+        return None
+    return at
+
+
+def _array(value: Value) -> Array:
+    return value.ids if isinstance(value, Sym) else value.value
+
+
+def _key(operand: Operand) -> Hashable:
+    if operand.value is not None:
+        return digest(operand.value)
+    return operand.block, None if operand.at is None else operand.at.tobytes()
+
+
+def _groups(owners: list[Ids], size: int) -> Iterable[Any]:
+    """Rows that have the same owners in every column."""
+    if all(column.min() == column.max() for column in owners):
+        return [slice(None)]
+    _, inverse = np.unique(np.stack(owners), axis=1, return_inverse=True)
+    order = np.argsort(inverse.ravel(), kind="stable")
+    cuts = np.flatnonzero(np.diff(inverse.ravel()[order])) + 1
+    ends = [0, *cuts.tolist(), size]
+    return [order[a:b] for a, b in pairwise(ends)]
+
+
+def _distinct(columns: list[Array], owners: list[int | None]) -> tuple[Ids, Ids]:
+    """The distinct rows in the first symbolic column's order, and where each row is among them."""
+    lead = next((c for c, owner in zip(columns, owners, strict=True) if owner is not None), None)
+    everything = np.arange(columns[0].size)
+    if lead is None or (np.diff(lead) > 0).all():
+        return everything, everything
+    codes = [np.unique(c, return_inverse=True)[1].ravel() for c in columns]
+    codes = [code for code, o in zip(codes, owners, strict=True) if o is not None] + \
+        [code for code, o in zip(codes, owners, strict=True) if o is None]
+    _, first, inverse = np.unique(np.stack(codes), axis=1, return_index=True, return_inverse=True)
+    return first, inverse.ravel()
+
+
+_NEUTRAL = {"Add": 0, "Sub": 0, "Mul": 1, "Div": 1, "Pow": 1}
+
+
+def _alias(op: str, operands: tuple[Operand, ...], params: Hashable) -> int | None:
+    """The operand that *op* hands through unchanged, if it does."""
+    if op not in _NEUTRAL or len(operands) != 2:
+        return None
+    for number, operand in enumerate(operands):
+        other = operands[1 - number]
+        if operand.value is not None and other.value is None and \
+                (number == 1 or op in ("Add", "Mul")) and (operand.value == _NEUTRAL[op]).all():
+            return 1 - number
+    return None
