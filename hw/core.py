@@ -102,7 +102,8 @@ class SpikingCore(wiring.Component):
         ]
         x = scaled
         if self.machine.counted:
-            counts, plane = (delays(m, value, 3)[2] for value in (sequencer.counts, sequencer.plane))
+            counts, plane = (delays(m, value, 3)[2]
+                             for value in (sequencer.counts, sequencer.plane))
             m.d.comb += neurons.fired_index.eq(lists.index)
             x = Mux(counts, neurons.fired_count << plane, scaled)
         m.d.comb += [

@@ -27,10 +27,10 @@ class WordQueue(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        depth = 1 << (self.depth - 1).bit_length() if self.depth > 1 else 2
-        m.submodules.words = words = table(WORD, 2 * depth)
+        bits = max((self.depth - 1).bit_length(), 1)
+        m.submodules.words = words = table(WORD, 1 << bits)
         write, read = words.write_port(), words.read_port()
-        oldest, newest = Signal(range(2 * depth)), Signal(range(2 * depth))
+        oldest, newest = Signal(bits + 1), Signal(bits + 1)     # a bit more tells full from empty
         m.d.comb += [
             write.addr.eq(newest), write.data.eq(self.data), write.en.eq(self.push),
             read.addr.eq(oldest), self.head.eq(read.data),

@@ -63,7 +63,7 @@ def memories(machine: Machine, image: Image | None = None) -> list[Memory]:
     found = [
         Memory("buffer0", index + value, machine.list_depth(0)),
         Memory("buffer1", index, machine.list_depth(1)),
-        Memory("queue", WORD, 2 * queue),
+        Memory("queue", WORD, queue),
         Memory("counts", index + 1, 2 << steps),
         Memory("step_counts", index + 1, machine.steps),
         Memory("membranes", machine.membrane_bits * machine.units, machine.slots),
