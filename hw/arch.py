@@ -127,14 +127,14 @@ class Machine:
 
     def lists(self, index: int) -> int:
         """Event lists of layer *index*: one a step, one in all for pixels or counts."""
-        single = self.is_direct(index) or self.counted and self.is_last(index)
+        single = self.is_direct(index) or (self.counted and self.is_last(index))
         return 1 if single else self.steps
 
     def list_steps(self, index: int) -> int:
         """Lists that layer *index* streams to a group: pixels are replayed from the shadow if the
         layer fires, else accumulated at every step."""
-        return self.lists(index) if self.layers[index].fires or not self.is_direct(index) \
-            else self.steps
+        accumulated = self.is_direct(index) and not self.layers[index].fires
+        return self.steps if accumulated else self.lists(index)
 
     def row(self, index: int) -> int:
         """First weight row of layer *index*; rows are [group][plane][input]."""

@@ -55,9 +55,9 @@ class SpikeEncoder(wiring.Component):
     Steps' counts are kept in block RAM: the count of the next step is read while a block runs, two
     clocks or more after its own block stored it.
 
-    ``words``, ``groups``, ``last`` (number of steps less one) and ``stride`` (entries between the lists of two steps) describe the layer
-    whose words are at the head; they change in the clock after ``layer_done``. ``restart`` forgets
-    everything.
+    ``words``, ``groups``, ``last`` (number of steps less one) and ``stride`` (entries between the
+    lists of two steps) describe the layer whose words are at the head; they change in the clock
+    after ``layer_done``. ``restart`` forgets everything.
     """
 
     def __init__(self, *, steps, index_bits, address_bits, max_words, max_groups, jobs):

@@ -1,7 +1,7 @@
 """The event lists: the active inputs of each layer and step, made once and read many times."""
 
 from amaranth.hdl import *
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .arch import WORD
@@ -20,7 +20,9 @@ class EventLists(wiring.Component):
     as they come, but no layer may start before they are all queued, or their words would mix.
 
     A pixel that is not 0 shows at ``index`` and ``value`` a clock after its beat, ``arriving`` with
-    it: it can go straight on to the lanes. A clock of a read: ``list_address`` and ``buffer``; ``index`` and ``value`` (1 for a spike) a
+    it: it can go straight on to the lanes.
+
+    A clock of a read: ``list_address`` and ``buffer``; ``index`` and ``value`` (1 for a spike) a
     clock later. ``count`` follows ``count_step`` and ``buffer`` by a clock. A list is read only
     when it is complete, so no read meets a write.
     """
@@ -139,7 +141,8 @@ class EventLists(wiring.Component):
                          else Cat(beat, C(0, self.index_bits - len(beat))), self.beat)),
         ]
         with m.If(self.beat_valid):
-            m.d.sync += [self.direct_count.eq(count + active), self.direct_sum.eq(total + self.beat)]
+            m.d.sync += [self.direct_count.eq(count + active),
+                         self.direct_sum.eq(total + self.beat)]
         m.d.comb += self.arriving.eq(valid)
         with m.If(valid):
             m.d.comb += [self.index.eq(entry[:self.index_bits]),

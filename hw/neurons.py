@@ -27,7 +27,8 @@ class NeuronArray(wiring.Component):
 
     For a readout of counts (``machine.counted``) the units' spikes are counted in block RAM; the
     layer before it sends, at its last step, the neurons that fired at all. ``fired_count`` follows
-    ``fired_index`` by a clock while no layer but the last rotates, ``fired_sum`` is Σ of them since ``begin``.
+    ``fired_index`` by a clock while no layer but the last rotates, ``fired_sum`` is Σ of them since
+    ``begin``.
 
     Membranes sit in block RAM, one word a slot. A membrane is written UNIT_LATENCY - 1 clocks after
     it was read, before the next rotation gets to it: no read meets a write.
@@ -89,7 +90,7 @@ class NeuronArray(wiring.Component):
         return narrow, job.start & (step == 0), settled
 
     def _parameters(self, m, units, address):
-        """The stored fields, in one memory for each clock that needs some, all units side by side."""
+        """The stored fields: a memory for each clock that needs some, the units side by side."""
         machine, image = self.machine, self.image.neuron
         for clock in sorted(set(FIELD_CLOCK.values())):
             fields = [f for f in machine.neuron_fields
@@ -216,8 +217,8 @@ class NeuronArray(wiring.Component):
                       if f.constant is None and READOUT_CLOCK[f.name] == clock]
             if not fields:
                 continue
-            read = rom(m, f"readout{clock}", [(f.width, self.image.readout[f.name]) for f in fields],
-                       address[clock - 1], machine.readout_slots)
+            columns = [(field.width, self.image.readout[field.name]) for field in fields]
+            read = rom(m, f"readout{clock}", columns, address[clock - 1], machine.readout_slots)
             offset = 0
             for field in fields:
                 m.d.comb += getattr(score, field.name).eq(read[offset:offset + field.width])

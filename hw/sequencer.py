@@ -11,14 +11,14 @@ def job_layout(machine):
     """What the rotation needs to know of the transfer that starts it.
 
     ``sum_x`` is Σx·2^(W-1); ``slot`` the parameter address of slot 0; ``doubled``: weights are
-    1-bit; ``start``: membranes start at u0; ``counted``: the next layer takes spike counts; ``replay``: the rotation runs for every step;
-    ``last_layer``; ``opening``: its first group; ``settled``: its last step; ``final``: the last
-    transfer of the sample.
+    1-bit; ``start``: membranes start at u0; ``counted``: the next layer takes spike counts;
+    ``replay``: the rotation runs for every step; ``last_layer``; ``opening``: its first group;
+    ``settled``: its last step; ``final``: the last transfer of the sample.
     """
     addresses = max(machine.neuron_slots, machine.readout_slots, 2)
     flags = ("doubled", "start", "replay", "counted", "last_layer", "opening", "settled", "final")
     return data.StructLayout({"sum_x": machine.sum_bits, "slot": range(addresses),
-                              **{flag: 1 for flag in flags}})
+                              **dict.fromkeys(flags, 1)})
 
 
 class Sequencer(wiring.Component):
@@ -29,9 +29,9 @@ class Sequencer(wiring.Component):
     read.
     STREAM: one list entry a clock; one empty clock for an empty list. NEXT: the pass's transfer, if
     it ends with one, is issued as soon as the shadow will be free when it gets there; the loop
-    counters move on. REST: after the last pass, until ``finished``; SETTLE: until the last rotation is
-    over, so that samples do not touch each other. So a pass of n events takes
-    max(n, 1) + 2 clocks, and consecutive transfers are at least rotation × replays clocks apart.
+    counters move on. REST: after the last pass, until ``finished``; SETTLE: until the last rotation
+    is over, so that samples do not touch each other. So a pass of n events takes max(n, 1) + 2
+    clocks, and consecutive transfers are at least rotation × replays clocks apart.
 
     ``list_address`` counts through the list (it is read in the clock of ``event``); the entry meets
     weight row ``row_base`` + its index in plane ``plane``, both valid a clock longer than the pass.

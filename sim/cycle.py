@@ -6,8 +6,9 @@ are monotone in every count: the all-active sample is the proven worst case.
 
 A clock is the number of a cycle; all arrays run over samples. Rules:
 
-1. The first pass over pixels ends 2 clocks after the last beat. Any other of n events is fetched in clock F (or when its list is complete), streams max(n, 1) clocks
-   and ends with its transfer, if it has one, at least rotation × replays after the one before.
+1. The first pass over pixels ends 2 clocks after the last beat. Any other of n events is fetched in
+   clock F (or when its list is complete), streams max(n, 1) clocks and ends with its transfer, if
+   it has one, at least rotation × replays after the one before.
 2. A transfer in clock i has slot j of rotation r in clock i + 5 + r · rotation + j.
 3. The word that ends with slot j is in the queue 6 clocks later and can be taken 2 after that.
 4. The encoder takes a word every max(spikes, 2) clocks, stores a block's count a clock behind its
@@ -131,9 +132,9 @@ class _Run:
         result = self._result(rotations[-1])
         sops, lane_clocks = ([count(machine, i, events) for i, events in enumerate(self.events)]
                              for count in (_sops, _lane_clocks))
-        return Timing(result, result - self.arrivals[:, -1], tuple(rotations),
-                      np.diff(np.stack(ends, axis=1), axis=1), tuple(self.events),
-                      np.stack(sops, axis=1), np.stack(lane_clocks, axis=1))
+        layer_clocks: Ints = np.diff(np.stack(ends, axis=1), axis=1)
+        return Timing(result, result - self.arrivals[:, -1], tuple(rotations), layer_clocks,
+                      tuple(self.events), np.stack(sops, axis=1), np.stack(lane_clocks, axis=1))
 
     def _layer(self, index: int, complete: Ints) -> Ints:
         """The layer's passes; the clock of slot 0 of each of its rotations."""
