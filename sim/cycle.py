@@ -132,8 +132,9 @@ class _Run:
         result = self._result(rotations[-1])
         sops, lane_clocks = ([count(machine, i, events) for i, events in enumerate(self.events)]
                              for count in (_sops, _lane_clocks))
-        layer_clocks: Ints = np.diff(np.stack(ends, axis=1), axis=1)
-        return Timing(result, result - self.arrivals[:, -1], tuple(rotations), layer_clocks,
+        ended = np.stack(ends, axis=1)
+        return Timing(result, result - self.arrivals[:, -1], tuple(rotations),
+                      ended[:, 1:] - ended[:, :-1],
                       tuple(self.events), np.stack(sops, axis=1), np.stack(lane_clocks, axis=1))
 
     def _layer(self, index: int, complete: Ints) -> Ints:
