@@ -24,7 +24,7 @@ def test_block_rams_of_a_memory(width, depth, rom, blocks):
 def test_the_zoo_machine():
     machine, image = Zoo("fashion_mnist_mlp").machine()
     assert {m.name: m.ebr for m in memories(machine, image) if m.ebr} == {
-        "buffer0": 5, "buffer1": 3, "queue": 1, "counts": 1, "membranes": 1,
+        "buffer0": 5, "buffer1": 3, "queue": 1, "counts": 1, "membranes": 1, "fired": 1,
         "parameters1": 3, "parameters2": 2, "parameters3": 1}
     assert spram(machine) == 4
 
