@@ -1,5 +1,4 @@
 import sys
 from pathlib import Path
 
-# core_graphs: the compiler's random networks; cores: those on machines
-sys.path[:0] = [str(Path(__file__).parents[1] / "compile"), str(Path(__file__).parent)]
+sys.path.insert(0, str(Path(__file__).parent))      # importlib mode leaves helpers unseen
