@@ -1,4 +1,3 @@
-import timeit
 
 import naive
 import numpy as np
@@ -146,23 +145,6 @@ def test_sums_beyond_float32_stay_exact():
 def test_no_samples_is_no_error(graph):
     steps = (graph.steps,) if graph.input.coding == "spikes" else ()
     assert len(run(graph, np.zeros((0, *steps, *graph.input.shape), np.uint8)).scores) == 0
-
-
-@pytest.mark.slow
-def test_ten_thousand_images_in_two_seconds():
-    rng = np.random.default_rng(3)
-
-    def layer(name, source, channels, inputs):
-        weight = ints(rng.choice([-1, 1], (channels, inputs)))
-        neuron = Neuron(4, ints(inputs // 50), step_shift=ints(2 if inputs < 784 else 10),
-                        decay_shift=1, reset="soft", reset_value=ints(inputs // 50))
-        return [Node(f"i{name}", Dense(weight, 1), (source,)), Node(name, neuron, (f"i{name}",))]
-
-    nodes = [*layer("a", "x", 256, 784), *layer("b", "a", 256, 256), *layer("c", "b", 10, 256)]
-    graph = Graph("zoo", 4, Input((784,), 8, "direct"), tuple(nodes[:-1]),
-                  Readout("potential", "ic"))
-    x = rng.integers(0, 256, (10_000, 784), dtype=np.uint8)
-    assert min(timeit.repeat(lambda: run(graph, x), number=1, repeat=3)) < 2
 
 
 def test_unknown_record_is_refused():
