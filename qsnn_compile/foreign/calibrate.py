@@ -1,7 +1,7 @@
 """What a network's input and membranes range over: from the user's data, else from random data."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,8 @@ def random_data(network: Network, codes: InputCodes, steps: int) -> Array:
 
 def observe(network: Network, x: Array, steps: int) -> Mapping[str, Range]:
     """The range of each neuron's membrane on *x*, as the immediate form of its reset stores it."""
+    if network.coding == "frames" and steps not in x.shape[:2]:
+        network, steps = replace(network, steps=None), x.shape[1] if x.ndim > 1 else steps
     frames = arranged(network, np.asarray(x), steps).astype(np.float32)
     machine, ranges = Machine(network, len(frames), np.float32), dict[str, Range]()
     for step in range(frames.shape[1]):

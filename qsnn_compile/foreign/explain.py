@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from qsnn_compile import ir
+
 from .normal import (
     Add,
     Convolution,
@@ -121,18 +123,42 @@ def _rounded(layer: Layer) -> str:
                      for item in layer.roundings)
 
 
+def explain_graph(graph: ir.Graph) -> Report:
+    """A file of our dialect: integers as they are."""
+    layers = tuple(Layer(node.name, node.name, type(node.op).__name__, node.name, _integers(node),
+                         (), ("as in the file",)) for node in graph.nodes)
+    source = graph.input
+    return Report(layers, input=f"{source.bits} bits, real x = {source.scale:g} · (x - "
+                  f"{source.zero_point})", ranges="the file's own bits")
+
+
+def _integers(node: ir.Node) -> str:
+    op = node.op
+    if isinstance(op, ir.Dense | ir.Conv2d):
+        return f"I = W·x, {op.bits}-bit W {'×'.join(map(str, op.weight.shape))}"
+    if not isinstance(op, ir.Neuron):
+        return type(op).__name__
+    reset = {"hard": f"v = {span(op.reset_value)} where s",
+             "soft": f"v -= {span(op.reset_value)} where s", "none": "no reset"}[op.reset]
+    return "\n".join([
+        f"v = ⌊u·2^k·{span(op.decay)}/2^{op.decay_shift}⌋ + I·2^{op.gain_shift} + b",
+        f"b = {span(op.bias)}, s = [v ≥ {span(op.threshold)}]", reset,
+        f"u: {op.bits} bits of 2^k, k = {span(op.step_shift)}"])
+
+
 def print_explanation(report: Report) -> None:
     """The table on standard output, with what was assumed below."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
     table = Table(title="what was understood", show_lines=True)
     for head in ("layer", "understood as", "from", "rounded (largest error)", "notes"):
         table.add_column(head, overflow="fold")
     for row in rows(report):
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     console = Console()
     console.print(table)
     console.print(f"input: {report.input}; ranges of the membranes: {report.ranges}",
                   highlight=False)
     for note in report.notes:
-        console.print(f"assumed: {note}", highlight=False)
+        console.print(f"assumed: {note}", highlight=False, markup=False)

@@ -138,12 +138,7 @@ class _Reader:
         return [Linear(reals(node.weight), reals(getattr(node, "bias", 0)))]
 
     def _convolution(self, key: str, node: "nir.Conv2d") -> list[Op]:
-        stride, dilation = _pair(node.stride), _pair(node.dilation)
-        weight = _dilated(np.asarray(node.weight), dilation)
-        bias = np.broadcast_to(np.asarray(node.bias, dtype=np.float64), (len(weight),))
-        return [Convolution(reals(weight), reals(bias), stride,
-                            _padding(key, node.padding, weight.shape[2:], stride),
-                            int(node.groups))]
+        return [convolution_of(key, node)]
 
     def _pool(self, key: str, node: Any) -> list[Op]:
         if np.asarray(node.padding).any():
@@ -151,7 +146,7 @@ class _Reader:
                            f"{np.asarray(node.padding).tolist()!r}; pad before it")
         kind: Literal["sum", "average"] = (
             "sum" if type(node).__name__ == "SumPool2d" else "average")
-        return [Pool(kind, _pair(node.kernel_size), _pair(node.stride))]
+        return [Pool(kind, pair(node.kernel_size), pair(node.stride))]
 
     def _flatten(self, key: str, node: "nir.Flatten") -> list[Op]:
         if node.start_dim not in (0, 1) or node.end_dim not in (-1, 2, 3):
@@ -207,14 +202,24 @@ class _Reader:
         return np.minimum(self.dt / tau, 1.0)
 
 
+def convolution_of(key: str, node: "nir.Conv2d") -> Convolution:
+    """The convolution that *node* is, paddings in numbers, a dilated kernel with its zeros."""
+    stride = pair(node.stride)
+    weight = _dilated(np.asarray(node.weight), pair(node.dilation))
+    bias = np.broadcast_to(np.asarray(node.bias, dtype=np.float64), (len(weight),))
+    return Convolution(reals(weight), reals(bias), stride,
+                       _padding(key, node.padding, weight.shape[2:], stride), int(node.groups))
+
+
 def _plain(key: str) -> str:
     """A name of the normal form that is not its input's."""
     return f"{key}_" if key == INPUT else key
 
 
-def _pair(value: Any) -> tuple[int, int]:
-    pair = np.broadcast_to(np.asarray(value, dtype=np.int64), (2,))
-    return int(pair[0]), int(pair[1])
+def pair(value: Any) -> tuple[int, int]:
+    """One number or two, as two."""
+    found = np.broadcast_to(np.asarray(value, dtype=np.int64), (2,))
+    return int(found[0]), int(found[1])
 
 
 def _dilated(weight: np.ndarray, dilation: tuple[int, int]) -> np.ndarray:
@@ -239,7 +244,7 @@ def _padding(key: str, padding: Any, kernel: tuple[int, ...], stride: tuple[int,
                            f"1, not {padding!r}")
         top, left = (kernel[0] - 1) // 2, (kernel[1] - 1) // 2
         return top, left, kernel[0] - 1 - top, kernel[1] - 1 - left
-    vertical, horizontal = _pair(padding)
+    vertical, horizontal = pair(padding)
     return vertical, horizontal, vertical, horizontal
 
 

@@ -40,18 +40,19 @@ class Settings:
 
 def quantise(network: Network, *, weight_bits: int = 8, membrane_bits: int = 12,
              input_bits: int = 8, decay_bits: int | None = None, steps: int | None = None,
-             calibrate: NDArray[Any] | None = None, readout: str | None = None
-             ) -> tuple[ir.Graph, Report]:
+             calibrate: NDArray[Any] | None = None, readout: str | None = None,
+             codes: InputCodes | None = None) -> tuple[ir.Graph, Report]:
     """*network* in integers: DESIGN §3, arithmetic version 1.
 
     *calibrate* is data as the network takes them; they give the range of the input and of the
-    membranes. Without them the input is taken to be 0 … 1 and random inputs are tried. *steps* and
-    *readout* (count, potential, last) go before what the file says. Raises QuantiseError.
+    membranes. Without them the input is taken to be 0 … 1 and random inputs are tried. *codes*
+    are the input's, if they are known better; *steps* and *readout* (count, potential, last) go
+    before what the file says. Raises QuantiseError.
     """
     settings = Settings(weight_bits, membrane_bits, input_bits, decay_bits)
     _check(settings)
     steps = _steps(network, steps, calibrate)
-    codes = input_codes(calibrate, input_bits)
+    codes = input_codes(calibrate, input_bits) if codes is None else codes
     whole = expressible(network, codes.scale)
     data = random_data(whole, codes, steps) if calibrate is None else np.asarray(calibrate)
     plan = Plan(shapes(whole), observe(whole, data, steps))

@@ -1,0 +1,225 @@
+"""`qsnn check`: the source by its own runtime, the float normal form and the integers, side by
+side: mismatches by layer and step, the first divergence, what would cure a layer gone wrong."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qsnn_compile import ir
+
+from .calibrate import input_codes, read_data
+from .check_source import run_source
+from .float_model import DataError, Run, arranged, run
+from .normal import Network, Neuron
+from .quantise import quantise
+from .quantise_file import Options, read_foreign
+from .quantise_report import Report
+
+Array = NDArray[Any]
+SILENT = 0.1                    # of its rate in float, or less: a layer has gone silent
+SATURATED = 0.01                # of its membranes at their limit, or more
+
+
+class Result(Protocol):
+    """What the golden model returns, as far as it is needed here."""
+
+    @property
+    def spikes(self) -> Mapping[str, Array]: ...
+    @property
+    def membranes(self) -> Mapping[str, Array]: ...
+
+
+Golden = Callable[[ir.Graph, Array], Result]
+
+
+@dataclass(frozen=True)
+class LayerCheck:
+    """One layer of neurons in float and in integers. ``mismatches`` are by step; ``first`` the
+    (sample, step, neuron) of the first; ``saturated`` the share of stored membranes at a limit."""
+
+    name: str
+    neurons: int
+    float_rate: float
+    fixed_rate: float
+    saturated: float
+    mismatches: tuple[int, ...]
+    spikes: int
+    first: tuple[int, int, int] | None
+    advice: str = ""
+
+
+@dataclass(frozen=True)
+class Check:
+    """The comparison. ``spikes`` answers were compared with those of the source (``reference``:
+    stored with the data, or run by ``runtime``); ``ties`` of them, where the potential lies within
+    4 ulp of the threshold, are left out of ``float_mismatches``."""
+
+    model: str
+    runtime: str
+    reference: str
+    spikes: int
+    runtime_mismatches: int
+    float_mismatches: int
+    ties: int
+    fixed_mismatches: int
+    weight_bits: int
+    membrane_bits: int
+    layers: tuple[LayerCheck, ...]
+    float_steps: tuple[int, ...]
+    fixed_steps: tuple[int, ...]
+    float_first: tuple[int, int, int] | None
+    fixed_first: tuple[int, int, int] | None
+    notes: tuple[str, ...] = field(default=())
+
+
+def check(model: str | Path, data: str | Path, options: Options, golden: Golden, *,
+          steps: int | None = None) -> Check:
+    """Compare the file *model* with its float normal form and its integers on the arrays ``x``
+    and, where stored, ``spk`` of the file *data*. Raises QsnnError."""
+    network, notes = read_foreign(model, options, steps), list[str]()
+    x, stored = read_data(data), _stored(data)
+    frames = framed(network, x, notes)
+    network = replace(network, steps=frames.shape[1])
+    known = None if options.calibrate is None else read_data(options.calibrate)
+    graph, report = _quantised(network, frames, known, options)
+    runtime, answers = run_source(model, network, frames, dt=options.dt, reset=options.reset)
+    found = run(network, frames)
+    fixed = golden(graph, frames if network.coding == "frames" else frames[:, 0])
+    reference = answers if stored is None else stored
+    if reference.size != found.output.size:
+        raise DataError(f"{data}: spk must hold {found.output.size} answers, one for each sample, "
+                        f"step and output, not {reference.shape!r}; store those of x")
+    return _compared(str(model), runtime, stored is not None, reference, answers, network, graph,
+                     report, found, fixed, options, notes)
+
+
+def _quantised(network: Network, frames: Array, known: Array | None, options: Options
+               ) -> tuple[ir.Graph, Report]:
+    """The integers; the input's codes hold all of the data, whatever calibrates the rest."""
+    bits = options.input_bits or 8
+    seen = frames if known is None else np.concatenate([frames.ravel(), known.ravel()])
+    return quantise(network, weight_bits=options.weight_bits, input_bits=bits,
+                    membrane_bits=options.membrane_bits, decay_bits=options.decay_bits,
+                    calibrate=known, codes=input_codes(seen, bits))
+
+
+def framed(network: Network, x: Array, notes: list[str]) -> Array:
+    """*x* as [N, T, *input_shape]. A lone sample as ONNX takes it, [T, 1, *input_shape], is read
+    as one, and *notes* says so. Raises DataError."""
+    lone = (x.shape[1:2] == (1,) and x.shape[2:] == network.input_shape and len(x) > 1
+            and network.coding == "frames" and network.steps in (None, len(x)))
+    if lone:
+        notes.append(f"x is [T, 1, …]: one sample of {len(x)} steps")
+        x = x[None]
+    return arranged(network, x)
+
+
+def _stored(data: str | Path) -> Array | None:
+    try:
+        return read_data(data, "spk")
+    except DataError:
+        return None
+
+
+def _compared(model: str, runtime: str, stored: bool, reference: Array, answers: Array,
+              network: Network, graph: ir.Graph, report: Report, found: Run, fixed: Result,
+              options: Options, notes: list[str]) -> Check:
+    samples, steps = found.output.shape[:2]
+    rows = (samples, steps, -1)
+    truth, floats = reference.reshape(rows), found.output.reshape(rows)
+    integers = _answers(network, graph, report, fixed, floats)
+    wrong, tied = _differs(floats, truth, network), _ties(found, network, rows)
+    bad = None if integers is None else _differs(integers, truth, network)
+    return Check(
+        model, runtime, "spk of the data" if stored else runtime, truth.size,
+        int(_differs(answers.reshape(rows), truth, network).sum()), int((wrong & ~tied).sum()),
+        int((wrong & tied).sum()), 0 if bad is None else int(bad.sum()),
+        options.weight_bits, options.membrane_bits,
+        layer_checks(network, graph, report, found.spikes, fixed),
+        _by_step(wrong & ~tied), () if bad is None else _by_step(bad), _first(wrong & ~tied),
+        None if bad is None else _first(bad), (*network.notes, *notes))
+
+
+def _differs(a: Array, b: Array, network: Network) -> NDArray[np.bool_]:
+    """Spikes must be equal; potentials near."""
+    op = next(node.op for node in network.nodes if node.name == network.output)
+    if network.answer == "spikes" and isinstance(op, Neuron):
+        return np.asarray(np.abs(a - b) > 1e-4 * abs(op.amplitude))
+    return np.asarray(~np.isclose(a, b, rtol=1e-3, atol=1e-4))
+
+
+def _ties(found: Run, network: Network, rows: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Where a potential anywhere lay so near its threshold that the answer may differ: from that
+    step of that sample on."""
+    samples, steps = found.output.shape[:2]
+    near = np.zeros((samples, steps, 1), np.bool_)
+    for tied in found.tied.values():
+        near |= tied.reshape(samples, steps, -1).any(axis=2, keepdims=True)
+    return np.broadcast_to(np.logical_or.accumulate(near, axis=1),
+                           found.output.reshape(rows).shape)
+
+
+def _answers(network: Network, graph: ir.Graph, report: Report, fixed: Result, like: Array
+             ) -> Array | None:
+    """The integers' spikes in the size of the float ones; None where the network ends in a
+    potential, which integers count in other units."""
+    op = next(node.op for node in network.nodes if node.name == network.output)
+    if network.answer != "spikes" or not isinstance(op, Neuron):
+        return None
+    return fixed.spikes[report.nodes[network.output]].reshape(like.shape) * op.amplitude
+
+
+def _by_step(wrong: NDArray[np.bool_]) -> tuple[int, ...]:
+    return tuple(int(n) for n in wrong.sum(axis=(0, 2)))
+
+
+def _first(wrong: NDArray[np.bool_]) -> tuple[int, int, int] | None:
+    """The earliest step, then the first sample and neuron."""
+    places = np.argwhere(wrong)
+    if not len(places):
+        return None
+    sample, step, neuron = places[np.lexsort((places[:, 2], places[:, 0], places[:, 1]))[0]]
+    return int(sample), int(step), int(neuron)
+
+
+def layer_checks(network: Network, graph: ir.Graph, report: Report,
+                 floats: Mapping[str, Array], fixed: Result) -> tuple[LayerCheck, ...]:
+    """Before and after, layer by layer."""
+    made = []
+    for node in network.nodes:
+        if isinstance(node.op, Neuron) and not np.isposinf(node.op.threshold).all():
+            name = report.nodes[node.name]
+            before = floats[node.name] / (node.op.amplitude or 1.0)
+            made.append(_layer(node.name, graph, name, before, fixed))
+    return tuple(made)
+
+
+def _layer(name: str, graph: ir.Graph, fixed_name: str, before: Array, fixed: Result) -> LayerCheck:
+    rows = (*before.shape[:2], -1)
+    before = before.reshape(rows)
+    after = fixed.spikes[fixed_name].reshape(rows)
+    op = graph[fixed_name].op
+    assert isinstance(op, ir.Neuron)
+    half = 1 << op.bits - 1
+    stored = fixed.membranes[fixed_name]
+    limits = float(((stored == -half) | (stored == half - 1)).mean()) if op.bits > 4 else 0.0
+    wrong = np.rint(before) != after
+    made = LayerCheck(name, before.shape[2], float(before.mean()), float(after.mean()), limits,
+                      _by_step(wrong), wrong.size, _first(wrong))
+    return replace(made, advice=_advice(made, op.bits))
+
+
+def _advice(layer: LayerCheck, bits: int) -> str:
+    if layer.float_rate > 0.001 and layer.fixed_rate < SILENT * layer.float_rate:
+        return (f"layer {layer.name!r} has gone silent: use more weight bits (--weight-bits), or "
+                f"--membrane-bits {bits + 4}")
+    if layer.saturated > SATURATED:
+        return (f"layer {layer.name!r} is saturated: use --membrane-bits {bits + 2}, or calibrate "
+                "with data like these (--calibrate)")
+    if layer.float_rate < 0.999 and 1 - layer.fixed_rate < SILENT * (1 - layer.float_rate):
+        return (f"layer {layer.name!r} spikes all the time: use more weight bits (--weight-bits)")
+    return ""

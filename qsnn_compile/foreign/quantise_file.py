@@ -1,0 +1,114 @@
+"""From a file of another library to the fixed-point IR: its front end, and what it leaves open."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+from qsnn_compile import ir
+
+from .calibrate import DEFAULT_STEPS, read_data
+from .float_model import DataError
+from .nir_file import is_nir
+from .nir_front import read_nir
+from .normal import Network
+from .onnx_front import read_onnx
+from .quantise import quantise
+from .quantise_report import Report
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says about a file of another library. ``calibrate`` is an .npz file;
+    ``coding`` is direct or frames; None leaves it to the file and the data."""
+
+    weight_bits: int = 8
+    membrane_bits: int = 12
+    input_bits: int | None = None
+    decay_bits: int | None = None
+    calibrate: str | None = None
+    dt: str | float | None = None
+    reset: str | None = None
+    coding: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Foreign:
+    """A file understood and quantised; ``data`` is what calibrated it."""
+
+    network: Network
+    graph: ir.Graph
+    report: Report
+    data: Array | None
+
+
+def is_foreign(path: str | Path) -> bool:
+    """Whether the file at *path* is another library's: NIR, or an ONNX file with a graph that has
+    nothing of our dialect. A file that can't be read is left to the front end of ours."""
+    if is_nir(path):
+        return True
+    try:
+        model = onnx.ModelProto()
+        model.ParseFromString(Path(path).read_bytes())
+    except (OSError, DecodeError, ValueError):
+        return False
+    if not model.graph.node or any(p.key.startswith("qsnn.") for p in model.metadata_props):
+        return False
+    ours = [node for owner in (model.graph, *model.functions) for node in owner.node]
+    return not any(node.domain == "qsnn" and node.op_type == "QLIF" for node in ours)
+
+
+def read_foreign(path: str | Path, options: Options, steps: int | None = None) -> Network:
+    """The normal form of the file at *path*. Raises QsnnError."""
+    if is_nir(path):
+        return replace(read_nir(path, dt=options.dt, reset=options.reset), steps=steps)
+    for name, value in (("--dt", options.dt), ("--reset", options.reset)):
+        if value is not None:
+            raise DataError(f"{path}: {name} must be left out for an ONNX file, which says it, "
+                            f"not {value!r}")
+    return read_onnx(path, steps=steps)
+
+
+def quantise_file(path: str | Path, options: Options, *, steps: int | None = None,
+                  readout: str | None = None) -> Foreign:
+    """The file at *path* in integers, for the core: without data, what the file leaves open is
+    taken as the core runs it, and noted. Raises QsnnError."""
+    network = read_foreign(path, options, steps)
+    data = None if options.calibrate is None else read_data(options.calibrate)
+    open_ended = network.steps is None and network.coding == "frames" and not is_nir(path)
+    network = _stepped(_coded(network, options.coding, data, open_ended), data)
+    bits = options.input_bits or (1 if data is None and network.coding == "frames" else 8)
+    graph, report = quantise(
+        network, weight_bits=options.weight_bits, membrane_bits=options.membrane_bits,
+        input_bits=bits, decay_bits=options.decay_bits, calibrate=data, readout=readout)
+    return Foreign(network, graph, report, data)
+
+
+def _coded(network: Network, coding: str | None, data: Array | None, open_ended: bool) -> Network:
+    """*network* with the coding asked for, else the data's, else the core's: a file of one step,
+    *open_ended*, does not say whether x changes from step to step."""
+    if coding not in (None, "direct", "frames"):
+        raise DataError(f"coding must be direct or frames, not {coding!r}")
+    if coding == "frames":
+        return replace(network, coding="frames")
+    still = data is None or data.size == len(data) * int(np.prod(network.input_shape))
+    if coding is None and not (open_ended and still):
+        return network
+    note = "" if coding else "x is the same at every step" + (
+        ": the file says one step; else --coding frames" if data is None else ", as in the data")
+    return replace(network, coding="direct", notes=(*network.notes, *([note] if note else [])))
+
+
+def _stepped(network: Network, data: Array | None) -> Network:
+    if network.steps is not None:
+        return network
+    if data is not None and network.coding == "frames" and data.ndim > 1:
+        return replace(network, steps=int(data.shape[1]))
+    note = f"{DEFAULT_STEPS} steps: the file says one step; else --steps T"
+    return replace(network, steps=DEFAULT_STEPS, notes=(*network.notes, note))
