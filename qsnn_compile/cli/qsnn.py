@@ -106,6 +106,8 @@ COMMANDS: dict[str, tuple[str, Command]] = {
             _elsewhere("qsnn_sim.commands", "sim")),
     "verify": ("RTL against the golden model, in a simulator",
                _elsewhere("qsnn_sim.commands", "verify")),
+    "check": ("a model of another library: its runtime, float form and integers compared",
+              _elsewhere("qsnn_compile.cli.check", "check")),
     "run": ("a build on a board", _elsewhere("qsnn_runtime.commands", "run")),
     "train": ("train a network of the zoo and export it",
               _elsewhere("qsnn_models.cli", "main")),

@@ -12,27 +12,32 @@ from typing import TYPE_CHECKING, Any
 from qsnn_compile.targets import target_names
 
 from .errors import run
+from .foreign import add_options, layers_of, options_of, print_layers
 
 if TYPE_CHECKING:
+    from qsnn_compile.foreign.quantise_file import Foreign
     from qsnn_compile.ir import Graph
 
 
 def main(argv: list[str] | None = None) -> int:
     """The command ``qsnnc``. Returns its exit code."""
     options = parser().parse_args(argv)
+    if options.output is None and not options.explain:
+        parser().error("the following arguments are required: -o/--output")
     return run("qsnnc", lambda: _compile(options))
 
 
 def parser() -> argparse.ArgumentParser:
     """The arguments of ``qsnnc``."""
     made = argparse.ArgumentParser(
-        prog="qsnnc", description="Compile a trained, quantised spiking network (ONNX) into an "
-        "FPGA accelerator: fixed-point IR, program image, Verilog, constraints, report.",
+        prog="qsnnc", description="Compile a trained spiking network (ONNX, NIR) into an FPGA "
+        "accelerator: fixed-point IR, program image, Verilog, constraints, report.",
         epilog="Exit codes: 0 done, 2 bad input, 3 does not fit the target.")
-    made.add_argument("model", help="the ONNX file")
+    made.add_argument("model", help="the ONNX or NIR file")
     made.add_argument("--target", default="ice40", metavar="NAME",
                       help=f"{', '.join(target_names())} (default: %(default)s)")
-    made.add_argument("-o", "--output", required=True, metavar="DIR", help="the build folder")
+    made.add_argument("-o", "--output", metavar="DIR",
+                      help="the build folder; with --explain it may be left out")
     made.add_argument("--bitstream", action="store_true",
                       help="run synthesis and place and route too")
     made.add_argument("--lanes", type=int, metavar="N",
@@ -40,27 +45,62 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--steps", type=int, metavar="T", help="time steps, before the file's own")
     made.add_argument("--readout", choices=("count", "potential", "last"),
                       help="how steps become scores, before the file's own")
+    made.add_argument("--explain", action="store_true", help="print what was understood of each "
+                      "layer, where each number is from, what was rounded and by how much")
     made.add_argument("--print-between-passes", action="store_true",
                       help="print the network after each pass")
     made.add_argument("--json", metavar="FILE", help="write the report there too; - is standard "
                       "output, in place of the table")
+    add_options(made)
+    made.add_argument("--coding", choices=("direct", "frames"), help="whether x is the same at "
+                      "every step, where the file leaves it open")
     return made
 
 
 def _compile(options: argparse.Namespace) -> int:
-    from qsnn_compile.compiler import compile_model
+    from qsnn_compile.compiler import compile_model, read_model
     from qsnn_compile.report import print_report
     check_json(options.json)
+    if options.output is None:
+        read_model(options.model, options.steps, options.readout, options_of(options), _explain)
+        return 0
     build = compile_model(
         options.model, target_name=options.target, output=options.output,
         bitstream=options.bitstream, lanes=options.lanes, steps=options.steps,
         readout=options.readout, watch=_print_pass if options.print_between_passes else None,
-        progress=_progress)
+        progress=_progress, options=options_of(options),
+        understood=_explain if options.explain else _judge)
     if options.json != "-":
         print_report(build.report)
     if options.json:
         write_json(build.report, options.json)
     return 0
+
+
+def _explain(found: "Graph | Foreign") -> None:
+    """What was understood and rounded; before and after."""
+    from qsnn_compile.foreign.explain import explain_graph, print_explanation
+    from qsnn_compile.ir import Graph
+    if isinstance(found, Graph):
+        print_explanation(explain_graph(found))
+        return
+    print_explanation(found.report)
+    where = "random inputs" if found.data is None else "the data given"
+    print_layers(layers_of(found), f"float and fixed point on {where}")
+
+
+def _judge(found: "Graph | Foreign") -> None:
+    """Say on standard error what was assumed of another library's file, and warn of a layer that
+    quantisation has broken; with data, the whole table."""
+    from qsnn_compile.ir import Graph
+    if isinstance(found, Graph):
+        return
+    layers = layers_of(found)
+    for note in [*(f"assumed: {note}" for note in found.network.notes),
+                 *(f"warning: {layer.advice}" for layer in layers if layer.advice)]:
+        print(f"qsnnc: {note}", file=sys.stderr)
+    if found.data is not None:
+        print_layers(layers, "float and fixed point on the data given")
 
 
 def check_json(file: str | None) -> None:

@@ -1,0 +1,60 @@
+"""qsnn check: a model of another library, its float normal form and its integers side by side."""
+
+import argparse
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from .foreign import add_options, golden, options_of, print_layers, print_notes
+from .qsnnc import check_json, write_json
+
+if TYPE_CHECKING:
+    from qsnn_compile.foreign.check import Check
+
+
+def check(argv: list[str]) -> int:
+    """The command line of ``qsnn check``; its exit code, 1 where the float normal form differs from
+    the source. Raises QsnnError on bad input."""
+    from qsnn_compile.foreign import check as checks
+    options = _parser().parse_args(argv)
+    check_json(options.json)
+    found = checks.check(options.model, options.data, options_of(options), golden,
+                         steps=options.steps)
+    if options.json != "-":
+        _print(found)
+    if options.json:
+        write_json(asdict(found), options.json)
+    return 1 if found.float_mismatches or found.runtime_mismatches else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="qsnn check", description="Run a model by its own runtime, by what was understood of "
+        "it (in float) and by the integers made of that, and compare spike by spike.",
+        epilog="Exit codes: 0 the float form is the source's, 1 it is not, 2 bad input.")
+    parser.add_argument("model", help="an ONNX file of another library, or a NIR file")
+    parser.add_argument("--data", metavar="NPZ", required=True,
+                        help="x [N, T, ...] and, where known, the library's spikes spk [N, T, ...]")
+    parser.add_argument("--steps", type=int, metavar="T", help="time steps, before the file's own")
+    add_options(parser)
+    parser.add_argument("--json", metavar="FILE",
+                        help="write the result there too; - is standard output, in place of it")
+    return parser
+
+
+def _print(found: "Check") -> None:
+    from rich.console import Console
+    print_layers(found.layers)
+    console = Console()
+    widths = f"{found.weight_bits}-bit weights, {found.membrane_bits}-bit membranes"
+    for what, wrong, first in (
+            (f"{found.runtime} against {found.reference}", found.runtime_mismatches, None),
+            ("float normal form", found.float_mismatches, found.float_first),
+            (f"fixed point, {widths}", found.fixed_mismatches, found.fixed_first)):
+        share = wrong / found.spikes if found.spikes else 0.0
+        where = "" if first is None else \
+            f"; first: sample {first[0]}, step {first[1]}, output {first[2]}"
+        console.print(f"{what}: {wrong} of {found.spikes} differ ({share:.3%}){where}",
+                      highlight=False)
+    if found.ties:
+        console.print(f"ties, within 4 ulp of a threshold: {found.ties} more", highlight=False)
+    print_notes(found.notes)
