@@ -18,8 +18,8 @@ BATCH = 250                 # samples between two moves of the progress bar
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """What N samples did. ``arrived`` [N]: clocks from first to last input beat; ``spikes`` and
-    ``membranes`` [N, T, neurons] by neuron only where they were asked for."""
+    """What N samples did: ``classes`` and ``latency`` [N], ``scores`` [N, classes], the others
+    [N, layers]. ``spikes`` and ``membranes`` [N, T, neurons] by neuron, where asked for."""
 
     classes: NDArray[np.int64]
     scores: NDArray[np.int64]
@@ -105,17 +105,16 @@ def _utilisation(lane_clocks: Any, machine: Machine, clocks: Any) -> float:
 
 
 def _energies(build: Build, found: Measured, transfer: int) -> dict[str, Any]:
-    """Per inference, at the samples' mean clocks: the model is linear in them."""
+    """Per inference, from the first input beat on, for the core works as beats arrive; at the
+    samples' mean clocks: the model is linear in them."""
     constants = energy.DEVICES.get(build.report["device"])
     if constants is None:
         return {"energy_nj": None, "energy_model": None}
     placed = build.report["resources"]
     lc = (placed or build.report["predicted"])["lc"]
-    mean, clock_mhz = float(found.latency.mean()), build.program.clock_mhz
-    whole = energy.inference(constants, mean + transfer, clock_mhz, lc)
+    clocks = float(found.latency.mean()) + transfer
     return {
-        "energy_nj": asdict(energy.inference(constants, mean, clock_mhz, lc)),
-        "energy_nj_with_input": asdict(whole),
+        "energy_nj": asdict(energy.inference(constants, clocks, build.program.clock_mhz, lc)),
         "energy_model": energy.describe(constants, lc, placed is not None)}
 
 
