@@ -127,7 +127,7 @@ class Builder:
         form = pieces[0].values[0]
         if not all(form.close(piece.values[0]) for piece in pieces):
             self._stateless(index)
-        return self._sum(form, block.shape)
+        return self._layers.folded(index, self._sum(form, block.shape))
 
     def _stateless(self, index: int) -> None:
         block = self.trace.blocks[index]
@@ -184,7 +184,7 @@ class Builder:
     def _new_neuron(self, placed: Placed) -> str:
         neuron, weights = placed.found.neuron, placed.found.weights
         form = Affine(ZERO, {x: np.asarray(w) for x, w in weights.items()})
-        current = self._layers.folded(form, self._sum(form, placed.shape))
+        current = self._sum(form, placed.shape)
         shape = max(placed.shape, current.shape, key=len)
         name, gain, offset = self._single(current)
         neuron = replace(

@@ -36,8 +36,9 @@ from .onnx_inputs import (
 from .onnx_interp import Interpreter
 from .onnx_model import load_model
 from .onnx_neurons import Neurons
+from .onnx_recut import recut
 from .onnx_roll import NotRolled, histories, roll
-from .onnx_step import Step, answer_blocks, pair_states, step_of
+from .onnx_step import Step, answer_blocks, is_spike, pair_states, step_of
 from .onnx_trace import Trace
 
 DYNAMIC_STEPS = 5
@@ -108,15 +109,18 @@ class _Reader:
             raise OnnxError(f"input {names}: a state must be returned as an output, too, not only "
                             "taken in: without it nothing carries it to the next step. Return the "
                             "new state beside the spikes")
-        answer = self._answer(outputs, set(pairs.values()))
+        answer = self._answer(trace, outputs, set(pairs.values()))
         return step_of(trace, blocks[left[0]], blocks, outputs, pairs, answer)
 
-    def _answer(self, outputs: Mapping[str, Value], states: set[str]) -> str:
+    def _answer(self, trace: Trace, outputs: Mapping[str, Value], states: set[str]) -> str:
+        """The output that is no state, or else the last one that is spikes."""
         free = [name for name, value in outputs.items()
                 if name not in states and isinstance(value, Sym)]
         if free:
             return free[0]
-        return next(iter(outputs))
+        shown = [name for name, value in outputs.items() if isinstance(value, Sym)]
+        spikes = [name for name in shown if is_spike(trace, outputs[name])]
+        return [*shown[:1], *spikes][-1]
 
     def _run(self, trace: Trace, env: dict[str, Value]) -> dict[str, Value]:
         values = Interpreter(trace, self.file).run(self.graph, dict(env))
@@ -139,6 +143,7 @@ class _Reader:
                     failure = failure or error
                     continue
                 if step.states:
+                    step = recut(step)
                     open_ended = plan.time is not None and dims[plan.time] is None
                     return replace(step, steps=None) if open_ended else step
         return self._single_call(name, dims)

@@ -16,7 +16,6 @@ from .onnx_eval import cone
 from .onnx_linear import LinearParams
 from .onnx_pools import PoolParams
 from .onnx_trace import in_order
-from .region_forms import Affine, Var
 
 if TYPE_CHECKING:
     from .onnx_build import Builder, Signal
@@ -203,19 +202,20 @@ class Layers:
 
     # -- gains into layers -----------------------------------------------------------------------
 
-    def folded(self, form: Affine, signal: Signal) -> Signal:
-        """*signal*, the input of a neuron, with gain and offset put into its layer's weights."""
+    def folded(self, block: int, signal: Signal) -> Signal:
+        """*signal*, of the elementwise *block*, with gain and offset put into its layer's weights
+        where nothing else reads the layer."""
         if len(signal.terms) != 1:
             return signal
         (name, factor), = signal.terms.items()
         node = self.builder.find(name)
-        if node is None:
+        if node is None or not self._alone(block):
             return signal
         if isinstance(node.op, Pool) and node.op.kind == "average" and \
                 np.all(factor == node.op.kernel[0] * node.op.kernel[1]):
             self.builder.put(replace(node, op=replace(node.op, kind="sum")))
             return replace(signal, terms={name: ONE})
-        if not isinstance(node.op, Linear | Convolution) or not self._alone(form):
+        if not isinstance(node.op, Linear | Convolution):
             return signal
         return self._into(name, factor, signal, node.op)
 
@@ -237,13 +237,12 @@ class Layers:
         from .onnx_build import Signal
         return signal if keep else Signal({name: ONE}, ZERO, signal.shape)
 
-    def _alone(self, form: Affine) -> bool:
-        """Whether only this neuron reads the layers behind *form*."""
+    def _alone(self, block: int) -> bool:
+        """Whether whoever reads the layer behind *block* reads it through *block*."""
         users = self.builder.neurons.users
-        tops = [x.block for x in form.terms if isinstance(x, Var)]
         layers = [b.index for b in self.trace.blocks if b.reads is not None]
-        path = set(cone(self.trace, tops, layers))
-        return all(users.get(block, set()) <= path or block in tops for block in path)
+        path = set(cone(self.trace, [block], layers))
+        return all(users.get(other, set()) <= path for other in path - {block})
 
 
 def _times(scale: Reals, rows: Array) -> Reals:

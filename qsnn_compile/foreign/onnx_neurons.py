@@ -5,13 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from qsnn_compile.onnx_file import OnnxError
-
 from .normal import Neuron, reals
-from .onnx_blocks import Operand
 from .onnx_groups import Groups, Reach, grouped, users
-from .onnx_step import State, Step, elementwise
-from .onnx_trace import Trace
+from .onnx_recut import cloned
+from .onnx_step import State, Step, elementwise, region
+from .onnx_trace import Trace, operand_blocks
 from .region_affine import Piece, Region
 from .region_check import confirm
 from .region_forms import Affine, NotAffine, Var
@@ -134,35 +132,33 @@ class Neurons:
     def _sinks(self, membrane: State, synapse: State | None) -> list[int]:
         """The blocks of this neuron that something else reads."""
         states = {membrane.before} | ({synapse.before} if synapse is not None else set())
-        found: list[int] = []
-        for block, readers in self.users.items():
-            mine = self.reach.states(block)
-            if not mine or not mine <= states or block in states or block in self.reach.before:
-                continue
-            if membrane.before not in mine and not self._is_state_value(block, membrane):
-                continue
-            if any(self._foreign(reader, states) for reader in readers):
-                found.append(self.step.late.get(block, block))
+        own = self._own(membrane, states)
+        found = [self.step.late.get(block, block) for block in sorted(own)
+                 if (membrane.before in self.reach.states(block) or block == membrane.after)
+                 and not self.users.get(block, own) <= own]
         delayed = [s.after for s in [*self.groups.delays, *self.groups.derived]
                    if s.before in self.users and self._read_by_layer(s)
                    and self.reach.states(s.after) <= states and self.reach.states(s.after)]
         return list(dict.fromkeys([*found, *delayed]))
 
-    def _is_state_value(self, block: int, membrane: State) -> bool:
-        return block == membrane.after
+    def _own(self, membrane: State, states: set[int]) -> set[int]:
+        """The blocks of the neuron: the equation of its membrane, and what follows from its
+        states alone; not its spikes joined with something else."""
+        core = region(self.trace, membrane.after, frozenset(states))
+        own: set[int] = set()
+        for block in sorted(core | set(self.users)):
+            mine = self.reach.states(block)
+            if not mine or not mine <= states or block in self.reach.before:
+                continue
+            sources = operand_blocks(self.trace.blocks[block], self.trace)
+            if block in core or all(s in own or s in self.reach.before for s in sources):
+                own.add(block)
+        return own
 
     def _read_by_layer(self, state: State) -> bool:
         return state in self.groups.delays or any(
             reader >= 0 and not elementwise(self.trace.blocks[reader])
             for reader in self.users[state.before])
-
-    def _foreign(self, reader: int, states: set[int]) -> bool:
-        if reader < 0:
-            return True
-        block = self.trace.blocks[reader]
-        if not (elementwise(block) or block.op == "argmin"):
-            return True
-        return not self.reach.states(reader) <= states
 
 
 def settled(neuron: Neuron) -> Neuron:
@@ -189,20 +185,4 @@ def _again(step: Step, groups: Groups, state: State) -> int:
     twin = next((s for s in step.states if s.after == state.after and s is not state), None)
     if twin is not None and state.after in swap:
         return swap[state.after]
-    return _cloned(step.trace, state.after, swap, {})
-
-
-def _cloned(trace: Trace, index: int, swap: dict[int, int], memo: dict[int, int]) -> int:
-    if index in swap:
-        return swap[index]
-    if index not in memo:
-        block = trace.blocks[index]
-        if block.reads is not None:
-            raise OnnxError(f"{block.origin}: a carried value must be a spike or a membrane; "
-                            "return the states that the neuron gives")
-        operands = tuple(o if o.value is not None else
-                         Operand(_cloned(trace, o.block, swap, memo), o.at)
-                         for o in block.operands)
-        memo[index] = trace.add(block.op, block.shape, None, operands=operands,
-                                params=block.params, origin=block.origin).index
-    return memo[index]
+    return cloned(step.trace, state.after, swap, {})

@@ -108,9 +108,9 @@ def _alike(a: str, b: str) -> float:
     return SequenceMatcher(None, a, b).ratio()
 
 
-def is_spike(trace: Trace, value: Sym) -> bool:
+def is_spike(trace: Trace, value: Value) -> bool:
     """Whether *value* is the outcome of a comparison, scaled or not."""
-    found = trace.single(value.ids)
+    found = trace.single(value.ids) if isinstance(value, Sym) else None
     while found is not None and found[0].op == "Mul":
         sources = [o.block for o in found[0].operands if o.value is None]
         if len(sources) != 1:

@@ -177,11 +177,12 @@ class Reader:
                  ) -> tuple[Array, bool, float]:
         """The threshold of a neuron that fires floor(v / θ) times."""
         counts = [x for x in dict.fromkeys(floors) if isinstance(x, FloorVar)]
-        found = ratio(counts[0].of, self.potential) if len(counts) == 1 else None
+        fitting = [(x, r) for x in counts if (r := ratio(x.of, self.potential)) is not None]
+        count, found = fitting[0] if fitting else (counts[0], None)
         if found is None or np.any(np.abs(found[1]) > 1e-6) or (found[0] <= 0).any():
             self.fail("several spikes in a step must be floor(v / threshold), not another number")
-        per = next(p.values[k].terms[counts[0]] for p in self.active for k in spiking
-                   if counts[0] in p.values[k].terms)
+        per = next(p.values[k].terms[count] for p in self.active for k in spiking
+                   if count in p.values[k].terms)
         caps = [np.max(p.values[k].const / per) for p in self.active for k in spiking
                 if not p.values[k].terms and np.any(p.values[k].const)]
         return 1 / found[0], False, float(max(caps)) if caps else float("inf")
