@@ -14,7 +14,7 @@ from qsnn_compile.onnx_file import OnnxNode
 from . import onnx_linear as linear
 from . import onnx_pools as pools
 from . import onnx_quant as quant
-from .onnx_blocks import Const, Sym, Value
+from .onnx_blocks import Array, Const, Sym, Value
 from .onnx_linear import name_of
 
 if TYPE_CHECKING:
@@ -138,6 +138,17 @@ def _batch_norm(run: Interpreter, node: OnnxNode, x: Value, *args: Value) -> Val
         node.fail("must normalise a value computed from the data; check the file")
     return linear.batch_norm(node, run.emit(node), x, *args[:4])
 
+
+def _folded_gemm(node: OnnxNode, a: Array, b: Array, c: Array | None = None) -> Value:
+    a = a.T if node.attributes.get("transA", 0) else a
+    b = b.T if node.attributes.get("transB", 0) else b
+    result = node.attributes.get("alpha", 1.0) * (a @ b)
+    return Const(result if c is None else result + node.attributes.get("beta", 1.0) * c)
+
+
+FOLDED: dict[str, Callable[..., Value]] = {
+    "Gemm": _folded_gemm, "MatMul": lambda _, a, b: Const(np.asarray(a @ b)),
+}
 
 _QUANT: dict[str, Callable[..., Value]] = {
     "Quant": quant.quant, "BipolarQuant": quant.bipolar, "Trunc": quant.trunc,

@@ -13,7 +13,7 @@ from qsnn_compile.onnx_file import OnnxError, OnnxNode
 
 from . import onnx_quant as quant
 from .onnx_blocks import Array, Const, Sym, Value, digest
-from .onnx_calls import CALLS, QUANT
+from .onnx_calls import CALLS, FOLDED, QUANT
 from .onnx_linear import name_of
 from .onnx_loops import loop, scan
 from .onnx_math import compute, lower
@@ -100,6 +100,8 @@ class Interpreter:
             return scan(self, node, args, env)
         if op == "If":
             return self._if(node, args, env)
+        if op in CALLS and op in FOLDED and all(isinstance(a, Const) for a in args if a):
+            return [FOLDED[op](node, *(self.raw(a) for a in args))]
         if op in CALLS:
             return [CALLS[op](self, node, *args)]
         if op in MOVES or op == "Split":

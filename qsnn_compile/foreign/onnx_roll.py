@@ -15,6 +15,7 @@ import numpy as np
 from qsnn_compile.onnx_file import OnnxError
 
 from .onnx_blocks import Array, Block, Operand, Sym, Value
+from .onnx_eval import cone
 from .onnx_step import State, Step, answer_blocks, elementwise, is_spike
 from .onnx_trace import Trace, operand_blocks
 
@@ -159,7 +160,9 @@ def roll(trace: Trace, history: Sequence[int], frames: Sequence[int]) -> Step:
     overlay = Overlay(trace)
     overlay.lay([(history[-1], history[-2])])
     carried = _states(overlay)
-    inputs = {block for block in [*overlay.before, *overlay.still] if block in set(frames)}
+    now = set(overlay.before) if len(frames) > 1 else {*overlay.before,
+                                                       *cone(trace, overlay.still)}
+    inputs = now & set(frames)
     if not inputs:
         raise NotRolled("the last step must use the input, not earlier steps' values alone")
     if any(overlay.before.get(a) not in (b, None)
