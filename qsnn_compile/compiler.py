@@ -9,7 +9,7 @@ from pathlib import Path
 from .emit import build_folder, write_sources
 from .errors import QsnnError
 from .fit import choose
-from .foreign.quantise_file import Foreign, Options, is_foreign, quantise_file
+from .foreign.quantise_file import Foreign, Options, is_foreign, quantise_file, runnable
 from .fpga import Implementation, Progress, find_tools, implement
 from .ir import Graph
 from .onnx_import import import_onnx
@@ -47,9 +47,11 @@ def compile_model(model: str | Path, *, target_name: str, output: str | Path | N
     goal = target(target_name)
     if bitstream:
         find_tools()                    # before the work, not after it
-    graph = read_model(model, steps, readout, options or Options(), understood)
+    found = read_model(model, steps, readout, options or Options())
+    if understood is not None:
+        understood(found)
     try:
-        graph = run_passes(graph, PASSES, watch)
+        graph = run_passes(runnable(found) if isinstance(found, Foreign) else found, PASSES, watch)
     except Unsupported as error:
         raise Unsupported(f"{model}: {error}") from None
     machine, image = choose(graph, goal.device, lanes)
@@ -66,22 +68,15 @@ def compile_model(model: str | Path, *, target_name: str, output: str | Path | N
     return Build(graph, program, report)
 
 
-def read_model(model: str | Path, steps: int | None, readout: str | None, options: Options,
-               understood: Callable[[Graph | Foreign], None] | None = None) -> Graph:
+def read_model(model: str | Path, steps: int | None, readout: str | None, options: Options
+               ) -> Graph | Foreign:
     """The network in the file *model*: of our dialect, or quantised from another library's."""
-    if not is_foreign(model):
-        if options != Options():
-            raise QsnnError(f"{model}: options for files of other libraries must be left out for "
-                            "a file of integers, which says it all; leave out --weight-bits and "
-                            "the like")
-        graph = import_onnx(model, steps=steps, readout=readout)
-        if understood is not None:
-            understood(graph)
-        return graph
-    found = quantise_file(model, options, steps=steps, readout=readout)
-    if understood is not None:
-        understood(found)
-    return found.graph
+    if is_foreign(model):
+        return quantise_file(model, options, steps=steps, readout=readout)
+    if options != Options():
+        raise QsnnError(f"{model}: options for files of other libraries must be left out for a "
+                        "file of integers, which says it all; leave out --weight-bits and the like")
+    return import_onnx(model, steps=steps, readout=readout)
 
 
 def _report(graph: Graph, program: Program, goal: Target, made: Implementation | None) -> Report:

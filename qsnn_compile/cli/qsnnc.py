@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def main(argv: list[str] | None = None) -> int:
     """The command ``qsnnc``. Returns its exit code."""
     options = parser().parse_args(argv)
-    if options.output is None and not options.explain:
+    if options.output is None and not options.explain and options.nir is None:
         parser().error("the following arguments are required: -o/--output")
     return run("qsnnc", lambda: _compile(options))
 
@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--target", default="ice40", metavar="NAME",
                       help=f"{', '.join(target_names())} (default: %(default)s)")
     made.add_argument("-o", "--output", metavar="DIR",
-                      help="the build folder; with --explain it may be left out")
+                      help="the build folder; with --explain or --nir it may be left out")
     made.add_argument("--bitstream", action="store_true",
                       help="run synthesis and place and route too")
     made.add_argument("--lanes", type=int, metavar="N",
@@ -47,6 +47,8 @@ def parser() -> argparse.ArgumentParser:
                       help="how steps become scores, before the file's own")
     made.add_argument("--explain", action="store_true", help="print what was understood of each "
                       "layer, where each number is from, what was rounded and by how much")
+    made.add_argument("--nir", metavar="FILE", help="write the network as NIR too, as far as NIR "
+                      "can say it")
     made.add_argument("--print-between-passes", action="store_true",
                       help="print the network after each pass")
     made.add_argument("--json", metavar="FILE", help="write the report there too; - is standard "
@@ -62,19 +64,34 @@ def _compile(options: argparse.Namespace) -> int:
     from qsnn_compile.report import print_report
     check_json(options.json)
     if options.output is None:
-        read_model(options.model, options.steps, options.readout, options_of(options), _explain)
+        found = read_model(options.model, options.steps, options.readout, options_of(options))
+        _shown(found, options)
         return 0
     build = compile_model(
         options.model, target_name=options.target, output=options.output,
         bitstream=options.bitstream, lanes=options.lanes, steps=options.steps,
         readout=options.readout, watch=_print_pass if options.print_between_passes else None,
         progress=_progress, options=options_of(options),
-        understood=_explain if options.explain else _judge)
+        understood=lambda found: _shown(found, options))
     if options.json != "-":
         print_report(build.report)
     if options.json:
         write_json(build.report, options.json)
     return 0
+
+
+def _shown(found: "Graph | Foreign", options: argparse.Namespace) -> None:
+    """What the command line asks about the model itself."""
+    if options.explain:
+        _explain(found)
+    else:
+        _judge(found)
+    if options.nir is not None:
+        from qsnn_compile.foreign.nir_export import export_nir
+        from qsnn_compile.ir import Graph
+        graph = found if isinstance(found, Graph) else found.graph
+        for note in export_nir(graph, options.nir):
+            print(f"qsnnc: {options.nir}: {note}", file=sys.stderr)
 
 
 def _explain(found: "Graph | Foreign") -> None:

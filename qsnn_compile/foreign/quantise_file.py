@@ -10,12 +10,13 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from qsnn_compile import ir
+from qsnn_compile.passes.legalise import Unsupported
 
 from .calibrate import DEFAULT_STEPS, read_data
 from .float_model import DataError
 from .nir_file import is_nir
 from .nir_front import read_nir
-from .normal import Network
+from .normal import Add, Delay, Network, Neuron, Node
 from .onnx_front import read_onnx
 from .quantise import quantise
 from .quantise_report import Report
@@ -88,6 +89,37 @@ def quantise_file(path: str | Path, options: Options, *, steps: int | None = Non
         network, weight_bits=options.weight_bits, membrane_bits=options.membrane_bits,
         input_bits=bits, decay_bits=options.decay_bits, calibrate=data, readout=readout)
     return Foreign(network, graph, report, data)
+
+
+def runnable(found: Foreign) -> ir.Graph:
+    """The graph, if the core has what its nodes need. Raises Unsupported, in the words of the file:
+    the IR says some of them in many nodes."""
+    for node in found.network.nodes:
+        reason = _lacking(node)
+        if reason is not None:
+            origin = f" ({node.origin})" if node.origin else ""
+            raise Unsupported(f"node {node.name!r}{origin}: {reason}; it is understood: qsnn check "
+                              "simulates it with the golden model")
+    return found.graph
+
+
+def _lacking(node: Node) -> str | None:
+    """What *node* needs that the core's neurons must be without."""
+    op = node.op
+    if isinstance(op, Add | Delay):
+        return "layers must form one chain in the core, not " + (
+            "a loop or a delay" if isinstance(op, Delay) else "a sum of several")
+    if not isinstance(op, Neuron):
+        return None
+    if op.synapse is not None:
+        return "neurons must have one state in the core, not a synaptic current too"
+    if op.max_spikes > 1:
+        most = "any number of" if np.isinf(op.max_spikes) else f"{int(op.max_spikes)}"
+        return f"neurons must send at most one spike a step in the core, not {most} spikes"
+    if op.grid is not None and op.delayed and op.reset == "soft":
+        return ("a quantised state must be reset before it is rounded in the core, not a step "
+                "late")
+    return None
 
 
 def _coded(network: Network, coding: str | None, data: Array | None, open_ended: bool) -> Network:
