@@ -88,6 +88,9 @@ def _steps(network: Network, steps: int | None, data: NDArray[Any] | None) -> in
     if steps is None:
         raise QuantiseError(f"network {network.name!r}: steps must be given where the file does "
                             f"not say them, not left out; add --steps {DEFAULT_STEPS}")
+    if steps < 1:
+        raise QuantiseError(f"steps must be at least 1, not {steps!r}; give the number of time "
+                            "steps")
     return steps
 
 

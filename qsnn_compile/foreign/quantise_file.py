@@ -80,10 +80,11 @@ def quantise_file(path: str | Path, options: Options, *, steps: int | None = Non
                   readout: str | None = None) -> Foreign:
     """The file at *path* in integers, for the core: without data, what the file leaves open is
     taken as the core runs it, and noted. Raises QsnnError."""
-    network = read_foreign(path, options, steps)
+    network = read_foreign(path, options)
     data = None if options.calibrate is None else read_data(options.calibrate)
     open_ended = network.steps is None and network.coding == "frames" and not is_nir(path)
-    network = _stepped(_coded(network, options.coding, data, open_ended), data)
+    network = _coded(network, options.coding, data, open_ended)
+    network = _stepped(network if steps is None else replace(network, steps=steps), data)
     bits = options.input_bits or (1 if data is None and network.coding == "frames" else 8)
     graph, report = quantise(
         network, weight_bits=options.weight_bits, membrane_bits=options.membrane_bits,
