@@ -11,7 +11,7 @@ from .errors import QsnnError
 from .ir import Graph, to_text
 from .program import Program
 
-OURS = ("report.json", "program.json")      # what tells a build from somebody's folder
+OURS = {"report.json", "program.json"}      # both tell a build from somebody's folder
 
 
 class OutputError(QsnnError):
@@ -52,7 +52,7 @@ def write_sources(folder: Path, graph: Graph, program: Program) -> None:
 
 
 def _parent(place: Path) -> Path:
-    parent = place.absolute().parent
+    parent = place.resolve().parent
     parent.mkdir(parents=True, exist_ok=True)
     return parent
 
@@ -62,24 +62,29 @@ def _check_place(place: Path) -> None:
         entries = set(os.listdir(place)) if place.exists() else set()
     except OSError as error:
         raise _unwritable(place, error) from None
-    if entries and not entries & set(OURS):
+    if place.exists() and (place.resolve() == Path.cwd() or place.is_mount()):
+        raise OutputError(f"output must be a folder that can be replaced, not {str(place)!r}, the "
+                          "current folder or a mount; choose another -o, as "
+                          f"{str(place / 'build')!r}")
+    if entries and not entries >= OURS:
         raise OutputError(f"output must be a new or empty folder or an earlier build, not "
                           f"{str(place)!r}, which holds {min(entries)!r}; choose another -o")
 
 
 def _publish(part: Path, place: Path) -> None:
-    """Put *part* in the place of *place*."""
+    """Put *part* in the place of *place*, or of what that links to."""
     umask = os.umask(0)
     os.umask(umask)
     part.chmod(0o777 & ~umask)
+    real = place.resolve()
     try:
-        if place.exists():
+        if real.exists():
             old = part.with_name(part.name + ".old")
-            place.rename(old)
-            part.rename(place)
+            real.rename(old)
+            part.rename(real)
             shutil.rmtree(old)
         else:
-            part.rename(place)
+            part.rename(real)
     except OSError as error:
         raise _unwritable(place, error) from None
 

@@ -9,7 +9,7 @@ import pytest
 
 import qsnn_compile
 from qsnn_compile.cli import qsnn, qsnnc
-from qsnn_compile.errors import DoesNotFit
+from qsnn_compile.errors import DoesNotFit, QsnnError
 from qsnn_compile.ir import equal, parse
 from qsnn_compile.program import Program
 from qsnn_compile.targets import target
@@ -65,8 +65,8 @@ def no_verilog(monkeypatch):
 def earlier(tmp_path):
     folder = tmp_path / "build"
     folder.mkdir()
-    (folder / "program.json").write_text("{}")
-    (folder / "stale.v").write_text("")
+    for name in ("program.json", "report.json", "stale.v"):
+        (folder / name).write_text("{}")
     return folder
 
 
@@ -79,7 +79,33 @@ def test_an_earlier_build_survives_an_error(earlier, no_verilog, monkeypatch):
     monkeypatch.setattr("qsnn_compile.compiler.write_report", broken)
     with pytest.raises(RuntimeError):
         qsnn_compile.compile(MODEL, output=earlier)
-    assert set(contents(earlier.parent)) == {"build/program.json", "build/stale.v"}
+    assert set(contents(earlier)) == {"program.json", "report.json", "stale.v"}
+    assert [path.name for path in earlier.parent.iterdir()] == ["build"]
+
+
+def test_a_link_leads_to_the_build(earlier, no_verilog):
+    link = earlier.with_name("link")
+    link.symlink_to(earlier)
+    qsnn_compile.compile(MODEL, output=link)
+    assert link.is_symlink() and set(contents(earlier)) == {"report.json"}
+    assert {path.name for path in earlier.parent.iterdir()} == {"build", "link"}
+
+
+@pytest.mark.parametrize("name", ("report.json", "program.json"))
+def test_a_folder_of_others_with_one_of_our_names_is_kept(earlier, no_verilog, name):
+    (earlier / name).unlink()
+    with pytest.raises(QsnnError, match="^output must be a new or empty folder or an earlier "):
+        qsnn_compile.compile(MODEL, output=earlier)
+    assert (earlier / "stale.v").exists()
+
+
+def test_the_current_folder_is_refused(tmp_path, monkeypatch, no_verilog):
+    model = Path(MODEL).absolute()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(QsnnError, match=r"^output must be a folder that can be replaced, not '\.', "
+                       r"the current folder or a mount; choose another -o, as 'build'$"):
+        qsnn_compile.compile(model, output=".")
+    assert not list(tmp_path.iterdir())
 
 
 def broken(*arguments):
