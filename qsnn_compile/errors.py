@@ -1,4 +1,4 @@
-"""What the tools say when something is wrong. Each class carries the exit code of DESIGN §1."""
+"""What the tools say when something is wrong. Each class carries its exit code."""
 
 
 class QsnnError(Exception):

@@ -140,8 +140,12 @@ def load(path: str | Path) -> OnnxFile:
         raise OnnxError(f"{name}: must be a readable ONNX file: {error.strerror or error}; "
                         "check the path") from None
     except (DecodeError, onnx.checker.ValidationError):
-        raise OnnxError(f"{name}: must be an ONNX file, not one that starts with "
-                        f"{_start(name)!r}; {_EXPORT}") from None
+        start = _start(name)
+        if start.startswith(IR_VERSION):
+            raise OnnxError(f"{name}: must be a whole ONNX file, not a truncated or damaged one; "
+                            "copy or export it again") from None
+        raise OnnxError(f"{name}: must be an ONNX file, not one that starts with {start!r}; "
+                        f"{_EXPORT}") from None
     if not model.graph.node:
         raise OnnxError(f"{name}: must be an ONNX file with a graph, not one without nodes; "
                         f"{_EXPORT}")
@@ -153,4 +157,5 @@ def _start(name: str) -> bytes:
         return file.read(8)
 
 
+IR_VERSION = b"\x08"          # what an ONNX file starts with: the tag of its first field
 _EXPORT = "export the network with qsnn train or qsnn_models.onnx_export.save"

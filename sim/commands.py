@@ -1,7 +1,6 @@
 """``qsnn sim`` and ``qsnn verify``: a build measured, and its RTL checked."""
 
 import argparse
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from qsnn_compile.cli.qsnnc import check_json, write_json
+from qsnn_compile.cli.qsnnc import check_file, check_json, write_json
 from qsnn_compile.errors import QsnnError
 
 from .data import Build, Samples, read_samples
@@ -23,7 +22,7 @@ def sim(argv: Sequence[str]) -> int:
     from .measure import measure, summary
     options = _sim_parser().parse_args(argv)
     check_json(options.json)
-    _check_record(options.record)
+    check_file("--record", options.record)
     build = Build.load(options.build)
     samples = read_samples(options.data, build.graph).first(options.samples)
     with _progress("golden and cycle model", len(samples.x)) as progress:
@@ -127,12 +126,6 @@ def _chance(text: str) -> float:
     if not 0 <= value < 1:
         raise argparse.ArgumentTypeError(f"must be from 0 to below 1, not {value!r}")
     return value
-
-
-def _check_record(file: str | None) -> None:
-    if file is not None and not os.access(Path(file).absolute().parent, os.W_OK):
-        raise QsnnError(f"--record must name a file in a folder that can be written, not {file!r}; "
-                        "choose another")
 
 
 def _record(path: Path, found: Any) -> None:

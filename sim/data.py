@@ -3,6 +3,7 @@
 import zipfile
 import zlib
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qsnn_compile.errors import QsnnError
-from qsnn_compile.ir import Graph, IrError, parse, quantize_input
+from qsnn_compile.ir import Graph, IrError, parse, quantize_input, shapes
 from qsnn_compile.program import Program
 from qsnn_compile.report import read_report
 
@@ -65,7 +66,7 @@ def read_samples(path: str | Path, graph: Graph) -> Samples:
         raise QsnnError(f"{path}: {error}") from None
     if len(x) == 0:
         raise QsnnError(f"{path}: x must hold at least one sample, not {list(x.shape)!r}")
-    return Samples(x, _labels(path, arrays.get("y"), len(x)))
+    return Samples(x, _labels(path, arrays.get("y"), len(x), _classes(graph)))
 
 
 def _read(path: Path) -> dict[str, NDArray[Any]]:
@@ -83,10 +84,18 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
         raise QsnnError(f"{path}: data must be a readable .npz file: {error}") from None
 
 
-def _labels(path: str | Path, y: NDArray[Any] | None, count: int) -> NDArray[np.int64] | None:
+def _classes(graph: Graph) -> int:
+    return prod(shapes(graph)[graph.readout.source])
+
+
+def _labels(path: str | Path, y: NDArray[Any] | None, count: int,
+            classes: int) -> NDArray[np.int64] | None:
     if y is None:
         return None
     if y.shape != (count,) or y.dtype.kind not in "iu":
         raise QsnnError(f"{path}: y must be whole numbers [N] = [{count}], "
                         f"not {y.dtype!s} {list(y.shape)!r}")
+    wrong = y[(y < 0) | (y >= classes)]
+    if len(wrong):
+        raise QsnnError(f"{path}: y must be classes 0..{classes - 1}, not {int(wrong[0])!r}")
     return y.astype(np.int64)

@@ -122,19 +122,35 @@ def _judge(found: "Graph | Foreign") -> None:
 
 def check_json(file: str | None) -> None:
     """Raise OutputError unless ``--json`` *file* can be written: before the work, not after it."""
+    if file != "-":
+        check_file("--json", file)
+
+
+def check_file(option: str, file: str | None) -> None:
+    """Raise OutputError unless *option*'s *file*, if there is one, can be written."""
     from qsnn_compile.emit import OutputError
-    if file not in (None, "-") and not os.access(Path(file).absolute().parent, os.W_OK):
-        raise OutputError(f"--json must name a file in a folder that can be written, not {file!r}; "
-                          "choose another")
+    if file is None:
+        return
+    path = Path(file)
+    if path.is_dir():
+        raise OutputError(f"{option} must name a file, not the folder {file!r}; choose another")
+    if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
+        raise OutputError(f"{option} must name a file in a folder that can be written, not "
+                          f"{file!r}; choose another")
 
 
 def write_json(data: dict[str, Any], file: str) -> None:
-    """*data* as JSON into *file*, ``-`` for standard output."""
+    """*data* as JSON into *file*, ``-`` for standard output. Raises OutputError."""
+    from qsnn_compile.emit import OutputError
     text = json.dumps(data, indent=1) + "\n"
     if file == "-":
         sys.stdout.write(text)
-    else:
+        return
+    try:
         Path(file).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"--json must name a file that can be written, not {file!r}: "
+                          f"{error.strerror}; choose another") from None
 
 
 def _print_pass(name: str, description: str, graph: "Graph") -> None:

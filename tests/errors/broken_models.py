@@ -108,6 +108,7 @@ MODELS = {
     "good": model,
     "not_onnx": lambda: b"a picture, perhaps",
     "empty": lambda: b"",
+    "truncated": lambda: model().SerializeToString()[:-100],
     "unknown_op": lambda: renamed_operator("fc1", "Softmax"),
     "matmul": lambda: renamed_operator("fc1", "MatMul"),
     "float_neuron": lambda: renamed_operator("lif1", "LIF", "qsnn"),

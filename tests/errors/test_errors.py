@@ -33,6 +33,7 @@ CASES = {name: (name, BUILD) for name in MODELS if name != "good"} | {
     "output_is_file": ("good", "-o occupied"),
     "output_under_file": ("good", "-o occupied/build"),
     "output_of_others": ("good", "-o photos"),
+    "json_is_folder": ("good", f"--json photos {BUILD}"),
     "json_unwritable": ("good", f"--json nowhere/report.json {BUILD}"),
     "missing_fpga": ("good", f"--bitstream {BUILD}"),
     "fewer_lanes_too_large": ("too_large", f"--lanes 16 {BUILD}"),

@@ -117,6 +117,13 @@ def test_unwritable(build, data, tmp_path, capsys, option):
     assert message.startswith(f"qsnn sim: {option} must name a file") and "\n" not in message[:-1]
 
 
+@pytest.mark.parametrize("option", ("--record", "--json"))
+def test_a_folder_is_no_file(build, data, tmp_path, capsys, option):
+    assert sim(build, data, option, tmp_path) == 2
+    assert capsys.readouterr().err == (f"qsnn sim: {option} must name a file, not the folder "
+                                       f"{str(tmp_path)!r}; choose another\n")
+
+
 @pytest.mark.parametrize("spoil,said", [
     (lambda f: (f / "model.qir").unlink(), "model.qir: must be a readable file"),
     (lambda f: (f / "model.qir").write_bytes(b"\xff\xfe"), "must be the IR that qsnnc wrote"),

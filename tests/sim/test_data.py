@@ -102,3 +102,9 @@ def test_wrong_labels(tmp_path, y, said):
 def test_build_of_nothing(tmp_path):
     with pytest.raises(QsnnError, match="must be a folder that qsnnc wrote"):
         Build.load(tmp_path)
+
+
+@pytest.mark.parametrize("wrong", (-1, 2))
+def test_labels_that_are_no_class(tmp_path, wrong):
+    path = save(tmp_path, x=np.zeros((3, 6), np.uint8), y=[0, 1, wrong])
+    assert refused(path) == f"y must be classes 0..1, not {wrong}"
