@@ -65,8 +65,8 @@ def _shape(_: Interpreter, node: OnnxNode, x: Value) -> Value:
 
 def _constant_of_shape(_: Interpreter, node: OnnxNode, shape: Const) -> Value:
     sizes = [int(n) for n in shape.value]
-    if np.prod(sizes, dtype=object) > 1 << 28:
-        node.fail(f"shape must have at most 2^28 elements, not {sizes!r}; check the file")
+    if np.prod(sizes, dtype=object) > 1 << 26:
+        node.fail(f"shape must have at most 2^26 elements, not {sizes!r}; check the file")
     fill = node.attributes.get("value")
     number = np.zeros(1, np.float32) if fill is None else numpy_helper.to_array(fill)
     return Const(np.full(sizes, number.ravel()[0]))

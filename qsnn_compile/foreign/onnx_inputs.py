@@ -9,6 +9,7 @@ import onnx
 from qsnn_compile.onnx_file import OnnxError
 
 from .onnx_blocks import Block, Ids, Sym, Value
+from .onnx_loops import MAX_STEPS
 from .onnx_step import Step
 from .onnx_trace import Trace
 
@@ -64,7 +65,7 @@ def frames_of(trace: Trace, shape: tuple[int, ...], plan: Plan) -> tuple[Ids, li
 def plans(dims: Dims) -> Iterator[Plan]:
     """Time first, samples first, no time; then the same with one sample for all."""
     def many(axis: int) -> bool:
-        return axis < len(dims) and (dims[axis] is None or int(dims[axis] or 1) > 1)
+        return axis < len(dims) and 1 < (dims[axis] or 2) <= MAX_STEPS
     for axis in (0, 1):
         if many(axis):
             yield Plan(axis)

@@ -66,9 +66,8 @@ class Interpreter:
 
     def _constants(self, graph: onnx.GraphProto) -> dict[str, Value]:
         if id(graph) not in self._loaded:
-            found: dict[str, Value] = {
-                tensor.name: quant.constant(numpy_helper.to_array(tensor))
-                for tensor in graph.initializer}
+            found: dict[str, Value] = {tensor.name: _constant_of(tensor)
+                                       for tensor in graph.initializer}
             self._loaded[id(graph)] = (graph, found)
         return self._loaded[id(graph)][1]
 
@@ -193,3 +192,11 @@ class Interpreter:
                       "torch.where")
         branch = "then_branch" if bool(args[0].value.ravel()[0]) else "else_branch"
         return self.run(node.attributes[branch], env)
+
+
+def _constant_of(tensor: onnx.TensorProto) -> Value:
+    try:
+        return quant.constant(numpy_helper.to_array(tensor))
+    except FAILURES as error:
+        raise OnnxError(f"tensor {tensor.name!r}: must be well-formed, not one that fails with "
+                        f"{error!s:.200}; export the network again") from None

@@ -13,13 +13,14 @@ from .onnx_blocks import Const, Sym, Value
 if TYPE_CHECKING:
     from .onnx_interp import Env, Interpreter
 
-MAX_STEPS = 4096
+MAX_STEPS = 1024
 
 
 def loop(run: Interpreter, node: OnnxNode, args: list[Value | None], env: Env) -> list[Value]:
     """Loop with a trip count that is known, or found by its condition."""
     body = node.attributes["body"]
-    steps = _number(node, args[0], "trip count") if args[0] is not None else MAX_STEPS
+    steps = _number(node, args[0], "trip count") if args[0] is not None else \
+        MAX_STEPS + 1
     condition: Value | None = args[1]
     carried = [value for value in args[2:] if value is not None]
     names = [value.name for value in body.input]

@@ -127,11 +127,26 @@ def _check_size(tensor: onnx.TensorProto) -> None:
     held = len(tensor.raw_data) * 8 if tensor.HasField("raw_data") else 8 * 8 * sum(
         len(field) for field in (tensor.float_data, tensor.int32_data, tensor.int64_data,
                                  tensor.double_data, tensor.uint64_data))
-    if count > held and tensor.data_type != TensorProto.STRING:
-        bits = 2
-        if count * bits > held:
-            raise OnnxError(f"tensor {tensor.name!r}: must hold the {count} numbers of its shape, "
-                            f"not fewer; the file is damaged: {EXPORT}")
+    if count * _bits(tensor) > held:
+        raise OnnxError(f"tensor {tensor.name!r}: must hold the {count} numbers of its shape, "
+                        f"not fewer; the file is damaged: {EXPORT}")
+
+
+def _bits(tensor: onnx.TensorProto) -> int:
+    """The bits of a number in the file, at least; raises OnnxError for what is no number."""
+    if tensor.data_type in _NARROW:
+        return _NARROW[tensor.data_type]
+    try:
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
+    except (KeyError, ValueError, TypeError):
+        dtype = None
+    if dtype is None or dtype.kind not in "fiubV":
+        raise OnnxError(f"tensor {tensor.name!r}: must hold numbers, not type "
+                        f"{tensor.data_type!r}; {EXPORT}")
+    return 8 * int(dtype.itemsize) if tensor.HasField("raw_data") else 8
+
+
+_NARROW = {TensorProto.INT4: 4, TensorProto.UINT4: 4, TensorProto.INT2: 2, TensorProto.UINT2: 2}
 
 
 # -- functions ------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from qsnn_compile.onnx_file import OnnxNode
 
 Array = NDArray[Any]
-LARGEST = 2 ** 31
+LARGEST = 2 ** 26
 
 
 def numbers(values: Any) -> list[int]:

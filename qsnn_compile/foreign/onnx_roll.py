@@ -90,8 +90,7 @@ def _equal(a: Array | None, b: Array | None) -> bool:
 def _same_reads(trace: Trace, late: Block, early: Block) -> list[tuple[int, int]]:
     a, b = np.ravel(late.reads), np.ravel(early.reads)  # type: ignore[arg-type]
     owners, others = trace.where(a), trace.where(b)
-    starts = np.array([block.start for block in trace.blocks])
-    if a.size != b.size or (a - starts[owners] != b - starts[others]).any():
+    if a.size != b.size or (a - trace.starts(owners) != b - trace.starts(others)).any():
         raise NotRolled(f"steps must be copies of each other, not differ at {late.origin}")
     pairs = dict.fromkeys(zip(owners.tolist(), others.tolist(), strict=True))
     return [pair for pair in pairs if trace.blocks[pair[0]].op != "const" or pair[0] != pair[1]]

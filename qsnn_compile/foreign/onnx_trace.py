@@ -24,10 +24,9 @@ class Trace:
 
     def __init__(self) -> None:
         self.blocks: list[Block] = []
-        self._starts: list[int] = []
+        self._starts: Ids = np.zeros(1024, np.int64)
         self._known: dict[Hashable, int] = {}
         self._size = 0
-        self._bounds: Ids | None = None
 
     def add(self, op: str, shape: tuple[int, ...], key: Hashable = None, **fields: Any) -> Block:
         """A block, or the one already there that *key* says is the same."""
@@ -40,9 +39,10 @@ class Trace:
                             "export fewer steps, or one step")
         block = Block(len(self.blocks), self._size, size, shape, op, **fields)
         self.blocks.append(block)
-        self._starts.append(block.start)
+        if block.index == self._starts.size:
+            self._starts = np.concatenate([self._starts, self._starts])
+        self._starts[block.index] = block.start
         self._size += size
-        self._bounds = None
         if key is not None:
             self._known[op, key] = block.index
         return block
@@ -59,9 +59,11 @@ class Trace:
 
     def where(self, ids: Ids) -> Ids:
         """The block of every id."""
-        if self._bounds is None:
-            self._bounds = np.array(self._starts)
-        return np.searchsorted(self._bounds, ids, side="right") - 1
+        return np.searchsorted(self._starts[:len(self.blocks)], ids, side="right") - 1
+
+    def starts(self, blocks: Ids) -> Ids:
+        """The first ids of *blocks*."""
+        return self._starts[blocks]
 
     def single(self, ids: Ids) -> tuple[Block, Ids | None] | None:
         """The one block that *ids* lie in and their place there (None: all, in order)."""
