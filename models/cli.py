@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -30,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         _run(arguments, console)
     except (ModelsError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"qsnn train: {error}", file=sys.stderr)
         return 2
     return 0
 
@@ -53,8 +54,9 @@ def parser() -> argparse.ArgumentParser:
 
 def _run(arguments: argparse.Namespace, console: Console) -> None:
     chosen = _chosen(arguments)
+    _check_json(arguments.json)
     images = data.load(chosen.config.data, arguments.data)
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    _make(arguments.out)
     start = time.monotonic(), time.process_time()
     model = _train(chosen, images, arguments, console)
     seconds = time.monotonic() - start[0], time.process_time() - start[1]
@@ -65,6 +67,22 @@ def _run(arguments: argparse.Namespace, console: Console) -> None:
     _show(console, chosen, result, path)
     if arguments.json:
         _write_json(arguments.json, content)
+
+
+def _check_json(file: str | None) -> None:
+    """Refuse ``--json`` *file* that can't be written now, not after the training."""
+    if file not in (None, "-") and (
+            Path(file).is_dir() or not os.access(Path(file).absolute().parent, os.W_OK)):
+        raise ModelsError("--json must name a file in a folder that can be written, "
+                          f"not {file!r}; choose another")
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ModelsError(f"--out must be a folder that can be written, not {str(folder)!r}: "
+                          f"{error.strerror}; choose another") from None
 
 
 def _deliver(model: QSNN, path: Path, x: data.Bytes, y: data.Bytes) -> ledger.Evaluation:

@@ -42,6 +42,8 @@ class TrainConfig:
         for name in ("epochs", "batch", "threads"):
             if getattr(self, name) < 1:
                 raise ModelsError(f"{name} must be at least 1, not {getattr(self, name)!r}")
+        if self.holdout < 0:
+            raise ModelsError(f"holdout must be at least 0, not {self.holdout!r}")
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,9 @@ class _Run:
         torch.manual_seed(config.seed)
         self.config, self.model = config, QSNN(network, config.dropout)
         kept = len(x) - config.holdout
+        if kept < 1:
+            raise ModelsError(f"holdout must be below the {len(x)} training images, "
+                              f"not {config.holdout!r}")
         self.x, self.y = torch.from_numpy(np.array(x)), torch.from_numpy(np.array(y)).long()
         self.held = self.x[kept:], self.y[kept:]
         self.x, self.y = self.x[:kept], self.y[:kept]

@@ -148,6 +148,11 @@ def _record(path: Path, found: Any) -> None:
 def _work_folder(given: str | None) -> Iterator[Path]:
     """The folder *given*, or a temporary one that stays only if something fails in it."""
     folder = Path(given) if given else Path(tempfile.mkdtemp(prefix="qsnn-verify-"))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise QsnnError(f"--work must be a folder that can be written, not {given!r}: "
+                        f"{error.strerror}; choose another") from None
     yield folder
     if not given:
         shutil.rmtree(folder, ignore_errors=True)

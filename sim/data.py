@@ -39,6 +39,11 @@ class Build:
         except ValueError as error:                 # IrError, or bytes that are no text
             raise QsnnError(f"{path}: must be the IR that qsnnc wrote: {error}; "
                             "compile the model again with qsnnc") from None
+        machine = program.machine
+        if ((graph.name, graph.steps, graph.input) != (machine.name, machine.steps, program.input)
+                or report.get("digest") != machine.digest):
+            raise QsnnError(f"{folder}: model.qir, program.json and report.json must be of one "
+                            "build, not of several; compile the model again with qsnnc")
         return Build(folder, graph, program, report)
 
 

@@ -142,5 +142,19 @@ def test_the_command_resumes_and_prints_json(command, capsys):
 def test_the_command_says_what_is_wrong(command, capsys):
     assert command("--resume") == 2
     error = capsys.readouterr().err
-    assert error.startswith("error: ") and "no checkpoint there; train without --resume" in error
+    assert error.startswith("qsnn train: ")
+    assert "no checkpoint there; train without --resume" in error
     assert cli.main(["resnet"]) == 2
+
+
+@pytest.mark.parametrize("options, said", (
+    (("--holdout", "-1"), "holdout must be at least 0, not -1"),
+    (("--holdout", "640"), "holdout must be below the 640 training images, not 640"),
+    (("--json", "."), "--json must name a file in a folder that can be written, not '.'; choose "
+                      "another"),
+    (("--out", "pyproject.toml"), "--out must be a folder that can be written, not "
+                                  "'pyproject.toml': File exists; choose another"),
+))
+def test_the_command_refuses_before_it_trains(command, tmp_path, capsys, options, said):
+    assert command(*options) == 2
+    assert capsys.readouterr().err == f"qsnn train: {said}\n" and not list(tmp_path.iterdir())

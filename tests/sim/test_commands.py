@@ -124,7 +124,15 @@ def test_a_folder_is_no_file(build, data, tmp_path, capsys, option):
                                        f"{str(tmp_path)!r}; choose another\n")
 
 
+def replaced(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
 @pytest.mark.parametrize("spoil,said", [
+    (lambda f: replaced(f / "model.qir", "steps: 3", "steps: 2"), "must be of one build"),
+    (lambda f: replaced(f / "report.json", '"digest": "', '"digest": "0'), "must be of one build"),
     (lambda f: (f / "model.qir").unlink(), "model.qir: must be a readable file"),
     (lambda f: (f / "model.qir").write_bytes(b"\xff\xfe"), "must be the IR that qsnnc wrote"),
     (lambda f: (f / "model.qir").write_text("qsnn-ir 0"), "must be the IR that qsnnc wrote"),
@@ -152,6 +160,12 @@ def test_verify_refuses_arguments(build, capsys, arguments):
 def test_more_resets_than_samples(build, capsys):
     assert qsnn.main(["verify", str(build), "--samples", "2", "--resets", "3"]) == 2
     assert capsys.readouterr().err == "qsnn verify: --resets must be at most 2 samples, not 3\n"
+
+
+def test_work_folder_that_is_a_file(build, data, capsys):
+    assert qsnn.main(["verify", str(build), "--work", str(data)]) == 2
+    assert capsys.readouterr().err == (f"qsnn verify: --work must be a folder that can be written, "
+                                       f"not {str(data)!r}: File exists; choose another\n")
 
 
 def test_verify_of_an_rtl_that_differs_exits_1(build, tmp_path, capsys):
