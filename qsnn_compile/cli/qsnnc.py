@@ -4,7 +4,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,9 +70,9 @@ def _compile(options: argparse.Namespace) -> int:
     build = compile_model(
         options.model, target_name=options.target, output=options.output,
         bitstream=options.bitstream, lanes=options.lanes, steps=options.steps,
-        readout=options.readout, watch=_print_pass if options.print_between_passes else None,
-        progress=_progress, options=options_of(options),
-        understood=lambda found: _shown(found, options))
+        readout=options.readout, progress=_progress,
+        watch=_print_pass(options) if options.print_between_passes else None,
+        options=options_of(options), understood=lambda found: _shown(found, options))
     if options.json != "-":
         print_report(build.report)
     if options.json:
@@ -153,9 +153,13 @@ def write_json(data: dict[str, Any], file: str) -> None:
                           f"{error.strerror}; choose another") from None
 
 
-def _print_pass(name: str, description: str, graph: "Graph") -> None:
-    from qsnn_compile.ir import to_text
-    print(f"// after {name}: {description}\n{to_text(graph)}")
+def _print_pass(options: argparse.Namespace) -> Callable[[str, str, "Graph"], None]:
+    """Prints a network, on standard error where ``--json`` has standard output."""
+    def show(name: str, description: str, graph: "Graph") -> None:
+        from qsnn_compile.ir import to_text
+        print(f"// after {name}: {description}\n{to_text(graph)}",
+              file=sys.stderr if options.json == "-" else sys.stdout)
+    return show
 
 
 @contextmanager

@@ -142,6 +142,14 @@ def test_print_between_passes(tmp_path, capsys, no_verilog):
         assert f"// after {name}: " in printed
 
 
+def test_json_has_standard_output_to_itself(tmp_path, capsys, no_verilog):
+    assert qsnnc.main([MODEL, "-o", str(tmp_path / "b"), "--print-between-passes",
+                       "--json", "-"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["name"] == "mnist_mlp"
+    assert "// after legalise: " in printed.err
+
+
 def test_targets():
     assert target("ice40").device is target("icebreaker").device is target("up5k").device
 

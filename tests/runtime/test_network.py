@@ -153,7 +153,8 @@ def save(program, graph, folder):
     folder.mkdir()
     program.save(folder)
     (folder / "model.qir").write_text(to_text(graph))
-    (folder / "report.json").write_text(json.dumps({"schema": SCHEMA}))
+    (folder / "report.json").write_text(json.dumps(
+        {"schema": SCHEMA, "digest": program.machine.digest}))
     return folder
 
 
