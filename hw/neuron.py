@@ -4,7 +4,7 @@ from amaranth.hdl import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .arch import RESETS, UNIT_LATENCY
+from .arch import RESETS
 
 __all__ = ["NeuronUnit", "field_at", "field_signals", "shift_right"]
 
@@ -41,7 +41,7 @@ def shift_right(value, field, port):
 
 
 class NeuronUnit(wiring.Component):
-    """DESIGN's neuron on I = y·2^f with ``y = 2·acc - sum_x`` (1-bit weights) or ``acc - sum_x``::
+    """The IR's neuron on I = y·2^f, ``y = 2·acc - sum_x`` (1-bit weights) or ``acc - sum_x``::
 
         v  = floor(u · 2^k · m / 2^q) + y · 2^f + b
         s  = [v ≥ θ]
@@ -172,5 +172,3 @@ def _clip(value, bits):
     limit = Cat((~sign).replicate(bits - 1), sign)
     return Mux(fits, value[:bits], limit).as_signed()
 
-
-assert UNIT_LATENCY == 9         # the docstring's clocks 0..8

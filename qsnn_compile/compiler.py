@@ -15,7 +15,7 @@ from .ir import Graph
 from .onnx_import import import_onnx
 from .passes import PASSES, run_passes
 from .passes.base import Watch
-from .passes.legalise import Unsupported
+from .passes.legalise import Unsupported, check_steps
 from .program import Program
 from .report import Report, make_report, write_report
 from .resource import predict
@@ -51,7 +51,9 @@ def compile_model(model: str | Path, *, target_name: str, output: str | Path | N
     if understood is not None:
         understood(found)
     try:
-        graph = run_passes(runnable(found) if isinstance(found, Foreign) else found, PASSES, watch)
+        graph = runnable(found) if isinstance(found, Foreign) else found
+        check_steps(graph)
+        graph = run_passes(graph, PASSES, watch)
     except Unsupported as error:
         raise Unsupported(f"{model}: {error}") from None
     machine, image = choose(graph, goal.device, lanes)

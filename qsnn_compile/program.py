@@ -56,17 +56,19 @@ class Program:
             machine = _machine(manifest["machine"])
             given = manifest["input"]
             program = Program(
-                machine, Image(), Input(**(given | {"shape": tuple(given["shape"])})),
+                machine, _read_image(folder, machine),
+                Input(**(given | {"shape": tuple(given["shape"])})),
                 manifest["target"], manifest["board"], manifest["clock_mhz"])
-        except (KeyError, TypeError) as error:
+            found = digest(machine, program.image)
+        except (AttributeError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
             raise ProgramError(
-                f"{folder / 'program.json'}: must be a program of format {FORMAT}, not one "
-                f"without {error}; compile the model again with qsnnc") from None
-        program = replace(program, image=_read_image(folder, machine))
-        if digest(machine, program.image) != machine.digest:
+                f"{folder / 'program.json'}: must be a program of format {FORMAT}, not a damaged "
+                f"one ({type(error).__name__}: {error}); compile the model again with "
+                "qsnnc") from None
+        if found != machine.digest:
             raise ProgramError(
                 f"{folder}: memory images must have digest {machine.digest!r}, "
-                f"not {digest(machine, program.image)!r}; one was changed or belongs to another "
+                f"not {found!r}; one was changed or belongs to another "
                 "program: compile the model again with qsnnc")
         return program
 

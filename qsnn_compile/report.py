@@ -15,6 +15,10 @@ from .resource import Resources
 from .targets import Target
 
 SCHEMA = 1
+REQUIRED = frozenset((
+    "name", "board", "device", "resources", "predicted", "available", "fmax_mhz", "seeds", "layers",
+    "classes", "steps", "weight_bits", "membrane_bits", "readout", "lanes", "units", "weight_rows",
+    "widths", "clock_mhz", "digest"))
 Report = dict[str, Any]
 
 
@@ -77,6 +81,10 @@ def read_report(folder: str | Path) -> Report:
     if found != SCHEMA:
         raise ReportError(f"{path}: schema must be {SCHEMA}, not {found!r}; compile the model "
                           "again with this version of qsnnc")
+    missing = REQUIRED - report.keys()
+    if missing:
+        raise ReportError(f"{path}: must hold {min(missing)!r}, and it is damaged; compile the "
+                          "model again")
     return dict(report)
 
 

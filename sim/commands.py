@@ -153,7 +153,15 @@ def _work_folder(given: str | None) -> Iterator[Path]:
     except OSError as error:
         raise QsnnError(f"--work must be a folder that can be written, not {given!r}: "
                         f"{error.strerror}; choose another") from None
-    yield folder
+    try:
+        yield folder
+    except (ImportError, KeyboardInterrupt):        # no log in it that would say more
+        _discard(folder, given)
+        raise
+    _discard(folder, given)
+
+
+def _discard(folder: Path, given: str | None) -> None:
     if not given:
         shutil.rmtree(folder, ignore_errors=True)
 

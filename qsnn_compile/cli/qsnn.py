@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from qsnn_compile.errors import QsnnError
 
-from .errors import run
+from .errors import run, version_line
 
 Command = Callable[[list[str]], int]
 
@@ -18,6 +18,9 @@ def main(argv: list[str] | None = None) -> int:
     name = arguments[0] if arguments else ""
     if name in COMMANDS:
         return run(f"qsnn {name}", lambda: COMMANDS[name][1](arguments[1:]))
+    if name == "--version":
+        print(version_line())
+        return 0
     if name in ("", "-h", "--help"):
         _help().print_help()
         return 0 if name else 2
@@ -37,7 +40,7 @@ def _help() -> argparse.ArgumentParser:
         usage="qsnn COMMAND …", description="Simulate, verify, run and train quantised spiking "
         "networks on FPGA accelerators that qsnnc compiles.",
         epilog=f"commands:\n{listed}\n\nqsnn COMMAND --help says more. Exit codes: 0 done, "
-        "1 a comparison failed, 2 bad input, 3 does not fit the target.",
+        "1 a comparison failed, 2 bad input, 3 does not fit the target. qsnn --version.",
         add_help=False)
 
 

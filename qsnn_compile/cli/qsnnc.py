@@ -5,13 +5,13 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qsnn_compile.targets import target_names
 
-from .errors import run
+from .errors import Version, run
 from .foreign import add_options, layers_of, options_of, print_layers
 
 if TYPE_CHECKING:
@@ -34,10 +34,12 @@ def parser() -> argparse.ArgumentParser:
         "accelerator: fixed-point IR, program image, Verilog, constraints, report.",
         epilog="Exit codes: 0 done, 2 bad input, 3 does not fit the target.")
     made.add_argument("model", help="the ONNX or NIR file")
+    made.add_argument("--version", action=Version)
     made.add_argument("--target", default="ice40", metavar="NAME",
                       help=f"{', '.join(target_names())} (default: %(default)s)")
     made.add_argument("-o", "--output", metavar="DIR",
-                      help="the build folder; with --explain or --nir it may be left out")
+                      help="the build folder, an earlier build there is replaced; may be left out "
+                      "with --explain or --nir")
     made.add_argument("--bitstream", action="store_true",
                       help="run synthesis and place and route too")
     made.add_argument("--lanes", type=int, metavar="N",
@@ -72,12 +74,18 @@ def _compile(options: argparse.Namespace) -> int:
         bitstream=options.bitstream, lanes=options.lanes, steps=options.steps,
         readout=options.readout, progress=_progress,
         watch=_print_pass(options) if options.print_between_passes else None,
-        options=options_of(options), understood=lambda found: _shown(found, options))
+        options=options_of(options), understood=lambda found: _aside(found, options))
     if options.json != "-":
         print_report(build.report)
     if options.json:
         write_json(build.report, options.json)
     return 0
+
+
+def _aside(found: "Graph | Foreign", options: argparse.Namespace) -> None:
+    """`_shown`, on standard error where standard output is for the report alone."""
+    with redirect_stdout(sys.stderr if options.json == "-" else sys.stdout):
+        _shown(found, options)
 
 
 def _shown(found: "Graph | Foreign", options: argparse.Namespace) -> None:

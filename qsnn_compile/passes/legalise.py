@@ -10,6 +10,7 @@ from .base import Pass
 
 WEIGHT_BITS = (1, 2, 4, 8)
 MEMBRANE_BITS = range(2, 17)
+MAX_STEPS = 1024        # a fixed window; beyond it the lists alone fill any chip
 DENSE_ONLY = "the core runs dense layers; simulate this network with qsnn_sim.golden"
 
 
@@ -38,6 +39,13 @@ class Legalise(Pass):
             if isinstance(node.op, Neuron):
                 _check_neuron(node, node.op)
         _check_readout(graph)
+
+
+def check_steps(graph: Graph) -> None:
+    """Refuse a window too long to run, before passes that look at every step."""
+    if graph.steps > MAX_STEPS:
+        raise Unsupported(f"steps must be at most {MAX_STEPS} in the core, not {graph.steps!r}; "
+                          "use a shorter window")
 
 
 def _fitted(node: Node) -> Node:
@@ -117,5 +125,7 @@ def _check_readout(graph: Graph) -> None:
                           f"not {readout.source!r}; the core reads the end of its chain")
     wanted = Neuron if readout.kind == "count" else Dense
     if not isinstance(last.op, wanted):
+        other = "potential" if readout.kind == "count" else "count"
         raise Unsupported(f"readout source {last.name!r} must be a {wanted.__name__} for readout "
-                          f"{readout.kind!r}, not a {type(last.op).__name__!r}")
+                          f"{readout.kind!r}, not a {type(last.op).__name__!r}; "
+                          f"use --readout {other}")

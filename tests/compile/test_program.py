@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import pytest
@@ -87,6 +88,14 @@ def test_other_format(tmp_path):
         text = (folder / "program.json").read_text()
         (folder / "program.json").write_text(text.replace('"format": 1', '"format": 0'))
     assert "format must be 1, not 0" in broken(tmp_path, older)
+
+
+@pytest.mark.parametrize("damage", ['"lanes": 0', '"lanes": "64"', '"lanes": null'])
+def test_damaged_machine(tmp_path, damage):
+    def other(folder):
+        text = (folder / "program.json").read_text()
+        (folder / "program.json").write_text(re.sub(r'"lanes": \d+', damage, text))
+    assert "must be a program of format 1, not a damaged one" in broken(tmp_path, other)
 
 
 def test_digest_depends_on_machine_and_image():

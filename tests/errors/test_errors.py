@@ -13,9 +13,11 @@ from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import numpy as np
 import pytest
 from broken_models import MODELS, write
 
+import qsnn_compile.ir
 from qsnn_compile import fpga
 from qsnn_compile.cli import qsnn, qsnnc
 
@@ -29,6 +31,7 @@ CASES = {name: (name, BUILD) for name in MODELS if name != "good"} | {
     "unknown_target": ("good", f"--target ice41 {BUILD}"),
     "odd_lanes": ("good", f"--lanes 48 {BUILD}"),
     "negative_steps": ("good", f"--steps -1 {BUILD}"),
+    "too_many_steps": ("good", f"--steps 2000 {BUILD}"),
     "last_of_count": ("good", f"--readout last {BUILD}"),
     "output_is_file": ("good", "-o occupied"),
     "output_under_file": ("good", "-o occupied/build"),
@@ -42,6 +45,18 @@ COMMANDS = {
     "report_of_nothing": ["report", "build"],
     "report_of_others": ["report", "photos"],
     "report_truncated": ["report", "truncated"],
+    "report_damaged": ["report", "damaged"],
+    "sim_of_nothing": ["sim", "build", "--data", "x.npz"],
+    "sim_without_data": ["sim", "good", "--data", "missing.npz"],
+    "sim_of_text": ["sim", "good", "--data", "occupied"],
+    "sim_without_x": ["sim", "good", "--data", "no_x.npz"],
+    "sim_truncated_data": ["sim", "good", "--data", "cut.npz"],
+    "sim_wrong_shape": ["sim", "good", "--data", "narrow.npz"],
+    "sim_json_folder": ["sim", "good", "--data", "x.npz", "--json", "photos"],
+    "sim_truncated_image": ["sim", "cut_image", "--data", "x.npz"],
+    "verify_of_nothing": ["verify", "build"],
+    "run_of_nothing": ["run", "build", "--port", "nowhere"],
+    "train_of_nothing": ["train", "fashion-mnist-mlp", "--holdout", "-1"],
     "unknown_command": ["fly"],
 }
 
@@ -63,6 +78,22 @@ def arranged():
     Path("photos/cat.jpg").write_text("a cat")
     Path("truncated").mkdir()
     Path("truncated/report.json").write_text('{"schema": 1, "na')
+    Path("damaged").mkdir()
+    Path("damaged/report.json").write_text('{"schema": 1}')
+
+
+def built():
+    """Builds and data for the commands that read them."""
+    write("good", Path("good.onnx"))
+    for folder in ("good", "cut_image"):
+        assert qsnnc.main(["good.onnx", "-o", folder, "--json", "good.json"]) == 0
+    image = Path("cut_image/weights.bin")
+    image.write_bytes(image.read_bytes()[:-1])
+    shape = qsnn_compile.ir.parse(Path("good/model.qir").read_text()).input.shape
+    np.savez("x.npz", x=np.zeros((2, *shape), np.uint8))
+    np.savez("no_x.npz", images=np.zeros((2, *shape), np.uint8))
+    np.savez("narrow.npz", x=np.zeros((2, 3), np.uint8))
+    Path("cut.npz").write_bytes(Path("x.npz").read_bytes()[:60])
 
 
 def outcome(name):
@@ -70,6 +101,10 @@ def outcome(name):
     arranged()
     before = set(os.listdir())
     if name in COMMANDS:
+        if name.startswith("sim_"):
+            with contextlib.redirect_stdout(io.StringIO()), \
+                    contextlib.redirect_stderr(io.StringIO()):
+                built()
         return end(lambda: qsnn.main(COMMANDS[name]))
     model, arguments = CASES[name]
     if model:

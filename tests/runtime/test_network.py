@@ -10,7 +10,9 @@ from qsnn_compile.ir import Dense, Graph, Input, Node, Readout, ints, to_text
 from qsnn_compile.mapping import map_graph
 from qsnn_compile.passes import PASSES, run_passes
 from qsnn_compile.program import Program
-from qsnn_compile.report import SCHEMA
+from qsnn_compile.report import make_report, write_report
+from qsnn_compile.resource import predict
+from qsnn_compile.targets import target
 from qsnn_hw import frames
 from qsnn_runtime import commands, protocol
 from qsnn_runtime.device import Device, DeviceError
@@ -149,12 +151,12 @@ def port(program, graph):
 
 
 def save(program, graph, folder):
-    """A build folder, as far as a board needs it."""
+    """A build folder, but for the Verilog."""
     folder.mkdir()
     program.save(folder)
     (folder / "model.qir").write_text(to_text(graph))
-    (folder / "report.json").write_text(json.dumps(
-        {"schema": SCHEMA, "digest": program.machine.digest}))
+    report = make_report(graph, program, target("ice40"), predict(program.machine), {}, None)
+    write_report(report, folder / "report.json")
     return folder
 
 
