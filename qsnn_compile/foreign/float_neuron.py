@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .normal import Neuron, Reals, SynapticCurrent
+from .normal import Neuron, Reals, SynapticCurrent, reals
 
 Array = NDArray[Any]
 TIE_ULPS = 4
@@ -40,7 +40,8 @@ def advance(op: Neuron, state: State, x: Array) -> Advance:
     v = _as(op.decay, x) * state.u + _as(op.gain, x) * current + _as(op.offset, x)
     if op.delayed:
         v = _late_reset(op, state.u, current, v)
-    count = spikes(op, v)
+    lift = _as(reals(0) if op.raised is None else op.raised, x)
+    count = spikes(op, v if op.raised is None else v - lift * spikes(op, state.u))
     after = v if op.delayed else _reset(op, v, count)
     return Advance(v, count, State(_stored(op, after), i))
 

@@ -121,7 +121,8 @@ class Neuron:
         u' = max(v', clamp), on the ``grid``
 
     With ``max_spikes`` n > 1 ``s = min(n, floor(v / θ))`` where positive (n may be infinite) and a
-    soft reset subtracts ``s · reset_value``. u starts at ``initial``.
+    soft reset subtracts ``s · reset_value``. u starts at ``initial``. Where ``raised`` is given and
+    u > θ, the step's threshold is θ + raised (snnTorch's subtraction with reset_delay=False).
     """
 
     threshold: Reals
@@ -138,6 +139,7 @@ class Neuron:
     synapse: SynapticCurrent | None = None
     grid: StateGrid | None = None
     initial: Reals = field(default_factory=lambda: reals(0))
+    raised: Reals | None = None
 
 
 Op = Linear | Convolution | Pool | Scale | Flatten | Add | Delay | Neuron

@@ -37,6 +37,10 @@ def confirmed(step: Step, neurons: Neurons, names: dict[str, int], network: Netw
         if _agree(rested, names, frames, theirs):
             return rested
         _refuse_stale(step, neurons)
+        raise OnnxError(
+            "the network must start from membranes of zero or of the reset value and repeat one "
+            "step, but gives other spikes than such a one; set its states to zero right before "
+            "torch.onnx.export")
     raise OnnxError("the network must do what was read from the file, but gives other spikes on "
                     "random inputs; please report this file")
 

@@ -22,6 +22,7 @@ from .onnx_blocks import Const, Sym, Value
 from .onnx_build import Builder
 from .onnx_confirm import confirmed
 from .onnx_inputs import (
+    Dims,
     Plan,
     dims_of,
     first_sample,
@@ -32,6 +33,7 @@ from .onnx_inputs import (
     plans,
     repeats,
     sizes,
+    tied,
 )
 from .onnx_interp import Interpreter
 from .onnx_model import load_model
@@ -42,7 +44,6 @@ from .onnx_step import Step, answer_blocks, is_spike, pair_states, step_of
 from .onnx_trace import Trace
 
 DYNAMIC_STEPS = 5
-Dims = tuple[int | None, ...]
 
 
 def read_onnx(path: str | Path, *, steps: int | None = None) -> Network:
@@ -131,22 +132,38 @@ class _Reader:
     def _unrolled(self) -> Step:
         """The step that an unrolled file repeats."""
         name, dims = self._x()
-        failure: NotRolled | None = None
+        failures: list[OnnxError] = []
         for plan in plans(dims):
             trace = Trace()
-            frames, outputs = self._trial(trace, name, dims, plan)
-            ways = [way for value in outputs.values() for way in histories(trace, value)]
-            for _, history in sorted(ways, key=lambda way: way[0]):
-                try:
-                    step = roll(trace, history, frames)
-                except NotRolled as error:
-                    failure = failure or error
-                    continue
-                if step.states:
-                    step = recut(step)
-                    open_ended = plan.time is not None and dims[plan.time] is None
-                    return replace(step, steps=None) if open_ended else step
+            try:
+                frames, outputs = self._trial(trace, name, dims, plan)
+            except OnnxError as error:
+                failures.append(error)
+                continue
+            if plan.samples is not None and not tied(outputs.values(), dims[plan.samples] or 1):
+                continue
+            step = self._rolled(trace, frames, outputs, failures)
+            if step is not None:
+                open_ended = plan.time is not None and dims[plan.time] is None
+                return replace(step, steps=None) if open_ended else step
+        if failures:
+            raise failures[-1]
         return self._single_call(name, dims)
+
+    def _rolled(self, trace: Trace, frames: list[int], outputs: Mapping[str, Value],
+                failures: list[OnnxError]) -> Step | None:
+        """The step that some output is made of; why one is not goes to *failures*."""
+        ways = [way for value in outputs.values() for way in histories(trace, value)]
+        for rank, history in sorted(ways, key=lambda way: way[0]):
+            try:
+                step = roll(trace, history, frames)
+            except NotRolled as error:
+                if rank < 2 and len(frames) == len(history):
+                    failures.append(error)
+                continue
+            if step.states:
+                return recut(step)
+        return None
 
     def _trial(self, trace: Trace, name: str, dims: Dims, plan: Plan
                ) -> tuple[list[int], dict[str, Value]]:
@@ -175,7 +192,8 @@ class _Reader:
     def _single_call(self, name: str, dims: Dims) -> Step:
         """A file without steps: a step without states, which building will refuse."""
         trace = Trace()
-        frames, outputs = self._trial(trace, name, dims, Plan(None))
+        samples = 0 if len(dims) > 1 and (dims[0] or 1) > 1 else None
+        frames, outputs = self._trial(trace, name, dims, Plan(None, samples))
         answers = answer_blocks(trace, next(iter(outputs.values())))
         return Step(trace, frozenset(frames), (), answers, direct=True)
 

@@ -1,6 +1,6 @@
 """The inputs of a graph as blocks: which axis is time, which samples, what shape a frame has."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,18 +63,30 @@ def frames_of(trace: Trace, shape: tuple[int, ...], plan: Plan) -> tuple[Ids, li
 
 
 def plans(dims: Dims) -> Iterator[Plan]:
-    """Time first, samples first, no time; then the same with one sample for all."""
+    """Ways to look at an input, the likeliest first: a batch of samples, which must show up in
+    the output, then one sample; time first, samples first, no time."""
     def many(axis: int) -> bool:
-        return axis < len(dims) and 1 < (dims[axis] or 2) <= MAX_STEPS
+        return axis < len(dims) - 1 and 1 < (dims[axis] or 2) <= MAX_STEPS
+
+    def batch(axis: int) -> bool:
+        return axis < len(dims) - 1 and 1 < (dims[axis] or 1) <= MAX_STEPS
+    if many(0) and batch(1):
+        yield Plan(0, 1)
+    if many(1) and batch(0):
+        yield Plan(1, 0)
+    if batch(0):
+        yield Plan(None, 0)
     for axis in (0, 1):
         if many(axis):
             yield Plan(axis)
     yield Plan(None)
-    if many(0) and many(1):
-        yield Plan(0, 1)
-        yield Plan(1, 0)
-    if many(0):
-        yield Plan(None, 0)
+
+
+def tied(values: Iterable[Value], samples: int) -> bool:
+    """Whether some value has an axis of *samples* samples that are all the same."""
+    return any(isinstance(v, Sym) and v.ids.shape[axis] == samples and
+               bool((v.ids == v.ids.take([0], axis)).all())
+               for v in values if isinstance(v, Sym) for axis in range(v.ids.ndim))
 
 
 def first_sample(value: Value) -> Value:

@@ -146,7 +146,8 @@ def _bits(tensor: onnx.TensorProto) -> int:
     return 8 * int(dtype.itemsize) if tensor.HasField("raw_data") else 8
 
 
-_NARROW = {TensorProto.INT4: 4, TensorProto.UINT4: 4, TensorProto.INT2: 2, TensorProto.UINT2: 2}
+_NARROW: dict[int, int] = {
+    TensorProto.INT4: 4, TensorProto.UINT4: 4, TensorProto.INT2: 2, TensorProto.UINT2: 2}
 
 
 # -- functions ------------------------------------------------------------------------------------

@@ -164,7 +164,8 @@ class Neurons:
 def settled(neuron: Neuron) -> Neuron:
     """*neuron* with its reset at the spike, where a delayed one is the same: a hard one always, a
     soft one that takes decay · θ off the decayed membrane."""
-    plain = neuron.grid is None and neuron.clamp is None and (neuron.decay != 0).all()
+    plain = neuron.raised is None and neuron.grid is None and neuron.clamp is None and \
+        bool((neuron.decay != 0).all())
     if not neuron.delayed or not plain or neuron.reset == "none":
         return neuron
     value = neuron.reset_value / neuron.decay

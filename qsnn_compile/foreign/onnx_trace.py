@@ -110,7 +110,9 @@ class Trace:
         if int(np.prod(shape, dtype=np.int64)) > MAX_ELEMENTS:
             raise OnnxError(f"{origin}: a tensor must have at most {MAX_ELEMENTS} elements, "
                             f"not shape {shape!r}; export a smaller model")
-        columns = [np.broadcast_to(_array(arg), shape).ravel() for arg in args]
+        wide = [np.broadcast_to(_array(arg), shape) for arg in args]
+        copies = shape[0] if shape and shape[0] > 1 and all(_repeated(a) for a in wide) else 1
+        columns = [(a[:1] if copies > 1 else a).ravel() for a in wide]
         symbolic = [isinstance(arg, Sym) for arg in args]
         owners = [self.where(c) if s else None for c, s in zip(columns, symbolic, strict=True)]
         result = np.empty(columns[0].size, np.int64)
@@ -118,6 +120,8 @@ class Trace:
             parts = [c[rows] for c in columns]
             where = [None if o is None else int(o[rows][0]) for o in owners]
             result[rows] = self._group(op, parts, where, params, origin)
+        if copies > 1:
+            return Sym(np.broadcast_to(result.reshape(1, *shape[1:]), shape), kind)
         return Sym(result.reshape(shape), kind)
 
     def _group(self, op: str, columns: list[Array], owners: list[int | None],
@@ -135,7 +139,9 @@ class Trace:
         first, inverse = _distinct(local, owners)
         operands = tuple(self._operand(column[first], owner)
                          for column, owner in zip(local, owners, strict=True))
-        alias = _alias(op, operands, params)
+        if op == "Mul" and any(o.value is not None and not o.value.any() for o in operands):
+            return self.constant(np.zeros(len(inverse), np.float32))
+        alias = _alias(op, operands)
         if alias is not None:
             source = operands[alias]
             start = self.blocks[source.block].start
@@ -180,6 +186,11 @@ def in_order(at: Ids, size: int) -> Ids | None:
     return at
 
 
+def _repeated(array: Array) -> bool:
+    """Whether all parts along the first axis are the same: a batch of one sample."""
+    return bool((array[1] == array[0]).all() and (array == array[:1]).all())
+
+
 def _array(value: Value) -> Array:
     return value.ids if isinstance(value, Sym) else value.value
 
@@ -217,7 +228,7 @@ def _distinct(columns: list[Array], owners: list[int | None]) -> tuple[Ids, Ids]
 _NEUTRAL = {"Add": 0, "Sub": 0, "Mul": 1, "Div": 1, "Pow": 1}
 
 
-def _alias(op: str, operands: tuple[Operand, ...], params: Hashable) -> int | None:
+def _alias(op: str, operands: tuple[Operand, ...]) -> int | None:
     """The operand that *op* hands through unchanged, if it does."""
     if op not in _NEUTRAL or len(operands) != 2:
         return None

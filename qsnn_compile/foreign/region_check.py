@@ -40,6 +40,8 @@ def confirm(trace: Trace, found: Found, before: tuple[int, int | None],
     wanted = [after[0], *([] if after[1] is None else [after[1]]), *sinks]
     theirs = evaluate(trace, wanted, given)
     tied = near(found.neuron, ours.v) | _near_late(found.neuron, points["u"])
+    if found.below:
+        tied |= points["u"] > found.neuron.threshold
     tied[:, :] &= ~points["exact"]
     _compare(found, ours, theirs, after, sinks, unit, tied, origin)
 
@@ -92,7 +94,7 @@ def _exact(neuron: Neuron, points: Mapping[Any, Array], found: Found, size: int)
 
 
 def _near_late(neuron: Neuron, u: Array) -> Array:
-    if neuron.grid is not None or not neuron.delayed:
+    if neuron.grid is not None or (not neuron.delayed and neuron.raised is None):
         return np.zeros(u.shape, np.bool_)
     return near(neuron, u)
 

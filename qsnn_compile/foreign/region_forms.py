@@ -143,3 +143,28 @@ def is_grid(form: Affine, levels: Array) -> bool:
     (variable, factor), = form.terms.items()
     return isinstance(variable, GridVar) and bool((factor == 1).all()) and \
         np.array_equal(variable.levels, levels)
+
+
+def relative(weights: dict[Variable, Array]) -> tuple[dict[Variable, Array], Array]:
+    """The weights divided by the first, and the first."""
+    if not weights:
+        return {}, np.ones(())
+    unit = next(iter(weights.values()))
+    if len(weights) == 1:
+        return dict.fromkeys(weights, np.ones(())), unit
+    if np.any(unit == 0):
+        return weights, np.ones(())
+    return {x: f / unit for x, f in weights.items()}, unit
+
+
+def crossing(decision: Decision, shown: Affine) -> tuple[Array, bool] | None:
+    """The threshold that *decision* says *shown* lies below, and whether it must be exceeded."""
+    found = ratio(decision.form, shown)
+    if found is None:
+        return None
+    factor, shift = found
+    if (factor > 0).all() and not decision.truth:
+        return -shift / factor, decision.strict
+    if (factor < 0).all() and decision.truth:
+        return -shift / factor, not decision.strict
+    return None

@@ -55,3 +55,13 @@ def _probes(levels: Array, size: int) -> Array:
     values = np.concatenate([levels, middle - gap, middle + gap, [levels[0] - 10, levels[-1] + 10]])
     rng = np.random.default_rng(0)
     return np.stack([rng.permutation(values) for _ in range(size)], axis=1)
+
+
+def between(levels: Array, threshold: Array, strict: bool) -> Array:
+    """The potential over which the nearest level is over *threshold*."""
+    place = np.searchsorted(levels, threshold, side="right" if strict else "left")
+    if np.any(place == 0):
+        raise OnnxError("the threshold must lie over the lowest level of a quantised state, not "
+                        f"{float(np.min(threshold))!r}; choose more levels")
+    top = np.append(levels, np.inf)
+    return np.asarray((top[place - 1] + top[place]) / 2)

@@ -10,9 +10,21 @@ from typing import Literal, NoReturn
 
 import numpy as np
 
-from .normal import Neuron, StateGrid, SynapticCurrent, reals
-from .region_affine import Array, Piece
-from .region_forms import Affine, Decision, FloorVar, GridVar, NotAffine, Var, Variable, ratio
+from .normal import Neuron, Reals, StateGrid, SynapticCurrent, reals
+from .region_affine import Piece
+from .region_forms import (
+    Affine,
+    Array,
+    FloorVar,
+    GridVar,
+    NotAffine,
+    Var,
+    Variable,
+    crossing,
+    ratio,
+    relative,
+)
+from .region_grid import between
 
 ZERO = np.zeros(())
 ONE = np.ones(())
@@ -28,12 +40,14 @@ class Sink:
 @dataclass(frozen=True, eq=False)
 class Found:
     """A neuron with amplitude 1, what each current is weighted with before it is summed, and what
-    leaves it; ``unit`` is the state file's synaptic current in units of the neuron's."""
+    leaves it; ``unit`` is the state file's synaptic current in units of the neuron's. ``below``:
+    the membrane is never over the threshold between steps, and was read for that case only."""
 
     neuron: Neuron
     weights: dict[Variable, Array]
     sinks: tuple[Sink, ...]
     unit: Array
+    below: bool = False
 
 
 class Reader:
@@ -55,6 +69,9 @@ class Reader:
     def read(self) -> Found:
         """The neuron. Raises NotAffine where the pieces are no neuron's."""
         spiking = self._spiking_sinks()
+        below = self._stays_below(spiking)
+        if below:
+            self.pieces = [p for p in self.pieces if not self._was_above(p)]
         self.active = [p for p in self.pieces if self._fires(p, spiking)]
         quiet = [p for p in self.pieces if not self._fires(p, spiking)]
         if not quiet:
@@ -71,8 +88,29 @@ class Reader:
             gain=reals(neuron_gain), offset=reals(self.potential.const), strict=strict,
             reset=reset, reset_value=reals(value), delayed=bool(late), max_spikes=most,
             clamp=self._clamp(late), synapse=synapse,
-            grid=None if self.grid is None else StateGrid(reals(self.grid)))
-        return Found(neuron, weights, self._sinks(spiking), unit)
+            grid=None if self.grid is None else StateGrid(reals(self.grid)),
+            raised=self._raised(quiet, threshold))
+        return Found(neuron, weights, self._sinks(spiking), unit, below)
+
+    def _stays_below(self, spiking: Sequence[int]) -> bool:
+        """Whether each spike sets the membrane to a value at once, though a step may begin with
+        a test of it: that it was over the threshold can't be."""
+        fired = [p for p in self.pieces if self._fires(p, spiking) and not self._was_above(p)]
+        return bool(fired) and any(self._was_above(p) for p in self.pieces) and \
+            not any(self._core(p.values[0])[0].terms for p in fired)
+
+    def _raised(self, quiet: Sequence[Piece], threshold: Array) -> Reals | None:
+        """By how much the threshold is higher where the old state was over it."""
+        if self.grid is not None or not np.isfinite(threshold).all():
+            return None
+        for piece in quiet:
+            if self._was_above(piece) and self._core(piece.values[0])[0].close(self.potential):
+                found = [c[0] for d in piece.decisions
+                         if (c := crossing(d, self.potential)) is not None]
+                higher = [c for c in found if not np.allclose(c, threshold)]
+                if higher and len(higher) == len(found):
+                    return reals(higher[0] - threshold)
+        return None
 
     def _spiking_sinks(self) -> list[int]:
         """The sinks that have only constant values, or whole multiples of a count."""
@@ -104,15 +142,15 @@ class Reader:
             self.fail("the potential must follow from the old state and the input alone, not from "
                       "a rounded number")
         if self.i is None:
-            weights, gain = _relative(currents)
+            weights, gain = relative(currents)
             return weights, gain, None, ONE
         return self._synapse(self.i, currents)
 
     def _synapse(self, i: Var, currents: dict[Variable, Array]
                  ) -> tuple[dict[Variable, Array], Array, SynapticCurrent | None, Array]:
-        filters = [piece.values[1] for piece in self.pieces]
-        now = filters[0]
-        if not all(now.close(other) for other in filters) or np.any(np.abs(now.const) > 1e-9):
+        now = self.base.values[1]
+        if not all(now.close(p.values[1]) for p in self.pieces) or \
+                np.any(np.abs(now.const) > 1e-9):
             self.fail("the synaptic current must be decay · itself + gain · input, without a "
                       "threshold or offset")
         feeds = {x: f for x, f in now.terms.items() if x != i}
@@ -120,10 +158,10 @@ class Reader:
         coupling = self.potential.terms.get(i, ZERO)
         if self.v in feeds or not feeds:
             self.fail("the synaptic current must depend on itself and the input alone")
-        weights, unit = _relative(feeds)
+        weights, unit = relative(feeds)
         if not currents:
             return weights, coupling * unit, SynapticCurrent(reals(decay), delayed=True), unit
-        shares, gain = _relative(currents)
+        shares, gain = relative(currents)
         same = set(shares) == set(weights) and all(
             np.allclose(shares[x], weights[x], rtol=1e-5) for x in shares)
         if not same or not np.allclose(coupling * unit, decay * gain, rtol=1e-5, atol=1e-9):
@@ -135,8 +173,9 @@ class Reader:
 
     def _late_pieces(self) -> list[Piece]:
         """Pieces in which the old state alone was over a threshold: the reset is delayed."""
+        usual = [self._core(p.values[0])[0] for p in self.pieces if not self._was_above(p)]
         return [p for p in self.pieces if self._was_above(p) and
-                not self._core(p.values[0])[0].close(self.potential)]
+                not any(self._core(p.values[0])[0].close(value) for value in usual)]
 
     def _was_above(self, piece: Piece) -> bool:
         """Whether a decision says that the old state, by itself, was large."""
@@ -151,13 +190,13 @@ class Reader:
         if floors:
             return self._counted(floors, spiking)
         shown = self.base.values[0] if self.grid is not None else self.potential
-        found = [c for d in self.base.decisions if (c := _crossing(d, shown)) is not None]
+        found = [c for d in self.base.decisions if (c := crossing(d, shown)) is not None]
         if not found:
             self.fail("a spike must come from comparing the new potential with a threshold, not "
                       "from another number; check the neuron's equation")
         threshold, strict = min(found, key=lambda c: float(np.min(c[0])))
         if self.grid is not None:
-            return _between(self.grid, threshold, strict), True, 1
+            return between(self.grid, threshold, strict), True, 1
         return threshold, strict, 1
 
     def _silent_threshold(self) -> tuple[Array, bool, float]:
@@ -214,6 +253,9 @@ class Reader:
         rest = {x: f for x, f in missing.terms.items() if np.max(np.abs(f)) > 1e-6}
         if not rest:
             return "soft", missing.const
+        if not after.terms:
+            self.fail("a delayed reset must leave the step's input, not discard it with the "
+                      "membrane; use a reset by subtraction")
         if set(rest) == {self.v} and self.v not in after.terms:
             return "hard", after.const - self.potential.const
         counted = [x for x in rest if isinstance(x, FloorVar)]
@@ -248,38 +290,3 @@ class Reader:
         if not all(np.allclose(value.const, values[0].const) for value in values):
             self.fail("a spike must have one size, not several")
         return values[0].const
-
-
-def _relative(weights: dict[Variable, Array]) -> tuple[dict[Variable, Array], Array]:
-    """The weights divided by the first, and the first."""
-    if not weights:
-        return {}, ONE
-    unit = next(iter(weights.values()))
-    if len(weights) == 1:
-        return dict.fromkeys(weights, ONE), unit
-    if np.any(unit == 0):
-        return weights, ONE
-    return {x: f / unit for x, f in weights.items()}, unit
-
-
-def _crossing(decision: Decision, shown: Affine) -> tuple[Array, bool] | None:
-    """The threshold that *decision* says *shown* lies below, and whether it must be exceeded."""
-    found = ratio(decision.form, shown)
-    if found is None:
-        return None
-    factor, shift = found
-    if (factor > 0).all() and not decision.truth:
-        return -shift / factor, decision.strict
-    if (factor < 0).all() and decision.truth:
-        return -shift / factor, not decision.strict
-    return None
-
-
-def _between(levels: Array, threshold: Array, strict: bool) -> Array:
-    """The potential over which the nearest level is over *threshold*."""
-    place = np.searchsorted(levels, threshold, side="right" if strict else "left")
-    if np.any(place == 0):
-        raise NotAffine("the threshold must lie over the lowest level of a quantised state, not "
-                        f"{float(np.min(threshold))!r}; choose more levels")
-    top = np.append(levels, np.inf)
-    return np.asarray((top[place - 1] + top[place]) / 2)
