@@ -1,9 +1,12 @@
 """What a network's input and membranes range over: from the user's data, else from random data."""
 
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +19,7 @@ from .normal import Network, Neuron, Reals
 Array = NDArray[Any]
 SAMPLES = 64
 DEFAULT_STEPS = 16
+UNREADABLE = (OSError, ValueError, EOFError)
 
 
 @dataclass(frozen=True)
@@ -39,17 +43,45 @@ class Range:
 def read_data(file: str | Path, name: str = "x") -> Array:
     """Array *name* of an .npz file. Raises DataError."""
     try:
-        with np.load(file, allow_pickle=False) as data:
-            if not hasattr(data, "files"):
-                raise DataError(f"data must be an .npz file with the array {name!r}, "
-                                f"not {str(file)!r}; store it with np.savez(file, {name}={name})")
+        with _opened(file, name) as data:
             if name not in data.files:
                 raise DataError(f"{file}: must hold the array {name!r}, not {sorted(data.files)!r};"
                                 f" store it with np.savez(file, {name}={name})")
-            return np.asarray(data[name])
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"data must be a readable .npz file, not {str(file)!r}: {error}; "
-                        "choose another") from None
+            found = np.asarray(data[name])
+    except (*UNREADABLE, BadZipFile, zlib.error) as error:
+        raise DataError(f"{file}: array {name!r} must be readable numbers, not damaged or of "
+                        f"objects: {error!s:.80}; store it again with np.savez") from None
+    if found.dtype.kind not in "biuf":
+        raise DataError(f"{file}: {name} must hold integers, booleans or floats, not "
+                        f"{found.dtype}; convert it with {name}.astype(np.float32)")
+    if found.ndim == 0 or found.size == 0:
+        raise DataError(f"{file}: {name} must have samples, [N, ...], not the shape "
+                        f"{found.shape!r}; store at least one")
+    if not np.isfinite(found).all():
+        raise DataError(f"{name} must be finite, not NaN or infinite; mend the data")
+    return found
+
+
+def names_in(file: str | Path) -> list[str]:
+    """The arrays of an .npz file. Raises DataError."""
+    with _opened(file, "x") as data:
+        return list(data.files)
+
+
+@contextmanager
+def _opened(file: str | Path, name: str) -> Iterator[Any]:
+    """The .npz file, open. Raises DataError."""
+    with ExitStack() as stack:
+        try:
+            data = np.load(stack.enter_context(Path(file).open("rb")), allow_pickle=False)
+        except (*UNREADABLE, BadZipFile) as error:
+            reason = f": {error.strerror or error}" if isinstance(error, OSError) else ""
+            raise DataError(f"data must be a readable .npz file, not {str(file)!r}{reason}; choose "
+                            "another") from None
+        if not hasattr(data, "files"):
+            raise DataError(f"data must be an .npz file with the array {name!r}, not "
+                            f"{str(file)!r}; store it with np.savez(file, {name}={name})")
+        yield stack.enter_context(data)
 
 
 def input_codes(x: Array | None, bits: int) -> InputCodes:
@@ -68,9 +100,11 @@ def input_codes(x: Array | None, bits: int) -> InputCodes:
         high = 1.0 if 0.5 < high <= 1 else high
         return InputCodes(bits, high / top, 0, f"0 … {high:g} in {bits} bits")
     high = max(high, 0.0)
-    scale = (high - low) / top
-    return InputCodes(bits, scale, round(-low / scale),
-                      f"{low:g} … {high:g} in {bits} bits, zero point {round(-low / scale)}")
+    # The zero point is a whole code, so the step is the least with which both ends still have one.
+    zero = min(max(1, round(-low / (high - low) * top)), top - (top > 1 and high > 0))
+    scale = max(-low / zero, high / max(1, top - zero))
+    return InputCodes(bits, scale, zero,
+                      f"{low:g} … {high:g} in {bits} bits, zero point {zero}")
 
 
 def random_data(network: Network, codes: InputCodes, steps: int) -> Array:

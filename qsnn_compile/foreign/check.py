@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from qsnn_compile import ir
 
-from .calibrate import input_codes, read_data
+from .calibrate import input_codes, names_in, read_data
 from .check_source import run_source
 from .float_model import DataError, Run, arranged, run
 from .normal import Network, Neuron
@@ -93,6 +93,10 @@ def check(model: str | Path, data: str | Path, options: Options, golden: Golden,
     if reference.size != found.output.size:
         raise DataError(f"{data}: spk must hold {found.output.size} answers, one for each sample, "
                         f"step and output, not {reference.shape!r}; store those of x")
+    if min(samples := frames.shape[:2]) > 1 and samples[0] != samples[1] and \
+            reference.shape[:2] == samples[::-1]:
+        raise DataError(f"{data}: spk must be samples first, as x is, not {reference.shape!r}, "
+                        "which seems to have the steps first; store np.swapaxes(spk, 0, 1)")
     return _compared(str(model), runtime, stored is not None, reference, answers, network, graph,
                      report, found, fixed, options, notes)
 
@@ -100,7 +104,7 @@ def check(model: str | Path, data: str | Path, options: Options, golden: Golden,
 def _quantised(network: Network, frames: Array, known: Array | None, options: Options
                ) -> tuple[ir.Graph, Report]:
     """The integers; the input's codes hold all of the data, whatever calibrates the rest."""
-    bits = options.input_bits or 8
+    bits = 8 if options.input_bits is None else options.input_bits
     seen = frames if known is None else np.concatenate([frames.ravel(), known.ravel()])
     return quantise(network, weight_bits=options.weight_bits, input_bits=bits,
                     membrane_bits=options.membrane_bits, decay_bits=options.decay_bits,
@@ -119,10 +123,7 @@ def framed(network: Network, x: Array, notes: list[str]) -> Array:
 
 
 def _stored(data: str | Path) -> Array | None:
-    try:
-        return read_data(data, "spk")
-    except DataError:
-        return None
+    return read_data(data, "spk") if "spk" in names_in(data) else None
 
 
 def _compared(model: str, runtime: str, stored: bool, reference: Array, answers: Array,

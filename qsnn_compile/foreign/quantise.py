@@ -35,7 +35,7 @@ class Settings:
     @property
     def q(self) -> int:
         """The fraction bits of a decay."""
-        return self.decay_bits or min(16, max(8, self.membrane_bits))
+        return min(16, max(8, self.membrane_bits)) if self.decay_bits is None else self.decay_bits
 
 
 def quantise(network: Network, *, weight_bits: int = 8, membrane_bits: int = 12,

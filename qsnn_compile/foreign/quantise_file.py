@@ -68,12 +68,30 @@ def is_foreign(path: str | Path) -> bool:
 def read_foreign(path: str | Path, options: Options, steps: int | None = None) -> Network:
     """The normal form of the file at *path*. Raises QsnnError."""
     if is_nir(path):
-        return replace(read_nir(path, dt=options.dt, reset=options.reset), steps=steps)
+        network = read_nir(path, dt=options.dt, reset=options.reset)
+        return _finite(path, replace(network, steps=steps))
     for name, value in (("--dt", options.dt), ("--reset", options.reset)):
         if value is not None:
             raise DataError(f"{path}: {name} must be left out for an ONNX file, which says it, "
                             f"not {value!r}")
-    return read_onnx(path, steps=steps)
+    with np.errstate(all="ignore"):     # what isn't finite is refused by name
+        return _finite(path, read_onnx(path, steps=steps))
+
+
+def _finite(path: str | Path, network: Network) -> Network:
+    """*network*, if its numbers are finite; a threshold or a clamp may be infinite. Raises
+    DataError."""
+    for node in network.nodes:
+        for name, value in vars(node.op).items():
+            if not isinstance(value, np.ndarray):
+                continue
+            good = ~np.isnan(value) if isinstance(node.op, Neuron) else np.isfinite(value)
+            if not good.all():
+                origin = f" ({node.origin})" if node.origin else ""
+                raise DataError(f"{path}: node {node.name!r}{origin}: {name} must be finite, not "
+                                f"{float(value[~good][0])!r}; the training has diverged: export "
+                                "weights from before")
+    return network
 
 
 def quantise_file(path: str | Path, options: Options, *, steps: int | None = None,
@@ -85,7 +103,8 @@ def quantise_file(path: str | Path, options: Options, *, steps: int | None = Non
     open_ended = network.steps is None and network.coding == "frames" and not is_nir(path)
     network = _coded(network, options.coding, data, open_ended)
     network = _stepped(network if steps is None else replace(network, steps=steps), data)
-    bits = options.input_bits or (1 if data is None and network.coding == "frames" else 8)
+    bits = 1 if data is None and network.coding == "frames" else 8
+    bits = bits if options.input_bits is None else options.input_bits
     graph, report = quantise(
         network, weight_bits=options.weight_bits, membrane_bits=options.membrane_bits,
         input_bits=bits, decay_bits=options.decay_bits, calibrate=data, readout=readout)

@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 
 from qsnn_compile.cli import qsnn, qsnnc
 from qsnn_compile.cli.foreign import golden
@@ -232,3 +234,72 @@ def test_integers_take_no_widths(tmp_path, capsys):
     assert code == 2
     assert found == (f"qsnnc: {path}: options for files of other libraries must be left out for a "
                      "file of integers, which says it all; leave out --weight-bits and the like")
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"x": np.zeros((0, 5, 1, 16))}, "x must have samples, [N, ...], not the shape (0, 5, 1, 16)"),
+    ({"x": np.float32(3)}, "x must have samples, [N, ...], not the shape ()"),
+    ({"x": np.zeros((8, 5, 1, 16), complex)}, "x must hold integers, booleans or floats, not comp"),
+    ({"spk": np.full((8, 5, 1, 4), "a")}, "spk must hold integers, booleans or floats, not <U1"),
+    ({"spk": np.full((8, 5, 1, 4), None)}, "array 'spk' must be readable numbers, not damaged"),
+    ({"spk": np.zeros((5, 8, 1, 4))}, "spk must be samples first, as x is, not (5, 8, 1, 4)"),
+], ids=["no samples", "a number", "complex", "text", "objects", "steps first"])
+def test_data_that_are_no_samples(change, message, tmp_path, capsys):
+    path = tmp_path / "x.npz"
+    np.savez(path, **{**dict(np.load(DATA)), **change})
+    code, found = end(lambda: qsnn.main(["check", str(LEAKY), "--data", str(path)]), capsys)
+    assert code == 2
+    assert found.startswith(f"qsnn check: {path}: {message}")
+
+
+def test_spikes_that_are_nan_are_no_match(tmp_path, capsys):
+    np.savez(tmp_path / "x.npz", x=np.load(DATA)["x"], spk=np.full((8, 5, 1, 4), np.nan))
+    code, found = end(lambda: qsnn.main(["check", str(LEAKY), "--data", str(tmp_path / "x.npz")]),
+                      capsys)
+    assert code == 2
+    assert found == "qsnn check: spk must be finite, not NaN or infinite; mend the data"
+
+
+def test_damaged_data(tmp_path, capsys):
+    path, whole = tmp_path / "x.npz", DATA.read_bytes()
+    for data in (whole[:300], whole[:200] + b"\xff" * 10 + whole[210:], b"text", b""):
+        path.write_bytes(data)
+        code, found = end(lambda: qsnn.main(["check", str(LEAKY), "--data", str(path)]), capsys)
+        assert code == 2
+        assert found.startswith("qsnn check: ") and "pickle" not in found
+
+
+def test_signed_inputs_are_held_to_both_ends(tmp_path, capsys):
+    x = np.load(DATA)["x"]
+    for low in (0.5, 0.1, 1e-4, 2.0):
+        np.savez(tmp_path / "x.npz", x=x - low)
+        assert qsnn.main(["check", str(LEAKY), "--data", str(tmp_path / "x.npz"), "--json",
+                          "-"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert found["float_mismatches"] == 0 and found["fixed_mismatches"] <= 8
+
+
+@pytest.mark.parametrize("option, message", [
+    ("--input-bits", "input bits must be in 1..8, not 0"),
+    ("--decay-bits", "decay bits must be in 1..24, not 0"),
+])
+def test_no_bits_are_refused(option, message, capsys):
+    assert qsnnc.main([str(LEAKY), "--explain", option, "0"]) == 2
+    assert capsys.readouterr().err == f"qsnnc: {message}\n"
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_of_a_training_that_diverged(value, tmp_path, capsys):
+    model, path = onnx.load(LEAKY), tmp_path / "nan.onnx"
+    weight = next(t for t in model.graph.initializer if t.name == "fc2.weight")
+    numbers = numpy_helper.to_array(weight).copy()
+    numbers[1, 2] = value
+    weight.CopyFrom(numpy_helper.from_array(numbers, weight.name))
+    onnx.save(model, path)
+    for command in (lambda: qsnnc.main([str(path), "-o", str(tmp_path / "build")]),
+                    lambda: qsnn.main(["check", str(path), "--data", str(DATA)])):
+        code, found = end(command, capsys)
+        assert code == 2 and "Warning" not in found
+        assert f"{path}: node 'linear2' (node 'node_linear_1' (Gemm)): weight must be finite, " \
+            f"not {value}" in found
+    assert not (tmp_path / "build").exists()
