@@ -72,6 +72,10 @@ def quantise_neuron(name: str, op: Neuron, current: Current, shape: Shape, seen:
 
 
 def _check(name: str, op: Neuron) -> None:
+    if op.raised is not None:
+        raise QuantiseError(f"node {name!r}: threshold must be the same at every step, not raised "
+                            "behind a spike (snnTorch's reset_delay=False); train or export the "
+                            "network with reset_delay=True")
     if op.max_spikes > 1 and op.reset == "hard":
         raise QuantiseError(f"node {name!r}: reset must be soft or none where a neuron sends "
                             f"several spikes a step, not {op.reset!r}; use a soft reset")

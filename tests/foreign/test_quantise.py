@@ -267,3 +267,13 @@ def test_layers_without_a_neuron_between_are_refused():
     assert str(caught.value) == (
         "node 'fc2': its input must be spikes, counts or the network's input, not the current "
         "'fc1'; put a neuron between the two layers, or join their weights")
+
+
+def test_a_threshold_raised_behind_a_spike_is_refused():
+    weight = reals(np.eye(3))
+    neuron = Neuron(reals(1), reset_value=reals(1), raised=reals(1))
+    nodes = (Node("fc", Linear(weight, reals(0)), ("x",)),
+             Node("lif", neuron, ("fc",)))
+    network = Network("raised", (3,), "direct", 4, nodes, "lif")
+    with pytest.raises(QuantiseError, match="threshold must be the same at every step"):
+        quantise(network)
