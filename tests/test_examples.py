@@ -23,8 +23,9 @@ PACKAGES = {        # beside ours, torch, onnx and onnxruntime; without what the
     "spikingjelly": ["spikingjelly==2.0.0", "loguru", "scienceplots", "tqdm", "requests", "urllib3",
                      "idna", "certifi", "charset-normalizer"],
     "norse": ["norse==1.1.0", "nirtorch"],
-    "sinabs": ["sinabs==3.1.3", "pbr"],
-    "brevitas": ["brevitas==0.13.4", "snntorch==1.0.0", "unfoldNd", "dependencies"],
+    "sinabs": ["sinabs==3.1.3", "pbr", "nirtorch"],
+    "brevitas": ["brevitas==0.13.4", "snntorch==1.0.0", "unfoldNd",
+                 "dependencies==2.0.1"],
 }
 LIBRARIES = sorted(PACKAGES)
 
