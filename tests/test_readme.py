@@ -27,8 +27,8 @@ def call(command, folder):
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A folder that looks like the repository's root to a command that only reads it, with somebody's
-    network in it."""
+    """A folder that looks like the repository's root to a command that only reads it, with
+    somebody's network in it."""
     place = tmp_path_factory.mktemp("readme")
     (place / "models").symlink_to(ROOT / "models")
     theirs = ROOT / "tests" / "cases" / "onnx" / "snntorch_leaky_dense_step"

@@ -24,6 +24,8 @@ def main(argv: list[str] | None = None) -> int:
     options = parser().parse_args(argv)
     if options.output is None and not options.explain and options.nir is None:
         parser().error("the following arguments are required: -o/--output")
+    if options.output is None and options.json is not None:
+        parser().error("--json writes the report of a build: it must come with -o/--output")
     return run("qsnnc", lambda: _compile(options))
 
 

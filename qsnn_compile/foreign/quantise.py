@@ -19,6 +19,7 @@ from .quantise_report import Report
 from .quantise_rewrite import expressible
 from .units import QuantiseError
 
+MAX_STEPS = 65_536              # that ranges and rates are found by running
 SETTLED = 12                    # layers ask each other for units at most so often
 
 
@@ -88,9 +89,9 @@ def _steps(network: Network, steps: int | None, data: NDArray[Any] | None) -> in
     if steps is None:
         raise QuantiseError(f"network {network.name!r}: steps must be given where the file does "
                             f"not say them, not left out; add --steps {DEFAULT_STEPS}")
-    if steps < 1:
-        raise QuantiseError(f"steps must be at least 1, not {steps!r}; give the number of time "
-                            "steps")
+    if not 1 <= steps <= MAX_STEPS:
+        raise QuantiseError(f"steps must be in 1..{MAX_STEPS}, not {steps!r}; give the number of "
+                            "time steps")
     return steps
 
 
