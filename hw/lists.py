@@ -30,8 +30,7 @@ class EventLists(wiring.Component):
     def __init__(self, machine, *, index_bits, list_bits):
         self.machine = machine
         self.direct_coded = machine.coding == "direct"
-        sizes = {"index_bits": index_bits, "list_bits": list_bits}
-        self.index_bits, self.list_bits = sizes["index_bits"], sizes["list_bits"]
+        self.index_bits, self.list_bits = index_bits, list_bits
         super().__init__({
             "beat": In(machine.beat_bits), "beat_valid": In(1),
             "begin": Out(1), "filling": Out(1),

@@ -97,14 +97,9 @@ class NeuronArray(wiring.Component):
                       if f.constant is None and FIELD_CLOCK[f.name] == clock]
             if not fields:
                 continue
-            columns = [(unit, field, image[field.name][number])
+            columns = [(getattr(unit, field.name), image[field.name][number])
                        for number, unit in enumerate(units) for field in fields]
-            read = rom(m, f"parameters{clock}", [(f.width, v) for _, f, v in columns],
-                       address[clock - 1], machine.neuron_slots)
-            offset = 0
-            for unit, field, _ in columns:
-                m.d.comb += getattr(unit, field.name).eq(read[offset:offset + field.width])
-                offset += field.width
+            rom(m, f"parameters{clock}", columns, address[clock - 1], machine.neuron_slots)
 
     def _membranes(self, m, units, slot, written):
         bits = self.machine.membrane_bits
@@ -217,12 +212,9 @@ class NeuronArray(wiring.Component):
                       if f.constant is None and READOUT_CLOCK[f.name] == clock]
             if not fields:
                 continue
-            columns = [(field.width, self.image.readout[field.name]) for field in fields]
-            read = rom(m, f"readout{clock}", columns, address[clock - 1], machine.readout_slots)
-            offset = 0
-            for field in fields:
-                m.d.comb += getattr(score, field.name).eq(read[offset:offset + field.width])
-                offset += field.width
+            columns = [(getattr(score, field.name), self.image.readout[field.name])
+                       for field in fields]
+            rom(m, f"readout{clock}", columns, address[clock - 1], machine.readout_slots)
 
 
 def delays(m, value, count, *, init=None):
@@ -237,15 +229,18 @@ def delays(m, value, count, *, init=None):
 
 
 def rom(m, name, columns, address, depth):
-    """The read data of a read-only memory: each of the (width, values) *columns*, lowest first."""
+    """A read-only memory of (port, values) *columns*, lowest first; each port gets what is read."""
     words = [0] * depth
     offset = 0
-    for width, values in columns:
+    for port, values in columns:
         for i, value in enumerate(values):
-            words[i] |= (value & ((1 << width) - 1)) << offset
-        offset += width
+            words[i] |= (value & ((1 << len(port)) - 1)) << offset
+        offset += len(port)
     memory = table(offset, depth, words)
     m.submodules[name] = memory
     read = memory.read_port()
     m.d.comb += read.addr.eq(address)
-    return read.data
+    offset = 0
+    for port, _ in columns:
+        m.d.comb += port.eq(read.data[offset:offset + len(port)])
+        offset += len(port)
