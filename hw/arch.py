@@ -4,18 +4,23 @@ One event-driven core, sized for one network. The compiler fills a `Machine` (sh
 widths) and an `Image` (what its memories hold); `qsnn_hw.core` builds it, `qsnn_sim.cycle` counts
 its clocks, `qsnn_runtime` talks to it.
 
-Vocabulary. P `lanes` accumulate one weight row (P bits) a clock. A *group* is P neurons of a
-layer. A *pass* streams one event list through one group for one weight plane. A finished group
-moves to the *shadow*, which rotates past the NU neuron `units` in P / NU *slots*; unit i sees
-lanes NU·slot + i. The last layer uses unit 0 alone: class c sits in slot c mod (P / NU).
+Vocabulary. A *bank* has L `lanes`, which accumulate one weight row (L bits) a clock, and NU neuron
+`units`; `banks` of them work side by side, each at its own pace. A *place* is a position of a
+layer's output map (a dense layer has one), a *group* is L of its channels, an *item* is one group
+at one place: what a bank works on at a time. A *window* is the list of `Word`s of the source maps
+that an item sees: taps outside, channels inside. One pass through a window ends with a *transfer*
+of the lanes' sums to the *shadow*, which rotates past the bank's units in L / NU *slots*; unit i
+sees lanes NU·slot + i. The last layer uses unit 0 alone: class c sits in slot c mod (L / NU).
 """
 
 from dataclasses import dataclass, field
 from typing import Literal
 
 WORD = 16                   # bits of a spike word, of a weight beat, of a block RAM's widest port
-ISSUE_TO_LANES = 4          # clocks from issuing an event or a transfer to its arrival at the lanes
-UNIT_LATENCY = 9            # clocks from a slot's read of a membrane to its write-back
+ISSUE_TO_LANES = 3          # clocks from an event or a transfer to the lanes' adding or clearing
+
+Kind = Literal["spikes", "values", "list"]
+Pooling = Literal["none", "max", "or"]
 
 
 @dataclass(frozen=True)
@@ -33,14 +38,83 @@ class Field:
 
 
 @dataclass(frozen=True)
+class Map:
+    """Where a map of activity lies and how a window finds its way in it.
+
+    ``height`` × ``width`` places of ``words`` words each, a row ``pitch`` places. ``kind``: a word is 16 spikes, or one value (a pixel, a count), or the
+    map is the list of the pixels that are not 0. ``previous``: what is read is the step before,
+    nothing at the first. ``pad``: what lies around the map. ``origin`` is the place (y, x) of
+    window entry (0, 0) for output place (0, 0), ``stride`` how far it moves with an output place.
+    """
+
+    kind: Kind
+    layer: int                      # the layer whose spikes they are; -1: the input
+    height: int = 1
+    width: int = 1
+    words: int = 1
+    pitch: int = 1
+    previous: bool = False
+    pad: int = 0
+    origin: tuple[int, int] = (0, 0)
+    stride: tuple[int, int] = (1, 1)
+
+
+@dataclass(frozen=True)
+class Word:
+    """One word of a window: place (dy, dx) of map ``source``, word ``index`` there.
+
+    Its spikes meet the weight rows from ``row`` on (of the group's first); x counts 2^plane, and
+    2^scale in Σx where ``sums``. ``ends``: the pass ends with it; ``final``: the item's last pass.
+    ``early``: it was written before the last round of the layer that it is from.
+    """
+
+    source: int
+    dy: int
+    dx: int
+    index: int
+    row: int
+    plane: int = 0
+    scale: int = 0
+    sums: bool = True
+    ends: bool = False
+    final: bool = False
+    early: bool = False
+
+
+@dataclass(frozen=True)
 class Layer:
-    """A dense layer as the machine runs it. ``fires`` is False for a `potential` readout."""
+    """A layer as the machine runs it: ``height`` × ``width`` places of ``channels`` channels.
+
+    ``windows[bank]`` is the window of each bank's items: the same for all, except in a readout
+    whose inputs are split over the banks. ``rows`` are the weight rows of a group in a bank.
+    ``fires`` is False for a `potential` readout, ``group_banks`` the banks that share a place.
+    With "max" pooling a place's passes are the places of its pooling window, of which the largest
+    current counts; with "or" each pass is a neuron of its own, and a spike of any is one.
+    """
 
     name: str
-    fan_in: int
-    neurons: int
-    weight_bits: int
+    channels: int
+    maps: tuple[Map, ...]
+    windows: tuple[tuple[Word, ...], ...]
+    rows: int
+    height: int = 1
+    width: int = 1
     fires: bool = True
+    pooling: Pooling = "none"
+    passes: int = 1
+    doubled: bool = True            # all weights are of 1 bit: I = 2·acc - Σx
+    group_banks: int = 1
+    neuron_parameters: bool = False
+
+    @property
+    def places(self) -> int:
+        """Places of the output map."""
+        return self.height * self.width
+
+    @property
+    def blocks(self) -> int:
+        """Spike words of a place."""
+        return -(-self.channels // WORD)
 
 
 @dataclass(frozen=True)
@@ -49,16 +123,19 @@ class Machine:
 
     ``neuron_fields`` holds each of NEURON_FIELDS once, ``readout_fields`` each of READOUT_FIELDS
     (for a `potential` readout, else empty). Widths are in bits, two's complement unless unsigned:
-    ``acc_bits`` (unsigned) of an accumulator, ``sum_bits`` (unsigned) of Σx·2^(W-1),
+    ``acc_bits`` (unsigned) of an accumulator, ``sum_bits`` (unsigned) of Σx·2^scale,
     ``current_bits`` of I, ``potential_bits`` of v and every sum in the neuron, ``membrane_bits``
-    of the stored u, ``score_bits`` of a score. ``decay_shift`` is the largest q. ``weight_memory``
-    is single-port RAM that no bitstream initialises, or block RAM.
+    of the stored u, ``score_bits`` of a score. ``decay_shift`` is the largest q. ``columns``: steps
+    side by side in a line of the spike memory. ``order``: a window is run layer by layer, all its
+    steps, or step by step, all layers. ``weight_memory`` is single-port RAM that no bitstream
+    initialises, or block RAM.
     """
 
     name: str
     steps: int
     coding: Literal["direct", "spikes"]
     input_bits: int
+    input_map: Map
     layers: tuple[Layer, ...]
     readout: Literal["count", "potential"]
     neuron_fields: tuple[Field, ...]
@@ -70,85 +147,204 @@ class Machine:
     membrane_bits: int
     score_bits: int
     decay_shift: int
+    banks: int = 1
     lanes: int = 64
     units: int = 2
+    columns: int = 1
+    order: Literal["layer", "step"] = "layer"
     weight_memory: Literal["spram", "ebr"] = "spram"
     digest: str = ""
 
     @property
     def slots(self) -> int:
-        """Slots of a rotation, P / NU."""
+        """Slots of a full rotation, L / NU."""
         return self.lanes // self.units
 
     @property
-    def rotation(self) -> int:
-        """Clocks from one rotation to the next: a membrane must be written before it is read."""
-        return max(self.slots, UNIT_LATENCY)
+    def unit_latency(self) -> int:
+        """Clocks from a slot's read of a membrane to its write-back."""
+        return 9 + self.pools
+
+    @property
+    def planes(self) -> int:
+        """Weight planes: x is shifted by 0 .. planes - 1."""
+        return 1 + max(word.plane for layer in self.layers for word in layer.windows[0])
+
+    @property
+    def pools(self) -> bool:
+        """Whether some layer takes the largest of several currents."""
+        return any(layer.pooling == "max" for layer in self.layers)
+
+    @property
+    def total_bits(self) -> int:
+        """Bits of what a `potential` readout multiplies: I, or where steps are added up Σ_t I."""
+        return self.current_bits + (self.steps.bit_length() if self.order == "step" else 0)
 
     @property
     def classes(self) -> int:
         """Outputs of the last layer."""
-        return self.layers[-1].neurons
+        return self.layers[-1].channels
 
     @property
     def row_beats(self) -> int:
-        """Weight beats of WORD bits in a row."""
+        """Weight beats of WORD bits in a row of one bank."""
         return self.lanes // WORD
 
     def is_last(self, index: int) -> bool:
         """Whether layer *index* is read out."""
         return index == len(self.layers) - 1
 
+    def used_slots(self, index: int) -> int:
+        """Slots of a rotation of layer *index*: those with channels, whole words of them."""
+        if self.is_last(index):
+            return min(self.slots, self.classes)
+        words = -(-min(self.layers[index].channels, self.lanes) // WORD)
+        return min(self.slots, words * WORD // self.units)
+
+    def rotation(self, index: int) -> int:
+        """Clocks from one rotation of layer *index* to the next: a membrane must be written before
+        it is read again."""
+        return max(self.used_slots(index), self.unit_latency)
+
+    def ring(self, index: int) -> int:
+        """Which of `rings` a rotation of layer *index* goes round."""
+        lanes = self.used_slots(index) * self.units
+        return self.rings.index(lanes) if lanes in self.rings else 0
+
+    @property
+    def rings(self) -> tuple[int, ...]:
+        """Lanes that a shadow rotates, where it goes round more than once."""
+        found = {self.used_slots(i) * self.units for i in range(len(self.layers))
+                 if self.replays(i) > 1}
+        return tuple(sorted(found)) or (self.lanes,)
+
+    @property
+    def joins(self) -> bool:
+        """Whether the banks share the inputs of the readout, and add up their currents."""
+        return self.banks > 1 and not self.layers[-1].fires
+
+    def group_size(self, index: int) -> int:
+        """Channels of a group."""
+        return self.slots if self.is_last(index) else self.lanes
+
     def groups(self, index: int) -> int:
         """Groups of layer *index*."""
-        per_group = self.slots if self.is_last(index) else self.lanes
-        return -(-self.layers[index].neurons // per_group)
+        return -(-self.layers[index].channels // self.group_size(index))
+
+    def place_banks(self, index: int) -> int:
+        """Banks that work on different places at a time."""
+        return self.banks // self.layers[index].group_banks
+
+    def group_rounds(self, index: int) -> int:
+        """Groups of a place that one bank works on, one after the other."""
+        return -(-self.groups(index) // self.layers[index].group_banks)
+
+    def rounds(self, index: int) -> int:
+        """Items that each bank works on in layer *index*, empty ones included."""
+        layer = self.layers[index]
+        return -(-layer.places // self.place_banks(index)) * self.group_rounds(index)
+
+    def is_direct(self, index: int) -> bool:
+        """Whether the current of layer *index* is the same at every step."""
+        return self.coding == "direct" and all(
+            found.layer < 0 for found in self.layers[index].maps)
 
     def replays(self, index: int) -> int:
         """Rotations after each transfer: T where the current is the same at every step."""
-        return self.steps if self.is_direct(index) and self.layers[index].fires else 1
+        fires = self.layers[index].fires
+        return self.steps if self.is_direct(index) and fires and self.order == "layer" else 1
 
-    def is_direct(self, index: int) -> bool:
-        """Whether layer *index* reads the direct-coded input."""
-        return index == 0 and self.coding == "direct"
+    def merged(self, index: int) -> bool:
+        """Whether layer *index* takes the spikes of all columns of a line at once: x = Σ_t s."""
+        layer = self.layers[index]
+        return not layer.fires and self.columns > 1 and not self.is_direct(index)
+
+    def window_steps(self, index: int) -> int:
+        """Times that a window of layer *index* is run for an item, in a window of T steps."""
+        layer = self.layers[index]
+        if self.order == "step" or (self.is_direct(index) and layer.fires):
+            return 1
+        return -(-self.steps // self.columns) if self.merged(index) else self.steps
+
+    def line_words(self, index: int) -> int:
+        """Words of a step of layer *index*'s spikes (of the input for -1)."""
+        if index < 0:
+            found = self.input_map
+            return found.height * found.width * found.words
+        layer = self.layers[index]
+        return layer.places * layer.blocks
+
+    def stored(self, index: int) -> bool:
+        """Whether the spikes of layer *index* (of the input for -1) are kept for some layer."""
+        if index < 0 and (self.coding == "direct" or self.input_map.kind != "spikes"):
+            return False
+        return any(found.layer == index for layer in self.layers for found in layer.maps)
+
+    def _region(self, index: int) -> int:
+        """Lines of the region of layer *index*: its steps, or two of them where one is kept."""
+        if not self.stored(index):
+            return 0
+        if self.order == "step" and index >= 0:
+            return self.line_words(index) * (2 if self.kept(index) else 1)
+        return self.line_words(index) * -(-self.steps // self.columns)
+
+    def kept(self, index: int) -> bool:
+        """Whether some layer reads the spikes that layer *index* sent a step before."""
+        return any(found.layer == index and found.previous
+                   for layer in self.layers for found in layer.maps)
+
+    def line(self, index: int) -> int:
+        """First line of layer *index*'s spikes (of the input for -1)."""
+        return sum(self._region(i) for i in range(-1, index))
 
     @property
-    def counted(self) -> bool:
-        """Whether a `potential` readout takes the spike counts of the layer before it.
+    def lines(self) -> int:
+        """Lines of the spike memory."""
+        return self.line(len(self.layers))
 
-        Σ_t Σ_i w·s_i(t) = Σ_i w·(Σ_t s_i(t)): one list of the neurons that fired at all, x = count.
-        """
-        return self.readout == "potential" and len(self.layers) > 1 and self.steps > 1
+    @property
+    def lists(self) -> bool:
+        """Whether the input is kept as the list of the pixels that are not 0."""
+        return self.input_map.kind == "list"
+
+    @property
+    def frame_words(self) -> int:
+        """Words of an input frame: lines of the spike memory, or values."""
+        return self.line_words(-1)
+
+    @property
+    def value_words(self) -> int:
+        """Words of the value memory, or entries of the list; 0 where the input is spikes."""
+        if self.input_map.kind == "spikes":
+            return 0
+        return self.frame_words * (self.steps if self.coding == "spikes" else 1)
 
     @property
     def value_bits(self) -> int:
-        """Bits of x in the lanes: a pixel, a spike, or a count of spikes."""
-        return max(self.input_bits, self.steps.bit_length() if self.counted else 1)
-
-    def lists(self, index: int) -> int:
-        """Event lists of layer *index*: one a step, one in all for pixels or counts."""
-        single = self.is_direct(index) or (self.counted and self.is_last(index))
-        return 1 if single else self.steps
-
-    def list_steps(self, index: int) -> int:
-        """Lists that layer *index* streams to a group: pixels are replayed from the shadow if the
-        layer fires, else accumulated at every step."""
-        accumulated = self.is_direct(index) and not self.layers[index].fires
-        return self.steps if accumulated else self.lists(index)
+        """Bits of x before it is shifted: a pixel, a spike, or a count of spikes."""
+        merged = any(self.merged(i) for i in range(len(self.layers)))
+        pads = max((found.pad for layer in self.layers for found in layer.maps), default=1)
+        return max(self.input_bits if self.coding == "direct" else 1, pads.bit_length(),
+                   self.columns.bit_length() if merged else 1)
 
     def row(self, index: int) -> int:
-        """First weight row of layer *index*; rows are [group][plane][input]."""
-        return sum(self.groups(i) * layer.weight_bits * layer.fan_in
-                   for i, layer in enumerate(self.layers[:index]))
+        """First weight row of layer *index*, in every bank."""
+        return sum(self.group_rounds(i) * layer.rows for i, layer in enumerate(self.layers[:index]))
 
     @property
     def rows(self) -> int:
-        """Weight rows in all."""
+        """Weight rows of a bank."""
         return self.row(len(self.layers))
 
     def slot_base(self, index: int) -> int:
-        """First parameter address of layer *index*, the same in every unit; [group][slot]."""
-        return sum(self.groups(i) * self.slots for i in range(index))
+        """First parameter address of layer *index*, the same in every unit."""
+        return sum(self._parameter_groups(i) * self.used_slots(i) for i in range(index))
+
+    def _parameter_groups(self, index: int) -> int:
+        layer = self.layers[index]
+        if layer.neuron_parameters:
+            return self.rounds(index) * (layer.passes if layer.pooling == "or" else 1)
+        return self.group_rounds(index)
 
     @property
     def neuron_slots(self) -> int:
@@ -158,36 +354,41 @@ class Machine:
     @property
     def readout_slots(self) -> int:
         """Parameter addresses of a `potential` readout."""
-        return 0 if self.layers[-1].fires else self.groups(len(self.layers) - 1) * self.slots
+        last = len(self.layers) - 1
+        return 0 if self.layers[-1].fires else self.groups(last) * self.used_slots(last)
+
+    def membrane_base(self, index: int) -> int:
+        """First membrane address of layer *index*: one item's where layers run one by one."""
+        if self.order == "layer":
+            return 0
+        return sum(self._membranes(i) for i in range(index))
+
+    def _membranes(self, index: int) -> int:
+        layer = self.layers[index]
+        passes = layer.passes if layer.pooling == "or" else 1
+        return self.rounds(index) * passes * self.used_slots(index) if layer.fires else 0
+
+    @property
+    def membrane_slots(self) -> int:
+        """Membrane addresses of a bank."""
+        if self.order == "layer":
+            return self.slots
+        return sum(self._membranes(i) for i in range(len(self.layers)))
 
     @property
     def input_beats(self) -> int:
-        """Input beats of a sample: pixels, or words of WORD spikes (step-major)."""
-        fan_in = self.layers[0].fan_in
-        return fan_in if self.coding == "direct" else self.steps * -(-fan_in // WORD)
+        """Input beats of a sample: pixels, or words of WORD spikes (step by step)."""
+        per_step = self.line_words(-1)
+        return per_step if self.coding == "direct" else self.steps * per_step
 
     @property
     def beat_bits(self) -> int:
-        """Bits of an input beat: one pixel, or WORD spikes with input 0 in the lowest bit."""
+        """Bits of an input beat: one pixel, or WORD spikes with channel 0 in the lowest bit."""
         return self.input_bits if self.coding == "direct" else WORD
-
-    def list_depth(self, buffer: int) -> int:
-        """Entries of event list *buffer*: list l is in buffer l mod 2, sized for all-active."""
-        depths = [layer.fan_in * self.lists(i)
-                  for i, layer in enumerate(self.layers) if i % 2 == buffer]
-        return max(depths, default=1)
-
-    @property
-    def fifo_depth(self) -> int:
-        """Spike words that can wait for the encoder: those of the busiest layer, all of them."""
-        words = [1] + [self.groups(i) * self.lanes // WORD * self.lists(i + 1)
-                       for i in range(len(self.layers) - 1)]
-        if self.coding == "spikes":
-            words.append(self.input_beats)
-        return max(words)
 
 
 NEURON_FIELDS = (
+    "minimum",       # 1: the least of a pooling window counts, not the largest
     "flip",          # 1: the weights are stored complemented, I = -(stored)
     "gain_shift",    # f
     "bias",          # b + flip · 2^f (two's complement negation is ~y + 1)
@@ -212,12 +413,12 @@ RESETS = ("hard", "soft", "none")
 class Image:
     """What the machine's memories hold.
 
-    ``neuron[name][unit][address]`` and ``readout[name][address]`` are stored numbers (``base``
-    taken off) of the fields that are no constants; ``weights[row]`` has lane l in bit l, stored as
-    w + 2^(W-1) (1 bit: w = +1), plane p of a row its bit p, complemented where ``flip`` is 1
-    (1-bit layers only).
+    ``neuron[name][bank][unit][address]`` and ``readout[name][address]`` are stored numbers
+    (``base`` taken off) of the fields that are no constants; ``weights[bank][row]`` has lane l in
+    bit l, stored as w + 2^(W-1) (1 bit: w = +1), plane p of a row its bit p, complemented where
+    ``flip`` is 1 (1-bit layers only).
     """
 
-    neuron: dict[str, tuple[tuple[int, ...], ...]] = field(default_factory=dict)
+    neuron: dict[str, tuple[tuple[tuple[int, ...], ...], ...]] = field(default_factory=dict)
     readout: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    weights: tuple[int, ...] = ()
+    weights: tuple[tuple[int, ...], ...] = ()

@@ -1,16 +1,17 @@
 """The spiking core: streams in, a class out. Boards, links and clocks stand around it."""
 
+from functools import reduce
+from operator import and_
+
 from amaranth.hdl import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .arch import ISSUE_TO_LANES, WORD
-from .lanes import Lanes
-from .lists import EventLists
-from .memory import WeightMemory
-from .neurons import NeuronArray, delays
-from .readout import result_layout
-from .sequencer import Sequencer
+from .arch import WORD
+from .bank import Bank
+from .inputs import Inputs
+from .readout import Readout, result_layout
+from .spikes import SpikeMemory
 
 __all__ = ["SpikingCore"]
 
@@ -18,17 +19,14 @@ __all__ = ["SpikingCore"]
 class SpikingCore(wiring.Component):
     """One network on one core. Load the weights; then a sample's input beats in, its result out.
 
-    An event takes ISSUE_TO_LANES clocks: 0. the list is read; 1. row base + index; 2. the weight
-    row is read; 3. it becomes the lanes' enables; 4. the lanes add. A transfer goes the same way. A
-    pixel enters in clock 1, as it arrives: the first pass of a sample is done with its last beat.
-
     Members
     -------
-    weights : the weight rows, ``rows · row_beats`` beats (`WeightMemory`); taken between samples
+    weights : the weight rows of bank 0, then those of bank 1, …; ``row_beats`` beats a row; taken
+        between samples
     inputs : ``machine.input_beats`` beats a sample; a next sample waits until the result is taken
     result : the winning class and its score
     loaded : all weights are there
-    probe : the units' spikes as they come, slot by slot, for benches
+    probe : the units' spikes as they come, bank by bank and slot by slot, for benches
     """
 
     def __init__(self, machine, image):
@@ -38,81 +36,87 @@ class SpikingCore(wiring.Component):
             "inputs": In(stream.Signature(machine.beat_bits)),
             "result": Out(stream.Signature(result_layout(machine))),
             "loaded": Out(1),
-            "probe": Out(wiring.Signature({"valid": Out(1), "spikes": Out(machine.units),
-                                           "last_layer": Out(1)})),
+            "probe": Out(wiring.Signature({
+                "valid": Out(machine.banks), "spikes": Out(machine.units * machine.banks),
+                "last_layer": Out(machine.banks)})),
         })
 
     def elaborate(self, platform):
         m = Module()
         machine = self.machine
-        index_bits = max(5, *((layer.fan_in - 1).bit_length() for layer in machine.layers))
-        list_bits = max(5, *((machine.list_depth(i) - 1).bit_length() for i in range(2)))
-        widest = max(layer.weight_bits for layer in machine.layers)
-        m.submodules.sequencer = sequencer = Sequencer(
-            machine, list_bits=list_bits, count_bits=index_bits + 1)
-        m.submodules.lists = lists = EventLists(
-            machine, index_bits=index_bits, list_bits=list_bits)
-        m.submodules.weights = weights = WeightMemory(
-            lanes=machine.lanes, rows=machine.rows, kind=machine.weight_memory)
-        m.submodules.lanes = lanes = Lanes(
-            lanes=machine.lanes, units=machine.units, acc_bits=machine.acc_bits,
-            x_bits=machine.value_bits + widest - 1)
-        m.submodules.neurons = neurons = NeuronArray(machine, self.image)
-        wiring.connect(m, wiring.flipped(self.weights), weights.beats)
-        wiring.connect(m, neurons.result, wiring.flipped(self.result))
-        self._control(m, sequencer, lists, weights, neurons)
-        self._accumulate(m, sequencer, lists, weights, lanes, neurons)
+        m.submodules.inputs = inputs = Inputs(machine)
+        m.submodules.readout = readout = Readout(machine, self.image)
+        banks = [Bank(machine, self.image, number) for number in range(machine.banks)]
+        for number, bank in enumerate(banks):
+            m.submodules[f"bank{number}"] = bank
+        self._load(m, banks, inputs)
+        self._feed(m, banks, inputs)
+        self._read_out(m, banks, readout)
+        busy, taken = Signal(), Signal()
+        with m.If(inputs.begin):
+            m.d.sync += [busy.eq(1), taken.eq(0)]
+        with m.If(self.result.valid & self.result.ready):
+            m.d.sync += taken.eq(1)
+        settled = busy & taken & reduce(and_, [bank.idle for bank in banks])
+        with m.If(settled):
+            m.d.sync += busy.eq(0)
+        m.d.comb += [
+            # Weights go first: a load begun with a sample would wait for it, and it for the load.
+            self.inputs.ready.eq(self.loaded & Mux(inputs.filling, 1, ~busy & ~self.weights.valid)),
+            inputs.beat.eq(self.inputs.payload), inputs.finished.eq(settled),
+            inputs.beat_valid.eq(self.inputs.valid & self.inputs.ready),
+        ]
+        with m.If(~busy & ~inputs.begin):
+            m.d.comb += self._loading.eq(1)
         return m
 
-    def _control(self, m, sequencer, lists, weights, neurons):
-        m.d.comb += [
-            self.loaded.eq(weights.loaded),
-            # Weights go first: a load begun with a sample would wait for it, and it for the load.
-            self.inputs.ready.eq(sequencer.idle & weights.loaded
-                                 & (lists.filling | ~self.weights.valid)),
-            lists.beat.eq(self.inputs.payload),
-            lists.beat_valid.eq(self.inputs.valid & self.inputs.ready),
-            weights.load.eq(sequencer.idle & ~lists.filling),
-            sequencer.begin.eq(lists.begin),
-            sequencer.finished.eq(self.result.valid & self.result.ready),
-            sequencer.direct_count.eq(lists.direct_count),
-            sequencer.direct_sum.eq(lists.direct_sum),
-            sequencer.count.eq(lists.count),
-            sequencer.lists_done.eq(lists.lists_done),
-            lists.count_step.eq(sequencer.count_step),
-            lists.buffer.eq(sequencer.buffer), lists.direct.eq(sequencer.direct),
-            lists.list_address.eq(sequencer.list_address),
-            lists.word.eq(neurons.word), lists.word_valid.eq(neurons.word_valid),
-            neurons.job.eq(sequencer.job), neurons.begin.eq(lists.begin),
-            sequencer.fired_sum.eq(neurons.fired_sum),
-            self.probe.valid.eq(neurons.spikes_valid), self.probe.spikes.eq(neurons.spikes),
-            self.probe.last_layer.eq(neurons.spikes_last_layer),
-        ]
+    def _load(self, m, banks, inputs):
+        """Weights go to the banks one after the other."""
+        self._loading, turn = Signal(), Signal(range(max(len(banks), 2)))
+        for number, bank in enumerate(banks):
+            chosen, ended = turn == number, Signal(name=f"ended{number}")
+            passes_on = bank.loaded & ~ended
+            m.d.sync += ended.eq(bank.loaded)
+            m.d.comb += [bank.load.eq(self._loading),
+                         bank.weights.payload.eq(self.weights.payload),
+                         bank.weights.valid.eq(self.weights.valid & chosen & ~passes_on)]
+            with m.If(chosen):
+                m.d.comb += self.weights.ready.eq(bank.weights.ready & ~passes_on)
+            with m.If(passes_on):
+                m.d.sync += turn.eq(0 if number == len(banks) - 1 else number + 1)
+        m.d.comb += self.loaded.eq(reduce(and_, [bank.loaded for bank in banks]))
 
-    def _accumulate(self, m, sequencer, lists, weights, lanes, neurons):
-        streamed = Signal()
-        m.d.sync += streamed.eq(sequencer.event)
-        events = delays(m, streamed | lists.arriving, ISSUE_TO_LANES - 1, init=0)
-        transfers = delays(m, sequencer.transfer, ISSUE_TO_LANES + 1, init=0)
-        address = Signal(weights.address.shape(), reset_less=True)
-        scaled = Signal(lanes.x.shape(), reset_less=True)
-        m.d.sync += [
-            address.eq(sequencer.row_base + lists.index),
-            scaled.eq(lists.value << sequencer.plane),
-        ]
-        x = scaled
-        if self.machine.counted:
-            counts, plane = (delays(m, value, 3)[2]
-                             for value in (sequencer.counts, sequencer.plane))
-            m.d.comb += neurons.fired_index.eq(lists.index)
-            x = Mux(counts, neurons.fired_count << plane, scaled)
+    def _feed(self, m, banks, inputs):
+        machine = self.machine
+        m.submodules.spikes = spikes = SpikeMemory(machine)
+        m.d.comb += [spikes.begin.eq(inputs.begin), spikes.beat.eq(inputs.word),
+                     spikes.beat_valid.eq(inputs.word_valid)]
+        for number, bank in enumerate(banks):
+            entry = inputs.entries[number]
+            m.d.comb += [
+                bank.begin.eq(inputs.begin), bank.input_ready.eq(inputs.ready),
+                bank.progress.eq(spikes.progress), bank.list_count.eq(inputs.count),
+                spikes.address[number].eq(bank.address), spikes.enable[number].eq(bank.enable),
+                inputs.address[number].eq(bank.address), inputs.enable[number].eq(bank.enable),
+                bank.line.eq(spikes.lines[number]), bank.value.eq(entry.value),
+                bank.index.eq(entry.index), bank.arriving.eq(inputs.arriving),
+                bank.arriving_index.eq(inputs.pixel.index),
+                bank.arriving_value.eq(inputs.pixel.value),
+                spikes.words[number].eq(bank.neurons.word),
+                spikes.valid[number].eq(bank.neurons.word_valid),
+                self.probe.valid[number].eq(bank.neurons.spikes_valid),
+                self.probe.last_layer[number].eq(bank.neurons.spikes_last_layer),
+                self.probe.spikes.word_select(number, machine.units).eq(bank.neurons.spikes),
+            ]
+
+    def _read_out(self, m, banks, readout):
+        first = banks[0].neurons
+        wiring.connect(m, readout.result, wiring.flipped(self.result))
         m.d.comb += [
-            weights.address.eq(address),
-            lanes.row.eq(weights.row),
-            lanes.valid.eq(events[ISSUE_TO_LANES - 2]),
-            lanes.transfer.eq(transfers[ISSUE_TO_LANES - 1]),
-            lanes.x.eq(delays(m, x, 3)[2]),
-            lanes.rotate.eq(neurons.rotate),
-            neurons.heads.eq(lanes.heads),
-            neurons.arrive.eq(transfers[ISSUE_TO_LANES]),
+            readout.slot.eq(first.slot), readout.rotate.eq(first.rotate),
+            readout.job.eq(first.now), readout.step.eq(first.step),
+            readout.last_layer.eq(first.last_layer), readout.spike.eq(first.spikes[0]),
+            *(readout.currents[i].eq(bank.neurons.current) for i, bank in enumerate(banks)),
         ]
+        joined = reduce(and_, [bank.neurons.waiting for bank in banks])
+        m.d.comb += [bank.neurons.join.eq(joined) for bank in banks]

@@ -16,17 +16,20 @@ class Lanes(wiring.Component):
     A clock: 1. ``row`` is registered as the lanes' enables if ``valid``; 2. a clock later the
     enabled lanes add ``x``, which therefore comes one clock behind its row. A ``transfer`` comes
     in the place of a row: a clock later the shadow takes the sums and the lanes are cleared.
-    ``rotate`` moves the shadow by ``units`` lanes, round; ``heads`` are its first ones.
+    ``rotate`` moves the shadow by ``units`` lanes, round its first ``rings[ring]``; ``heads`` are
+    its first ones.
     """
 
-    def __init__(self, *, lanes, units, acc_bits, x_bits):
+    def __init__(self, *, lanes, units, acc_bits, x_bits, rings=None):
         self.lanes, self.units, self.acc_bits = lanes, units, acc_bits
+        self.rings = rings or (lanes,)
         super().__init__({
             "row": In(lanes),
             "valid": In(1),
             "transfer": In(1),
             "x": In(x_bits),
             "rotate": In(1),
+            "ring": In(range(max(len(self.rings), 2))),
             "heads": Out(data.ArrayLayout(unsigned(acc_bits), units)),
         })
 
@@ -49,7 +52,16 @@ class Lanes(wiring.Component):
                 with m.If(clear):
                     m.d.sync += acc[lane].eq(0)
             with m.If(clear | self.rotate):
-                follower = shadow[(lane + self.units) % self.lanes]
+                follower = self._follower(shadow, lane)
                 m.d.sync += shadow[lane].eq(Mux(clear, acc[lane], follower))
         m.d.comb += [self.heads[i].eq(shadow[i]) for i in range(self.units)]
         return m
+
+    def _follower(self, shadow, lane):
+        """What moves into *lane*: the one behind, or round the ring."""
+        behind = lane + self.units
+        follower = shadow[behind % self.lanes]
+        for index, ring in enumerate(self.rings):
+            if lane < ring <= behind and ring < self.lanes:
+                follower = Mux(self.ring == index, shadow[behind - ring], follower)
+        return follower

@@ -1,12 +1,14 @@
 """Memories: block RAM tables without collision logic, and the weight memory."""
 
+from types import SimpleNamespace
+
 from amaranth.hdl import *
-from amaranth.lib import memory, stream, wiring
+from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .arch import WORD
 
-__all__ = ["SPRAM_VERILOG", "WeightMemory", "table"]
+__all__ = ["Rom", "SPRAM_VERILOG", "WeightMemory", "table"]
 
 # Amaranth initialises every memory, and an initialised memory cannot become SPRAM.
 SPRAM_VERILOG = """\
@@ -91,3 +93,39 @@ class WeightMemory(wiring.Component):
             read.addr.eq(address), read.en.eq(~we), rdata.eq(read.data),
         ]
         return m
+
+
+class Rom(wiring.Component):
+    """A read-only memory of named columns; a column that never changes is a constant.
+
+    ``word.NAME`` follows ``address`` by a clock.
+    """
+
+    def __init__(self, columns):
+        self.columns = {name: [int(value) for value in values] for name, values in columns.items()}
+        self.depth = len(next(iter(self.columns.values())))
+        self.stored = {name: _shape(values) for name, values in self.columns.items()
+                       if len(set(values)) > 1}
+        super().__init__({"address": In(range(max(self.depth, 2)))})
+        self.read = Signal(data.StructLayout(self.stored)) if self.stored else None
+        self.word = SimpleNamespace(**{
+            name: self.read[name] if name in self.stored else Const(values[0])
+            for name, values in self.columns.items()})
+
+    def elaborate(self, platform):
+        m = Module()
+        if self.stored:
+            layout = self.read.shape()
+            words = [layout.const({name: self.columns[name][i] for name in self.stored})
+                     for i in range(self.depth)]
+            m.submodules.memory = memory = table(layout, self.depth, words)
+            port = memory.read_port()
+            m.d.comb += [port.addr.eq(self.address), self.read.eq(port.data)]
+        return m
+
+
+def _shape(values):
+    low, high = min(values), max(values)
+    if low < 0:
+        return signed(max(high.bit_length(), (~low).bit_length()) + 1)
+    return unsigned(max(high.bit_length(), 1))

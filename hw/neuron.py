@@ -6,14 +6,15 @@ from amaranth.lib.wiring import In, Out
 
 from .arch import RESETS
 
-__all__ = ["NeuronUnit", "field_at", "field_signals", "shift_right"]
+__all__ = ["NeuronUnit", "field_at", "field_clocks", "field_signals", "shift_right"]
 
-FIELD_CLOCK = {              # the clock of the pipeline in which a unit needs each field
-    "flip": 1, "gain_shift": 1, "decay": 1, "initial": 1,
-    "bias": 2, "leak_shift": 2,
-    "threshold": 4, "reset": 4, "reset_value": 4,
-    "step_shift": 6, "bits": 6,
-}
+def field_clocks(machine):
+    """The clock of the pipeline in which a unit needs each field."""
+    late = int(machine.pools)
+    return {"flip": 1, "minimum": 2, "gain_shift": 1 + late, "decay": 1 + late,
+            "initial": 1 + late, "bias": 2 + late, "leak_shift": 2 + late,
+            "threshold": 4 + late, "reset": 4 + late, "reset_value": 4 + late,
+            "step_shift": 6 + late, "bits": 6 + late}
 
 
 def field_signals(fields):
@@ -60,8 +61,12 @@ class NeuronUnit(wiring.Component):
     7. round
     8. clip; ``u_next`` is out, to be written
 
-    ``first`` and ``u`` belong to clock 1; each field to its FIELD_CLOCK; ``sum_x`` (already
-    Σx·2^(W-1)) and ``doubled`` (1-bit weights) to clock 0.
+    ``first`` and ``u`` belong to clock 1; each field to its clock in `field_clocks`; ``sum_x``
+    (already Σx·2^(W-1)) and ``doubled`` (1-bit weights) to clock 0.
+
+    In a machine that pools currents a clock comes between 1 and 2, and all behind it is a clock
+    later: y becomes ``largest``, the largest (where the field ``minimum`` is 1, the least) of
+    itself and ``pooled``, unless it is ``alone``.
     """
 
     def __init__(self, machine):
@@ -72,6 +77,8 @@ class NeuronUnit(wiring.Component):
             "doubled": In(1),
             "u": In(signed(machine.membrane_bits)),
             "first": In(1),
+            "pooled": In(signed(machine.current_bits)), "alone": In(1),
+            "largest": Out(signed(machine.current_bits)),
             "current": Out(signed(machine.current_bits)),
             "spike": Out(1),
             "u_next": Out(signed(machine.membrane_bits)),
@@ -110,7 +117,12 @@ class NeuronUnit(wiring.Component):
         ]
         flip = self._field("flip").replicate(len(flipped)).as_signed()
         shift = self._described("gain_shift")
-        if shift.constant is None:
+        if machine.pools:
+            m.d.sync += flipped.eq(self.current ^ flip)
+            self._pool(m, flipped)
+            gained = self.largest << (shift.constant if shift.constant is not None
+                                      else self._field("gain_shift"))
+        elif shift.constant is None:
             gained = Signal(potential, reset_less=True)
             m.d.sync += gained.eq((self.current ^ flip) << self._field("gain_shift"))
         else:
@@ -118,6 +130,13 @@ class NeuronUnit(wiring.Component):
             gained = flipped << shift.constant
         m.d.sync += biased.eq(gained + self._field("bias"))
         return v
+
+    def _pool(self, m, y):
+        """The largest of *y* and ``pooled``."""
+        ahead = Signal(signed(len(y) + 1))
+        m.d.comb += ahead.eq(y - self.pooled)
+        keep = self.alone | (ahead[-1] == Value.cast(self._field("minimum"))[0])
+        m.d.sync += self.largest.eq(Mux(keep, y, self.pooled))
 
     def _fire(self, m, v):
         potential = v.shape()

@@ -1,220 +1,255 @@
-"""The neuron array: the rotation that takes the shadow past the units, and all they read and write.
+"""A bank's neurons: the rotation that takes the shadow past the units, and all they read and write.
 """
 
+from types import SimpleNamespace
+
 from amaranth.hdl import *
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .arch import UNIT_LATENCY, WORD
-from .memory import table
-from .neuron import FIELD_CLOCK, NeuronUnit
-from .readout import Argmax, PotentialScore, result_layout
-from .sequencer import job_layout
+from .arch import WORD
+from .memory import Rom, table
+from .neuron import NeuronUnit, field_clocks
+from .walker import bits_of, job_layout
 
-__all__ = ["NeuronArray"]
+__all__ = ["NeuronArray", "delays", "spike_clock", "word_layout"]
 
-SPIKE_CLOCK = 5              # of NeuronUnit
-READOUT_CLOCK = {"flip": 1, "gain": 1, "bias": 3}
+
+def spike_clock(machine):
+    """Clocks from a neuron's slot to its spike."""
+    return 5 + machine.pools
+
+
+def word_layout(machine):
+    """Spikes on their way to the spike memory; ``round``: the last ones of a round."""
+    return data.StructLayout({
+        "line": range(max(machine.lines, 2)), "column": range(max(machine.columns, 2)),
+        "spikes": WORD, "stored": 1, "round": 1})
 
 
 class NeuronArray(wiring.Component):
-    """NU units, their parameters and membranes, the readout.
+    """NU units, their parameters and membranes.
 
     ``arrive`` comes in the clock in which the shadow takes a group, with its ``job``. From the next
-    clock on: 1. a slot a clock, ``rotate`` moves the shadow on; 2. after a rotation the next one of
-    a replayed job, ``machine.rotation`` clocks after the one before; 3. spikes come out
-    SPIKE_CLOCK clocks behind their slot, and as words of 16 a clock after their last spike.
+    clock on (in a readout shared by several banks: from ``join`` on): 1. a slot a clock, ``rotate``
+    moves the shadow on; 2. after a rotation the next one of a replayed job; 3. spikes come out
+    `spike_clock` clocks behind their slot, and as words of 16 a clock after their last spike.
+    ``current`` is unit 0's I, a clock behind its slot.
 
-    For a readout of counts (``machine.counted``) the units' spikes are counted in block RAM; the
-    layer before it sends, at its last step, the neurons that fired at all. ``fired_count`` follows
-    ``fired_index`` by a clock while no layer but the last rotates, ``fired_sum`` is Σ of them since
-    ``begin``.
-
-    Membranes sit in block RAM, one word a slot. A membrane is written UNIT_LATENCY - 1 clocks after
-    it was read, before the next rotation gets to it: no read meets a write.
+    Membranes sit in block RAM, one word a slot. A membrane is written before the next rotation gets
+    to it: no read meets a write.
     """
 
-    def __init__(self, machine, image):
-        self.machine, self.image = machine, image
+    def __init__(self, machine, image, bank):
+        self.machine, self.image, self.bank = machine, image, bank
         super().__init__({
             "heads": In(data.ArrayLayout(unsigned(machine.acc_bits), machine.units)),
-            "arrive": In(1), "job": In(job_layout(machine)), "rotate": Out(1),
+            "arrive": In(1), "job": In(job_layout(machine)), "sum_x": In(machine.sum_bits),
+            "join": In(1), "waiting": Out(1), "active": Out(1),
+            "rotate": Out(1), "layer": Out(range(max(len(machine.layers), 2))),
+            "last_layer": Out(1), "ring": Out(range(max(len(machine.rings), 2))),
             "spikes": Out(machine.units), "spikes_valid": Out(1), "spikes_last_layer": Out(1),
-            "word": Out(WORD), "word_valid": Out(1),
-            "begin": In(1), "fired_sum": Out(machine.sum_bits),
-            "fired_index": In(range(max(max(layer.neurons for layer in machine.layers), 2))),
-            "fired_count": Out(machine.steps.bit_length()),
-            "result": Out(stream.Signature(result_layout(machine))),
+            "word": Out(word_layout(machine)), "word_valid": Out(1),
+            "current": Out(signed(machine.current_bits)),
+            "slot": Out(range(machine.slots + 16)), "step": Out(range(max(machine.steps, 2))),
+            "now": Out(job_layout(machine)),
         })
 
     def elaborate(self, platform):
         m = Module()
-        slot, start, settled = self._rotate(m)
-        valid = delays(m, self.rotate, UNIT_LATENCY, init=0)
-        address = delays(m, Value.cast(self._job.slot + slot)[:len(self._job.slot)], 7)
-        units = [NeuronUnit(self.machine) for _ in range(self.machine.units)]
-        first = delays(m, start, 2)
+        machine = self.machine
+        self.held = job = Signal(job_layout(machine), reset_less=True)
+        sum_x = Signal(machine.sum_bits, reset_less=True)
+        with m.If(self.arrive):
+            m.d.sync += [job.eq(self.job), sum_x.eq(self.sum_x)]
+        self.of_layer = self._constants(m)
+        slot = self._rotate(m)
+        latency, spike = machine.unit_latency, spike_clock(machine)
+        closing = self.rotate & job.closes & self.of_layer.fires
+        valid = delays(m, closing, latency, init=0)
+        start = job.start & (self.step == 0)
+        late = 1 + machine.pools
+        first = delays(m, start, late + 1)[late]
+        address = delays(m, Value.cast(job.slot + slot)[:len(job.slot)], 8)
+        units = [NeuronUnit(machine) for _ in range(machine.units)]
+        opens = delays(m, job.opens, 3)
         for number, unit in enumerate(units):
             m.submodules[f"unit{number}"] = unit
             m.d.comb += [
-                unit.acc.eq(self.heads[number]), unit.sum_x.eq(self._job.sum_x),
-                unit.doubled.eq(self._job.doubled), unit.first.eq(first[1]),
+                unit.acc.eq(self.heads[number]), unit.sum_x.eq(sum_x),
+                unit.doubled.eq(self.of_layer.doubled), unit.first.eq(first),
                 self.spikes[number].eq(unit.spike),
             ]
+        m.d.comb += [
+            self.current.eq(units[0].current), self.slot.eq(slot), self.now.eq(job),
+            self.spikes_valid.eq(valid[spike] & ~delays(m, job.silent, spike + 1)[spike]),
+            self.spikes_last_layer.eq(delays(m, self.last_layer, spike + 1)[spike]),
+        ]
+        if machine.pools:
+            self._pool(m, units, slot, opens)
         self._parameters(m, units, address)
-        self._membranes(m, units, slot, valid[UNIT_LATENCY - 1])
-        counted = self._count_fired(m, units, start, settled, address, valid)
-        self._collect(m, valid[SPIKE_CLOCK], *counted)
-        self._read_out(m, units, slot, start, settled, address)
+        self._membranes(m, units, slot, valid[latency - 1])
+        self._collect(m, valid[spike], spike)
         return m
 
-    def _rotate(self, m):
-        """The slot of this clock (while ``rotate``), whether membranes start, whether it is the
-        last step."""
+    def _constants(self, m):
+        """Of the job's layer."""
         machine = self.machine
-        self._job = job = Signal(job_layout(machine), reset_less=True)
-        slot, step = Signal(range(machine.rotation)), Signal(range(max(machine.steps, 2)))
-        active = Signal()
-        m.d.comb += self.rotate.eq(active & (slot < machine.slots))
-        end = slot == machine.rotation - 1
-        with m.If(active):
+        last = len(machine.layers) - 1
+        tables = {
+            "used": [machine.used_slots(i) - 1 for i in range(last + 1)],
+            "end": [machine.rotation(i) - 1 for i in range(last + 1)],
+            "replays": [machine.replays(i) - 1 for i in range(last + 1)],
+            "doubled": [layer.doubled for layer in machine.layers],
+            "last_layer": [i == last for i in range(last + 1)],
+            "fires": [layer.fires for layer in machine.layers],
+            "lines": [machine.line_words(i) for i in range(last + 1)],
+            "stored": [machine.stored(i) for i in range(last + 1)],
+            "ring": [machine.ring(i) for i in range(last + 1)],
+            "ors": [layer.pooling == "or" for layer in machine.layers],
+        }
+        constants = SimpleNamespace()
+        for name, values in tables.items():
+            values = [int(value) for value in values]
+            if len(set(values)) == 1:
+                setattr(constants, name, Const(values[0]))
+                continue
+            chosen = Signal(bits_of(max(values)), name=name)
+            with m.Switch(self.held.layer):
+                for index, value in enumerate(values):
+                    with m.Case(index):
+                        m.d.comb += chosen.eq(value)
+            setattr(constants, name, chosen)
+        m.d.comb += [self.layer.eq(self.held.layer), self.last_layer.eq(constants.last_layer),
+                     self.ring.eq(constants.ring)]
+        return constants
+
+    def _rotate(self, m):
+        """The slot of this clock (while ``rotate``); ``step`` counts replays."""
+        machine = self.machine
+        longest = max(machine.rotation(i) for i in range(len(machine.layers)))
+        slot = Signal(range(longest))
+        m.d.comb += self.rotate.eq(self.active & (slot <= self.of_layer.used))
+        self.turned = end = slot == self.of_layer.end
+        with m.If(self.active):
             m.d.sync += slot.eq(Mux(end, 0, slot + 1))
             with m.If(end):
-                m.d.sync += step.eq(step + 1)
-                with m.If(~job.replay | (step == machine.steps - 1)):
-                    m.d.sync += active.eq(0)
-        with m.If(self.arrive):
-            m.d.sync += [job.eq(self.job), active.eq(1), slot.eq(0), step.eq(0)]
-        narrow = slot[:(machine.slots - 1).bit_length()] if machine.slots > 1 else Const(0, 1)
-        settled = job.settled & (~job.replay | (step == machine.steps - 1))
-        return narrow, job.start & (step == 0), settled
+                m.d.sync += self.step.eq(self.step + 1)
+                with m.If(self.step == Mux(self.held.closes, self.of_layer.replays, 0)):
+                    m.d.sync += self.active.eq(0)
+        begin = self.arrive
+        if machine.joins:
+            joins = Signal()
+            silent = [not layer.fires for layer in machine.layers]
+            m.d.comb += joins.eq(self.job.layer == silent.index(True))
+            begin = (self.arrive & ~joins) | self.join
+            with m.If(self.arrive & joins):
+                m.d.sync += self.waiting.eq(1)
+            with m.If(self.join):
+                m.d.sync += self.waiting.eq(0)
+        with m.If(begin):
+            m.d.sync += [self.active.eq(1), slot.eq(0), self.step.eq(0)]
+        return slot[:bits_of(machine.slots - 1)]
+
+    def _pool(self, m, units, slot, opens):
+        """The largest current so far, a word a slot: read in clock 2, written in clock 3."""
+        machine = self.machine
+        bits = machine.current_bits
+        m.submodules.pool = memory = table(bits * len(units), machine.slots)
+        write, read = memory.write_port(), memory.read_port()
+        slots = delays(m, slot, 4)
+        writes = delays(m, self.rotate & ~self.held.closes, 4, init=0)
+        m.d.comb += [read.addr.eq(slots[1]), write.addr.eq(slots[3]), write.en.eq(writes[3])]
+        for number, unit in enumerate(units):
+            m.d.comb += [unit.pooled.eq(read.data.word_select(number, bits)),
+                         unit.alone.eq(opens[2]),
+                         write.data.word_select(number, bits).eq(unit.largest)]
 
     def _parameters(self, m, units, address):
         """The stored fields: a memory for each clock that needs some, the units side by side."""
-        machine, image = self.machine, self.image.neuron
-        for clock in sorted(set(FIELD_CLOCK.values())):
+        machine, clocks = self.machine, field_clocks(self.machine)
+        for clock in sorted(set(clocks.values())):
             fields = [f for f in machine.neuron_fields
-                      if f.constant is None and FIELD_CLOCK[f.name] == clock]
-            if not fields:
+                      if f.constant is None and clocks[f.name] == clock]
+            columns = {(field.name, number): self.image.neuron[field.name][self.bank][number]
+                       for field in fields for number in range(len(units))}
+            if not columns:
                 continue
-            columns = [(getattr(unit, field.name), image[field.name][number])
-                       for number, unit in enumerate(units) for field in fields]
-            rom(m, f"parameters{clock}", columns, address[clock - 1], machine.neuron_slots)
+            rom = Rom({f"{name}{number}": values for (name, number), values in columns.items()})
+            m.submodules[f"parameters{clock}"] = rom
+            m.d.comb += rom.address.eq(address[clock - 1])
+            for name, number in columns:
+                m.d.comb += getattr(units[number], name).eq(getattr(rom.word, f"{name}{number}"))
 
     def _membranes(self, m, units, slot, written):
-        bits = self.machine.membrane_bits
-        m.submodules.membranes = memory = table(bits * len(units), self.machine.slots)
+        machine = self.machine
+        bits, job = machine.membrane_bits, self.held
+        m.submodules.membranes = memory = table(bits * len(units), machine.membrane_slots)
         write, read = memory.write_port(), memory.read_port()
-        target = Signal.like(slot, name="write_slot")
-        with m.If(written):
-            m.d.sync += target.eq(target + 1)
-        m.d.comb += [read.addr.eq(slot), write.addr.eq(target), write.en.eq(written)]
+        place = slot if machine.order == "layer" else (job.membrane + slot)[:len(job.membrane)]
+        target = delays(m, place, machine.unit_latency)[machine.unit_latency - 1]
+        early = delays(m, place, 1 + machine.pools)[machine.pools]
+        m.d.comb += [read.addr.eq(early), write.addr.eq(target), write.en.eq(written)]
         for number, unit in enumerate(units):
             m.d.comb += [unit.u.eq(read.data.word_select(number, bits)),
                          write.data.word_select(number, bits).eq(unit.u_next)]
 
-    def _count_fired(self, m, units, start, settled, address, valid):
-        """In SPIKE_CLOCK: the bits that go into words, and whether they do."""
-        machine = self.machine
-        last_layer = delays(m, self._job.last_layer, SPIKE_CLOCK + 2)
-        if not machine.counted:
-            return self.spikes, ~last_layer[SPIKE_CLOCK]
-        bits = len(self.fired_count)
-        m.submodules.fired = memory = table(bits * len(units), machine.neuron_slots)
-        write, read = memory.write_port(), memory.read_port()
-        fresh = delays(m, start, SPIKE_CLOCK + 1)[SPIKE_CLOCK]
-        counted = delays(m, self._job.counted, SPIKE_CLOCK + 1)[SPIKE_CLOCK]
-        ends = delays(m, settled, SPIKE_CLOCK + 1)[SPIKE_CLOCK]
-        before = [Mux(fresh, 0, read.data.word_select(i, bits)) for i in range(len(units))]
-        totals = Signal(bits * len(units), reset_less=True)
-        m.d.sync += totals.eq(Cat((old + unit.spike)[:bits]
-                                  for old, unit in zip(before, units, strict=True)))
-        counting = valid[SPIKE_CLOCK - 1] & ~last_layer[SPIKE_CLOCK - 1]
-        self._look_up(m, read, Mux(counting, address[SPIKE_CLOCK - 1], self._counts()))
-        m.d.comb += [write.addr.eq(address[SPIKE_CLOCK + 1]), write.data.eq(totals),
-                     write.en.eq(valid[SPIKE_CLOCK + 1] & ~last_layer[SPIKE_CLOCK + 1])]
-        spikes = sum(unit.spike for unit in units)
-        with m.If(self.begin):
-            m.d.sync += self.fired_sum.eq(0)
-        with m.Elif(valid[SPIKE_CLOCK] & counted):
-            m.d.sync += self.fired_sum.eq(self.fired_sum + spikes)
-        fired = Cat(unit.spike | old.any() for old, unit in zip(before, units, strict=True))
-        return Mux(counted, fired, self.spikes), ~last_layer[SPIKE_CLOCK] & (~counted | ends)
-
-    def _counts(self):
-        """The address of ``fired_index``'s counts."""
-        machine = self.machine
-        base = machine.slot_base(len(machine.layers) - 2)
-        return self.fired_index[(machine.units - 1).bit_length():] + base
-
-    def _look_up(self, m, read, address):
-        """Read the counts at *address*; the one of ``fired_index`` is out a clock later."""
-        m.d.comb += read.addr.eq(address)
-        if self.machine.units == 1:
-            m.d.comb += self.fired_count.eq(read.data)
-            return
-        lane = self.fired_index[:(self.machine.units - 1).bit_length()]
-        held = Signal.like(lane, reset_less=True)
-        m.d.sync += held.eq(lane)
-        m.d.comb += self.fired_count.eq(read.data.word_select(held, len(self.fired_count)))
-
-    def _collect(self, m, valid, bits, wanted):
+    def _collect(self, m, valid, spike):
         """Spikes into words of 16, lowest neuron in the lowest bit."""
-        units = self.machine.units
-        filled = Signal(range(WORD // units))
-        last_layer = delays(m, self._job.last_layer, SPIKE_CLOCK + 1)[SPIKE_CLOCK]
-        m.d.comb += [self.spikes_valid.eq(valid), self.spikes_last_layer.eq(last_layer)]
-        m.d.sync += self.word_valid.eq(0)
+        machine, job, word = self.machine, self.held, self.word
+        units, per_word = machine.units, WORD // machine.units
+        line, column = self._destination(m)
+        slots = delays(m, self.slot, spike + 1)[spike]
+        full = Signal()
+        last = delays(m, self.slot == self.of_layer.used, spike + 1)[spike]
+        final = delays(m, Cat(job.silent, self.of_layer.stored, self.of_layer.ors, job.opens), spike + 1)[spike]
+        lines, columns = delays(m, line, spike + 1)[spike], delays(m, column, spike + 1)[spike]
+        gathered = Cat(word.spikes[units:], self.spikes)
+        index = slots[bits_of(per_word - 1):] if machine.slots > per_word else Const(0, 1)
+        m.d.comb += full.eq(valid & (((slots & (per_word - 1)) == per_word - 1) | last))
+        m.d.sync += self.word_valid.eq(full)
         with m.If(valid):
-            m.d.sync += [
-                self.word.eq(Cat(self.word[units:], bits)),
-                filled.eq(filled + 1),
-                self.word_valid.eq((filled == WORD // units - 1) & wanted),
-            ]
+            m.d.sync += [word.spikes.eq(gathered), word.line.eq(lines + index),
+                         word.column.eq(columns), word.stored.eq(final[1] & ~final[0]),
+                         word.round.eq(last)]
+        if any(layer.pooling == "or" for layer in machine.layers):
+            self._combine(m, final, full, spike)
 
-    def _read_out(self, m, units, slot, start, settled, address):
-        """Scores of the last layer's slots that hold a class, into the argmax."""
-        machine, job = self.machine, self._job
-        last_slot = (machine.classes - 1) % machine.slots
-        wanted = self.rotate & job.last_layer & settled & (~job.final | (slot <= last_slot))
-        m.submodules.argmax = argmax = Argmax(machine)
-        wiring.connect(m, argmax.result, wiring.flipped(self.result))
-        clock = 6 if machine.readout == "count" else 4
-        marks = delays(m, Cat(wanted, job.opening & (slot == 0), job.final & (slot == last_slot)),
-                       clock + 1, init=0)[clock]
-        m.d.comb += [argmax.valid.eq(marks[0]), argmax.first.eq(marks[1]), argmax.last.eq(marks[2])]
-        if machine.readout == "count":
-            self._count_spikes(m, units[0], slot, start, argmax)
-        else:
-            self._score_potential(m, units[0], address, argmax)
+    def _combine(self, m, flags, full, spike):
+        """The spikes of several passes in one word: what the passes before sent is added.
 
-    def _count_spikes(self, m, unit, slot, start, argmax):
-        """Σ_t s of unit 0's slots, read in clock 4 and written in clock 6 of the slot."""
-        machine = self.machine
-        m.submodules.spike_counts = memory = table(machine.score_bits - 1, machine.slots)
+        The word so far is read a clock before it is full and written a clock after.
+        """
+        machine, word = self.machine, self.word
+        words = max(machine.lanes // WORD, 2)
+        replay = self.step if machine.order == "layer" else Const(0)
+        step = Value.cast(self.held.step + replay)[:bits_of(machine.steps - 1)]
+        index = self.slot[bits_of(WORD // machine.units - 1):][:bits_of(words - 1)]
+        at = delays(m, Cat(index, step), spike + 2)
+        m.submodules.sent = memory = table(WORD, words << len(step))
         write, read = memory.write_port(), memory.read_port()
-        slots = delays(m, slot, 7)
-        fresh = delays(m, start, 6)[5]
-        valid = delays(m, self.rotate, 7, init=0)[6]
-        total = Signal(machine.score_bits - 1, reset_less=True)
-        m.d.sync += total.eq(Mux(fresh, 0, read.data) + unit.spike)
-        m.d.comb += [
-            read.addr.eq(slots[4]), write.addr.eq(slots[6]), write.data.eq(total),
-            write.en.eq(valid), argmax.score.eq(total),
-        ]
+        before = Mux(flags[2] & ~flags[3], read.data, 0)
+        m.d.comb += [read.addr.eq(at[spike - 1]), write.addr.eq(at[spike + 1]),
+                     write.en.eq(self.word_valid), write.data.eq(word.spikes)]
+        with m.If(full):
+            m.d.sync += word.spikes.eq(Cat(word.spikes[machine.units:], self.spikes) | before)
 
-    def _score_potential(self, m, unit, address, argmax):
-        machine = self.machine
-        m.submodules.score = score = PotentialScore(machine)
-        m.d.comb += [score.current.eq(unit.current), argmax.score.eq(score.score)]
-        for clock in sorted(set(READOUT_CLOCK.values())):
-            fields = [f for f in machine.readout_fields
-                      if f.constant is None and READOUT_CLOCK[f.name] == clock]
-            if not fields:
-                continue
-            columns = [(getattr(score, field.name), self.image.readout[field.name])
-                       for field in fields]
-            rom(m, f"readout{clock}", columns, address[clock - 1], machine.readout_slots)
+    def _destination(self, m):
+        """Line and column of this rotation's words."""
+        machine, job = self.machine, self.held
+        if all(machine.replays(i) == 1 for i in range(len(machine.layers))):
+            return job.line, job.column
+        columns = machine.columns
+        column = self.step[:bits_of(columns - 1)] if columns > 1 else Const(0)
+        line, replayed = job.line, self.of_layer.replays != 0
+        if machine.steps > columns:
+            behind = Signal(len(job.line))
+            with m.If(self.active & self.turned & ((column == columns - 1) | (columns == 1))):
+                m.d.sync += behind.eq(behind + self.of_layer.lines)
+            with m.If(self.arrive):
+                m.d.sync += behind.eq(0)
+            line = (job.line + behind)[:len(job.line)]
+        return line, Mux(replayed, column, job.column)
 
 
 def delays(m, value, count, *, init=None):
@@ -226,21 +261,3 @@ def delays(m, value, count, *, init=None):
         m.d.sync += stage.eq(stages[-1])
         stages.append(stage)
     return stages
-
-
-def rom(m, name, columns, address, depth):
-    """A read-only memory of (port, values) *columns*, lowest first; each port gets what is read."""
-    words = [0] * depth
-    offset = 0
-    for port, values in columns:
-        for i, value in enumerate(values):
-            words[i] |= (value & ((1 << len(port)) - 1)) << offset
-        offset += len(port)
-    memory = table(offset, depth, words)
-    m.submodules[name] = memory
-    read = memory.read_port()
-    m.d.comb += read.addr.eq(address)
-    offset = 0
-    for port, _ in columns:
-        m.d.comb += port.eq(read.data[offset:offset + len(port)])
-        offset += len(port)

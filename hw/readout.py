@@ -1,12 +1,17 @@
-"""The readout: scores of the last layer as they pass unit 0, and the best of them."""
+"""The readout: scores of the last layer as they pass unit 0 of each bank, and the best of them."""
 
 from amaranth.hdl import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .memory import Rom, table
 from .neuron import field_at, field_signals
+from .neurons import delays, spike_clock
+from .walker import job_layout
 
-__all__ = ["Argmax", "PotentialScore", "result_layout"]
+__all__ = ["Argmax", "PotentialScore", "Readout", "result_layout"]
+
+SCORE_CLOCK = {"flip": 1, "gain": 1, "bias": 3}     # of PotentialScore
 
 
 def result_layout(machine):
@@ -27,7 +32,7 @@ class PotentialScore(wiring.Component):
     def __init__(self, machine):
         self.machine = machine
         super().__init__({
-            "current": In(signed(machine.current_bits)),
+            "current": In(signed(machine.total_bits)),
             "score": Out(signed(machine.score_bits)),
             **field_signals(machine.readout_fields),
         })
@@ -85,3 +90,96 @@ class Argmax(wiring.Component):
             with m.If(self.last):
                 m.d.sync += self.result.valid.eq(1)
         return m
+
+
+class Readout(wiring.Component):
+    """The last layer's scores, and the class of the best.
+
+    ``slot``, ``rotate``, ``job``, ``step`` (of a replay) and ``last_layer`` are those of bank 0 in
+    a slot's clock; ``currents`` of each bank's unit 0 follow a clock later, ``spike`` after
+    `spike_clock`. `count` sums the spikes of a slot; `potential` the currents of all banks, in a
+    machine that runs step by step those of all steps.
+    """
+
+    def __init__(self, machine, image):
+        self.machine, self.image = machine, image
+        super().__init__({
+            "slot": In(range(machine.slots)), "rotate": In(1), "job": In(job_layout(machine)),
+            "step": In(range(max(machine.steps, 2))), "last_layer": In(1),
+            "currents": In(data.ArrayLayout(signed(machine.current_bits), machine.banks)),
+            "spike": In(1), "result": Out(stream.Signature(result_layout(machine))),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        machine, job = self.machine, self.job
+        last = len(machine.layers) - 1
+        replayed = machine.replays(last) > 1
+        settled = job.settled & (self.step == machine.steps - 1 if replayed else 1)
+        last_slot = self.slot == (machine.classes - 1) % machine.slots
+        wanted = self.rotate & self.last_layer & settled
+        m.submodules.argmax = argmax = Argmax(machine)
+        wiring.connect(m, argmax.result, wiring.flipped(self.result))
+        address = Value.cast(job.slot + self.slot)[:len(job.slot)]
+        start = job.start & (self.step == 0)
+        counts = machine.readout == "count"
+        clock = self._count(m, address, start, argmax) if counts else self._potential(
+            m, address, start, argmax)
+        marks = delays(m, Cat(wanted, job.opening & (self.slot == 0), job.final & last_slot),
+                       clock + 1, init=0)[clock]
+        m.d.comb += [argmax.valid.eq(marks[0]), argmax.first.eq(marks[1]), argmax.last.eq(marks[2])]
+        return m
+
+    def _count(self, m, address, start, argmax):
+        """Σ_t s of each class; the clock of a slot in which its score is there."""
+        machine, clock = self.machine, spike_clock(self.machine)
+        bits = machine.score_bits - 1
+        m.submodules.totals = memory = table(bits, max(machine.neuron_slots, 2))
+        write, read = memory.write_port(), memory.read_port()
+        places = delays(m, address, clock + 2)
+        fresh = delays(m, start, clock + 1)[clock]
+        valid = delays(m, self.rotate & self.last_layer, clock + 2, init=0)[clock + 1]
+        total = Signal(bits, reset_less=True)
+        m.d.sync += total.eq(Mux(fresh, 0, read.data) + self.spike)
+        m.d.comb += [
+            read.addr.eq(places[clock - 1]), write.addr.eq(places[clock + 1]),
+            write.data.eq(total), write.en.eq(valid), argmax.score.eq(total),
+        ]
+        return clock + 1
+
+    def _potential(self, m, address, start, argmax):
+        """g · Σ_t I + b; the clock of a slot in which its score is there."""
+        machine = self.machine
+        clock = 1
+        current = self.currents[0]
+        if machine.banks > 1:
+            current = Signal(signed(machine.current_bits), reset_less=True)
+            m.d.sync += current.eq(sum(self.currents[1:], self.currents[0]))
+            clock += 1
+        if machine.order == "step":
+            current, clock = self._total(m, address, start, current, clock), clock + 1
+        m.submodules.score = score = PotentialScore(machine)
+        m.d.comb += [score.current.eq(current), argmax.score.eq(score.score)]
+        places = delays(m, address, clock + 3)
+        for at in sorted(set(SCORE_CLOCK.values())):
+            columns = {f.name: self.image.readout[f.name] for f in machine.readout_fields
+                       if f.constant is None and SCORE_CLOCK[f.name] == at}
+            if columns:
+                m.submodules[f"readout{at}"] = rom = Rom(columns)
+                m.d.comb += rom.address.eq(places[clock + at - 2])
+                m.d.comb += [getattr(score, name).eq(getattr(rom.word, name)) for name in columns]
+        return clock + 3
+
+    def _total(self, m, address, start, current, clock):
+        """Σ_t I, a clock later."""
+        machine = self.machine
+        m.submodules.totals = memory = table(machine.total_bits, machine.readout_slots)
+        write, read = memory.write_port(), memory.read_port()
+        places = delays(m, address, clock + 2)
+        fresh = delays(m, start, clock + 1)[clock]
+        valid = delays(m, self.rotate & self.last_layer, clock + 2, init=0)[clock + 1]
+        total = Signal(signed(machine.total_bits), reset_less=True)
+        m.d.sync += total.eq(Mux(fresh, 0, read.data.as_signed()) + current)
+        m.d.comb += [read.addr.eq(places[clock - 1]), write.addr.eq(places[clock + 1]),
+                     write.data.eq(total), write.en.eq(valid)]
+        return total

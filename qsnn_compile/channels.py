@@ -1,67 +1,96 @@
-"""A layer as the machine stores it: weights in offset binary, complemented where that is narrower,
+"""A stage as the machine stores it: weights in offset binary, complemented where that is narrower,
 and each channel's parameters and proven ranges.
 
 The datapath, for a lane whose stored weight is ``b`` (a number of W bits)::
 
     acc = Σ b · x              X = Σ x
-    y   = 2·acc - X (W = 1)    acc - X·2^(W-1) (W ≥ 2)
+    y   = 2·acc - X (all W = 1)    acc - Σ X·2^(W-1) (else, 1-bit weights as 2·b)
     y   = ~y where flip
     v   = ((u·m) << leak_shift >> decay_shift) + (y << f) + bias
 
 ``~y`` is -y - 1; the missing 1 is in the stored bias.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from qsnn_hw.arch import RESETS, Layer
+from qsnn_hw.arch import RESETS
 
-from .ir import Dense, Graph, Ints, Neuron
+from .ir import Graph, Ints, Neuron
+from .lowering import Stage, Synapses
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One set of synapses: ``stored`` [C, C_in, kh, kw] in 0..2^W - 1, its planes' first shift, the
+    ``scale`` of Σx, and ``total``: the most that one synapse's input adds up to in a pass."""
+
+    synapses: Synapses
+    stored: Ints
+    plane: int
+    scale: int
+    total: int
+
+    @property
+    def rows(self) -> int:
+        """Weight rows of a group."""
+        return self.synapses.bits * self.stored[0].size
+
+    def row(self, plane: int, ky: int, kx: int, channel: int) -> int:
+        """The weight row of one synapse, from the part's first one on."""
+        _, channels, height, width = self.stored.shape
+        return ((plane * height + ky) * width + kx) * channels + channel
+
+    def row_bits(self) -> Ints:
+        """``[rows, C]``: the bit of each channel in each row."""
+        planes = [self.stored >> plane & 1 for plane in range(self.synapses.bits)]
+        return np.concatenate([plane.transpose(2, 3, 1, 0).reshape(-1, len(self.stored))
+                               for plane in planes])
 
 
 @dataclass(frozen=True, eq=False)
 class Channels:
-    """One layer. ``stored`` [C, N] in 0..2^W - 1; ``total`` is the most that one input adds up to
-    in one accumulation; ``parameters`` has an array [C] for each field of the machine."""
+    """One stage: its parts, which channels are complemented, ``doubled`` as in the machine's layer;
+    ``parameters`` has an array for each field, [C] or [C, H, W] where ``each`` neuron has its own.
+    """
 
-    layer: Layer
-    stored: Ints
+    stage: Stage
+    parts: tuple[Part, ...]
     flip: Ints
-    total: int
+    doubled: bool
     parameters: dict[str, Ints]
+    each: bool
 
     @property
-    def offset(self) -> int:
-        """2^(W-1): what the stored weight of an absent neuron, 0, stands for, negated."""
-        return 1 << self.layer.weight_bits - 1
+    def fires(self) -> bool:
+        return self.stage.neuron is not None
+
+    @property
+    def count(self) -> int:
+        return self.stage.shape[0]
 
     @property
     def accumulated(self) -> int:
         """The largest acc of any channel."""
-        return self.total * int(self.stored.sum(axis=1).max())
+        sums = [part.total * (part.stored.reshape(self.count, -1).sum(axis=1) << part.plane)
+                for part in self.parts]
+        return int(np.sum(sums, axis=0).max())
 
     @property
     def summed(self) -> int:
-        """The largest X · 2^(W-1)."""
-        return self.total * self.layer.fan_in * self.offset
+        """The largest Σ X · 2^scale."""
+        return sum(part.total * part.stored[0].size << part.scale for part in self.parts)
 
     def currents(self) -> tuple[Ints, Ints]:
         """Per channel, the least and the largest y after the flip."""
-        scale = 2 if self.layer.weight_bits == 1 else 1
-        weight = scale * self.stored - self.offset
-        low = self.total * np.minimum(weight, 0).sum(axis=1)
-        high = self.total * np.maximum(weight, 0).sum(axis=1)
+        low = high = np.zeros(self.count, dtype=np.int64)
+        for part in self.parts:
+            weight = (part.stored << part.plane + self.doubled) - (1 << part.scale)
+            weight = part.total * weight.reshape(self.count, -1)
+            low = low + np.minimum(weight, 0).sum(axis=1)
+            high = high + np.maximum(weight, 0).sum(axis=1)
         return np.where(self.flip, ~high, low), np.where(self.flip, ~low, high)
-
-
-def channels(graph: Graph) -> list[Channels]:
-    """The layers of a legalised *graph*, in order."""
-    shift = max((node.op.decay_shift for node in graph.nodes if isinstance(node.op, Neuron)),
-                default=0)
-    return [_channels(graph, index, name, dense, neuron, shift)
-            for index, (name, dense, neuron) in enumerate(_pairs(graph))]
 
 
 def decay_shift(graph: Graph) -> int:
@@ -70,58 +99,67 @@ def decay_shift(graph: Graph) -> int:
                default=0)
 
 
-def _pairs(graph: Graph) -> Iterator[tuple[str, Dense, Neuron | None]]:
-    """Each Dense with the neuron that reads it; the name is the neuron's where there is one."""
-    pending: tuple[str, Dense] | None = None
-    for node in graph.nodes:
-        if isinstance(node.op, Dense):
-            pending = (node.name, node.op)
-        elif isinstance(node.op, Neuron) and pending is not None:
-            yield node.name, pending[1], node.op
-            pending = None
-    if pending is not None:
-        yield *pending, None
+def channels(graph: Graph, stage: Stage, shift: int, stepwise: bool) -> Channels:
+    """*stage* with its weights and parameters as they are stored."""
+    parts = stage.current.parts
+    doubled = all(part.bits == 1 for part in parts)
+    ones = np.sum([(part.weight > 0).reshape(len(part.weight), -1).sum(axis=1) for part in parts],
+                  axis=0)
+    size = sum(part.weight[0].size for part in parts)
+    flip = (2 * ones > size).astype(np.int64) if doubled else np.zeros(len(ones), dtype=np.int64)
+    made = tuple(_part(graph, stage, part, flip, doubled, stepwise) for part in parts)
+    if stage.neuron is None:
+        return Channels(stage, made, flip, doubled, _readout_parameters(graph, flip), False)
+    parameters, each = _neuron_parameters(stage, stage.neuron, flip, shift)
+    return Channels(stage, made, flip, doubled, parameters, each)
 
 
-def _channels(graph: Graph, index: int, name: str, dense: Dense, neuron: Neuron | None,
-              shift: int) -> Channels:
-    count, fan_in = dense.weight.shape
-    stored, flip = _stored(dense)
-    x = (1 << graph.input.bits) - 1 if index == 0 else 1
-    total = x if neuron is not None else x * graph.steps
-    layer = Layer(name, fan_in, count, dense.bits, fires=neuron is not None)
-    parameters = (_readout_parameters(graph, count, flip) if neuron is None
-                  else _neuron_parameters(neuron, count, flip, shift))
-    return Channels(layer, stored, flip, total, parameters)
+def _part(graph: Graph, stage: Stage, part: Synapses, flip: Ints, doubled: bool,
+          stepwise: bool) -> Part:
+    top = max((1 << graph.input.bits) - 1, part.pad) if part.spikes.origin == graph.input.name else 1
+    total = top * len(part.spikes.spread) * (len(stage.spread) if stage.pooling == "sum" else 1)
+    if stage.neuron is None and not stepwise:
+        total *= graph.steps
+    if part.bits > 1:
+        return Part(part, part.weight + (1 << part.bits - 1), 0, part.bits - 1, total)
+    ones = (part.weight > 0).astype(np.int64) ^ flip[:, None, None, None]
+    return Part(part, ones, 0 if doubled else 1, 0, total)
 
 
-def _stored(dense: Dense) -> tuple[Ints, Ints]:
-    """Offset binary, and which channels are complemented: 1-bit ones with more +1 than -1."""
-    if dense.bits > 1:
-        return dense.weight + (1 << dense.bits - 1), np.zeros(len(dense.weight), dtype=np.int64)
-    ones = (dense.weight > 0).astype(np.int64)
-    flip = (2 * ones.sum(axis=1) > ones.shape[1]).astype(np.int64)
-    return ones ^ flip[:, None], flip
-
-
-def _neuron_parameters(op: Neuron, count: int, flip: Ints, shift: int) -> dict[str, Ints]:
+def _neuron_parameters(stage: Stage, op: Neuron, flip: Ints, shift: int
+                       ) -> tuple[dict[str, Ints], bool]:
+    flipped = stage.current.flipped
+    wide = flip[:, None, None]
     given = {
-        "flip": flip,
+        "minimum": 0 if flipped is None else _as3(flipped),
+        "flip": wide,
         "gain_shift": op.gain_shift,
-        "bias": op.bias + (flip << op.gain_shift),
-        "decay": op.decay,
-        "leak_shift": op.step_shift - op.decay_shift + shift,
-        "initial": op.initial,
-        "threshold": op.threshold,
+        "bias": _as3(op.bias) + (wide << op.gain_shift),
+        "decay": _as3(op.decay),
+        "leak_shift": _as3(op.step_shift) - op.decay_shift + shift,
+        "initial": _as3(op.initial),
+        "threshold": _as3(op.threshold),
         "reset": RESETS.index(op.reset),
-        "reset_value": op.reset_value,
-        "step_shift": op.step_shift,
+        "reset_value": _as3(op.reset_value),
+        "step_shift": _as3(op.step_shift),
         "bits": op.bits,
     }
-    return {name: np.broadcast_to(np.asarray(value, dtype=np.int64), count)
-            for name, value in given.items()}
+    arrays = {name: np.asarray(value, dtype=np.int64) for name, value in given.items()}
+    each = any(array.ndim == 3 and array.shape[1:] != (1, 1) for array in arrays.values())
+    shape = neuron_shape(stage) if each else (len(flip), 1, 1)
+    return {name: np.broadcast_to(array, shape) for name, array in arrays.items()}, each
 
 
-def _readout_parameters(graph: Graph, count: int, flip: Ints) -> dict[str, Ints]:
-    gain = np.broadcast_to(graph.readout.gain, count)
+def neuron_shape(stage: Stage) -> tuple[int, int, int]:
+    """The map of neurons: of the passes' places where their spikes are pooled."""
+    return stage.current.shape if stage.pooling == "or" else stage.shape
+
+
+def _as3(value: Ints) -> Ints:
+    """A parameter that broadcasts against [C, H, W]."""
+    return value[:, None, None] if value.ndim == 1 else value
+
+
+def _readout_parameters(graph: Graph, flip: Ints) -> dict[str, Ints]:
+    gain = np.broadcast_to(graph.readout.gain, flip.shape)
     return {"flip": flip, "gain": gain, "bias": graph.readout.bias + flip * gain}

@@ -56,7 +56,7 @@ def readout_fields(layers: list[Channels]) -> tuple[tuple[Field, ...], Pad]:
 
 
 def _joined(layers: list[Channels], name: str) -> np.ndarray:
-    return np.concatenate([layer.parameters[name] for layer in layers])
+    return np.concatenate([layer.parameters[name].ravel() for layer in layers])
 
 
 def _field(name: str, values: np.ndarray) -> Field:

@@ -4,90 +4,143 @@ from dataclasses import replace
 
 import numpy as np
 
+from qsnn_hw import schedule
 from qsnn_hw.arch import Image, Machine
 
 from .channels import Channels, channels, decay_shift
 from .fields import Pad, neuron_fields, readout_fields
-from .ir import Graph, Ints, bounds
+from .ir import Delay, Graph, bounds
+from .lowering import lower
 from .program import digest
-from .widths import spare_lanes, with_widths
+from .widths import with_widths
+from .windows import Shape, input_map, layers
 
-UNITS = 2               # neuron units: the smallest core that keeps up with the study's networks
 
-
-def map_graph(graph: Graph, *, lanes: int, units: int = UNITS) -> tuple[Machine, Image]:
-    """The machine that runs *graph* on *lanes* accumulators, and its image."""
-    layers, shift = channels(graph), decay_shift(graph)
-    firing = [layer for layer in layers if layer.layer.fires]
-    silent = layers[len(firing):]
-    frame = _frame(graph, layers, lanes, units, shift)
-    pads = any(spare_lanes(frame, index) for index in range(len(firing)))
+def map_graph(graph: Graph, *, lanes: int, units: int = 2, banks: int = 1,
+              columns: int | None = None, stepwise: bool | None = None) -> tuple[Machine, Image]:
+    """The machine that runs *graph* on *banks* of *lanes* accumulators and *units* neuron units
+    each, and its image. Step by step where it must (a Delay) or *stepwise* says so."""
+    stepwise = recurrent(graph) if stepwise is None else stepwise
+    columns = 1 if stepwise else columns or _columns(graph.steps)
+    shift = decay_shift(graph)
+    found = [channels(graph, stage, shift, stepwise) for stage in lower(graph)]
+    shape = Shape(banks, lanes, units, columns)
+    firing = [one for one in found if one.fires]
+    frame = _frame(graph, found, shape, shift, stepwise)
+    pads = any(spare(frame, index) for index in range(len(firing)))
     neuron, pad = neuron_fields(firing, graph.steps, shift, pads)
-    readout, readout_pad = readout_fields(silent)
+    readout, readout_pad = readout_fields(found[len(firing):])
     machine = replace(frame, neuron_fields=neuron, readout_fields=readout)
-    machine = with_widths(machine, layers, pad, bounds(graph))
+    machine = with_widths(machine, found, pad, bounds(graph))
     image = Image(_neuron_image(machine, firing, pad),
-                  _readout_image(machine, silent, readout_pad), _weights(machine, layers))
+                  _readout_image(machine, found[len(firing):], readout_pad),
+                  tuple(_weights(machine, found, bank) for bank in range(banks)))
     return replace(machine, digest=digest(machine, image)), image
 
 
-def _frame(graph: Graph, layers: list[Channels], lanes: int, units: int, shift: int) -> Machine:
+def recurrent(graph: Graph) -> bool:
+    """Whether a step depends on what the step before sent, not only on membranes."""
+    return any(isinstance(node.op, Delay) for node in graph.nodes)
+
+
+def _columns(steps: int) -> int:
+    return 1 if steps == 1 else 2 if steps == 2 else 4
+
+
+def _frame(graph: Graph, found: list[Channels], shape: Shape, shift: int,
+           stepwise: bool) -> Machine:
     """The machine without its fields and widths."""
     kind = graph.readout.kind
     assert kind != "last", "the graph must be legalised"
     return Machine(
-        graph.name, graph.steps, graph.input.coding, graph.input.bits,
-        tuple(layer.layer for layer in layers), kind, (), (), 1, 1, 1, 1,
-        max((int(c.parameters["bits"].max()) for c in layers if c.layer.fires), default=2),
-        1, shift, lanes, units)
+        graph.name, graph.steps, graph.input.coding, graph.input.bits, input_map(graph, found),
+        layers(graph, found, shape), kind, (), (), 1, 1, 1, 1,
+        max((int(c.parameters["bits"].max()) for c in found if c.fires), default=2),
+        1, shift, shape.banks, shape.lanes, shape.units, shape.columns,
+        "step" if stepwise else "layer")
 
 
-def place(machine: Machine, index: int) -> tuple[Ints, Ints, Ints]:
-    """Group, slot and unit of each neuron of layer *index*."""
-    neuron = np.arange(machine.layers[index].neurons)
-    if machine.is_last(index):
-        return neuron // machine.slots, neuron % machine.slots, np.zeros_like(neuron)
-    lane = neuron % machine.lanes
-    return neuron // machine.lanes, lane // machine.units, lane % machine.units
+def spare(machine: Machine, index: int) -> int:
+    """Lanes of layer *index* that rotate and hold no channel: pads."""
+    rotating = machine.used_slots(index) * (1 if machine.is_last(index) else machine.units)
+    return machine.groups(index) * rotating - machine.layers[index].channels
 
 
-def _weights(machine: Machine, layers: list[Channels]) -> tuple[int, ...]:
-    """Rows [layer][group][plane][input], lane l in bit l."""
+def lane_channels(machine: Machine, index: int, group: int) -> tuple[np.ndarray, np.ndarray]:
+    """The channels of a group, and the lanes that they are on."""
+    size = machine.group_size(index)
+    channel = np.arange(group * size, min((group + 1) * size, machine.layers[index].channels))
+    lane = channel - group * size
+    return channel, lane * machine.units if machine.is_last(index) else lane
+
+
+def _weights(machine: Machine, found: list[Channels], bank: int) -> tuple[int, ...]:
+    """Rows [layer][turn][part][plane][tap][channel], lane l in bit l."""
     rows: list[int] = []
-    for index, layer in enumerate(layers):
-        group, slot, unit = place(machine, index)
-        lanes = np.zeros((machine.groups(index), machine.lanes, layer.layer.fan_in), np.int64)
-        lanes[group, slot * machine.units + unit] = layer.stored
-        planes = np.stack([lanes >> plane & 1 for plane in range(layer.layer.weight_bits)], axis=1)
-        bits = planes.transpose(0, 1, 3, 2).reshape(-1, machine.lanes).astype(np.uint8)
-        packed = np.packbits(bits, axis=1, bitorder="little")
-        rows.extend(int.from_bytes(row.tobytes(), "little") for row in packed)
+    for index, layer in enumerate(machine.layers):
+        bits = np.concatenate([part.row_bits() for part in found[index].parts])
+        for turn in range(machine.group_rounds(index)):
+            group = bank % layer.group_banks + turn * layer.group_banks
+            if not layer.fires:
+                group = turn
+            channel, lane = lane_channels(machine, index, group)
+            lanes = np.zeros((len(bits), machine.lanes), dtype=np.uint8)
+            if len(channel):
+                lanes[:, lane] = bits[:, channel]
+            packed = np.packbits(lanes, axis=1, bitorder="little")
+            rows.extend(int.from_bytes(row.tobytes(), "little") for row in packed)
     return tuple(rows)
 
 
 def _neuron_image(machine: Machine, firing: list[Channels],
-                  pad: Pad) -> dict[str, tuple[tuple[int, ...], ...]]:
+                  pad: Pad) -> dict[str, tuple[tuple[tuple[int, ...], ...], ...]]:
     image = {}
     for field in machine.neuron_fields:
-        if field.constant is not None:
-            continue
-        table = np.full((machine.units, machine.neuron_slots), pad[field.name], dtype=np.int64)
-        for index, layer in enumerate(firing):
-            group, slot, unit = place(machine, index)
-            address = machine.slot_base(index) + group * machine.slots + slot
-            table[unit, address] = layer.parameters[field.name]
-        image[field.name] = tuple(tuple(row) for row in (table - field.base).tolist())
+        if field.constant is None:
+            banks = [_bank_table(machine, firing, field.name, bank, pad[field.name])
+                     for bank in range(machine.banks)]
+            image[field.name] = tuple(
+                tuple(tuple(row) for row in (table - field.base).tolist()) for table in banks)
     return image
+
+
+def _bank_table(machine: Machine, firing: list[Channels], name: str, bank: int,
+                pad: int) -> np.ndarray:
+    """[unit, address] of one field."""
+    table = np.full((machine.units, machine.neuron_slots), pad, dtype=np.int64)
+    for item in schedule.items(machine, bank):
+        layer = machine.layers[item.layer]
+        if item.silent or not layer.fires:
+            continue
+        values = firing[item.layer].parameters[name]
+        channel, lane = lane_channels(machine, item.layer, item.group)
+        for number, place in enumerate(_neuron_places(firing[item.layer], layer, item.place)):
+            address = item.slot + number * machine.used_slots(item.layer) + lane // machine.units
+            table[lane % machine.units, address] = values[(channel, *place)]
+    return table
+
+
+def _neuron_places(found: Channels, layer: object, place: int) -> list[tuple[int, int]]:
+    """Where the neurons of an output place lie in the parameters' map: one, or one a pass."""
+    if not found.each:
+        return [(0, 0)]
+    stage = found.stage
+    y, x = divmod(place, stage.shape[2])
+    if stage.pooling != "or":
+        return [(y, x)]
+    return [(y * stage.pace[0] + py, x * stage.pace[1] + px) for py, px in stage.spread]
 
 
 def _readout_image(machine: Machine, silent: list[Channels],
                    pad: Pad) -> dict[str, tuple[int, ...]]:
     image = {}
+    last = len(machine.layers) - 1
     for field in machine.readout_fields:
         if field.constant is None:
             table = np.full(machine.readout_slots, pad[field.name], dtype=np.int64)
-            group, slot, _ = place(machine, len(machine.layers) - 1)
-            table[group * machine.slots + slot] = silent[0].parameters[field.name]
+            for group in range(machine.groups(last)):
+                channel, lane = lane_channels(machine, last, group)
+                address = group * machine.used_slots(last) + lane // machine.units
+                table[address] = silent[0].parameters[field.name][channel]
             image[field.name] = tuple((table - field.base).tolist())
     return image
-

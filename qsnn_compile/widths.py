@@ -15,19 +15,11 @@ from .fields import Pad
 from .ir import Bounds, Interval, NeuronBounds, width
 
 
-def spare_lanes(machine: Machine, index: int) -> int:
-    """Lanes of layer *index*, all groups together, that hold no neuron: pads."""
-    return machine.groups(index) * machine.lanes - machine.layers[index].neurons
-
-
 def with_widths(machine: Machine, layers: list[Channels], pad: Pad, proved: Bounds) -> Machine:
     """*machine*, whose fields are settled, with its proven ``*_bits``. Pads count as neurons: an
     overflow must not make one fire."""
-    spare = [spare_lanes(machine, index) > 0 for index in range(len(layers))]
-    currents = [_currents(layer, padded) for layer, padded in zip(layers, spare, strict=True)]
-    potentials = [_pad_potential(machine, pad, layer.summed)
-                  for layer, padded in zip(layers, spare, strict=True)
-                  if layer.layer.fires and padded]
+    currents = [_currents(layer) for layer in layers]
+    potentials = [_pad_potential(machine, pad, layer.summed) for layer in layers if layer.fires]
     potentials += [_potential(neuron) for neuron in proved.neurons.values()]
     return replace(
         machine,
@@ -39,10 +31,10 @@ def with_widths(machine: Machine, layers: list[Channels], pad: Pad, proved: Boun
     )
 
 
-def _currents(layer: Channels, padded: bool) -> Interval:
+def _currents(layer: Channels) -> Interval:
     """y before and after the flip, of the neurons and of pads (stored weights 0)."""
     low, high = layer.currents()
-    return _around([low, high, ~low, ~high, np.array([-layer.summed if padded else 0, 0])])
+    return _around([low, high, ~low, ~high, np.array([-layer.summed, 0])])
 
 
 def _potential(neuron: NeuronBounds) -> Interval:

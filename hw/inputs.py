@@ -1,0 +1,101 @@
+"""The input: pixels into the list or the value memory, spike words into the spike memory."""
+
+from amaranth.hdl import *
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from .memory import table
+from .neurons import word_layout
+
+__all__ = ["Inputs"]
+
+
+class Inputs(wiring.Component):
+    """Takes a sample's beats at ``beat_valid``.
+
+    ``begin`` is high with the first beat, ``ready`` from the clock after the last one until
+    ``finished``. In a list, pixels that are not 0 are kept as {index, value}; such a pixel shows at
+    ``pixel`` a clock after its beat, ``arriving`` with it. Else every value is kept, in a copy for
+    each bank. A clock of a read: ``address`` where ``enable``; the value a clock later. It is read
+    when it is complete, so no read meets a write.
+    """
+
+    def __init__(self, machine):
+        self.machine = machine
+        banks, words = machine.banks, machine.value_words
+        self.entry = data.StructLayout({"index": range(max(words, 2)),
+                                        "value": machine.input_bits})
+        super().__init__({
+            "beat": In(machine.beat_bits), "beat_valid": In(1), "finished": In(1),
+            "begin": Out(1), "ready": Out(1), "filling": Out(1),
+            "arriving": Out(1), "pixel": Out(self.entry), "count": Out(range(words + 1)),
+            "word": Out(word_layout(machine)), "word_valid": Out(1),
+            "address": In(data.ArrayLayout(range(max(words, 2)), banks)), "enable": In(banks),
+            "entries": Out(data.ArrayLayout(self.entry, banks)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        machine = self.machine
+        beat = Signal(range(max(machine.input_beats, 2)))
+        last = Signal()
+        m.d.comb += [
+            last.eq(beat == machine.input_beats - 1), self.filling.eq(beat != 0),
+            self.begin.eq(self.beat_valid & (beat == 0)),
+        ]
+        with m.If(self.finished):
+            m.d.sync += self.ready.eq(0)
+        with m.If(self.beat_valid):
+            m.d.sync += beat.eq(Mux(last, 0, beat + 1))
+            with m.If(last):
+                m.d.sync += self.ready.eq(1)
+        if machine.lists:
+            self._list(m, beat)
+        elif machine.value_words:
+            self._values(m, beat)
+        else:
+            self._spikes(m)
+        return m
+
+    def _list(self, m, beat):
+        active, count = self.beat_valid & (self.beat != 0), Mux(self.begin, 0, self.count)
+        position = Signal.like(self.count)
+        m.d.sync += [self.arriving.eq(active), self.pixel.index.eq(beat),
+                     self.pixel.value.eq(self.beat), position.eq(count)]
+        with m.If(self.beat_valid):
+            m.d.sync += self.count.eq(count + active)
+        m.submodules.list = memory = table(self.entry, self.machine.value_words)
+        write, read = memory.write_port(), memory.read_port()
+        m.d.comb += [
+            write.addr.eq(position), write.data.eq(self.pixel), write.en.eq(self.arriving),
+            # in a layer of pixels all banks do the same, clock by clock
+            read.addr.eq(self.address[0]), read.en.eq(self.enable[0]),
+            *(entry.eq(read.data) for entry in self.entries),
+        ]
+
+    def _values(self, m, beat):
+        for bank in range(self.machine.banks):
+            m.submodules[f"values{bank}"] = memory = table(
+                self.machine.input_bits, self.machine.value_words)
+            write, read = memory.write_port(), memory.read_port()
+            m.d.comb += [
+                write.addr.eq(beat), write.data.eq(self.beat), write.en.eq(self.beat_valid),
+                read.addr.eq(self.address[bank]), read.en.eq(self.enable[bank]),
+                self.entries[bank].value.eq(read.data),
+            ]
+
+    def _spikes(self, m):
+        """A step's words fill a column; then the next column, and behind the last one new lines."""
+        machine, word = self.machine, self.word
+        line, first = Signal.like(word.line), Signal.like(word.line)
+        column, index = Signal.like(word.column), Signal(range(max(machine.frame_words, 2)))
+        m.d.comb += [word.line.eq(line), word.column.eq(column), word.spikes.eq(self.beat),
+                     self.word_valid.eq(self.beat_valid)]
+        with m.If(self.beat_valid):
+            m.d.sync += [index.eq(index + 1), line.eq(line + 1)]
+            with m.If(index == machine.frame_words - 1):
+                m.d.sync += [index.eq(0), column.eq(column + 1), line.eq(first)]
+                with m.If(column == machine.columns - 1):
+                    m.d.sync += [column.eq(0), line.eq(line + 1), first.eq(line + 1)]
+        with m.If(self.finished):
+            m.d.sync += [index.eq(0), column.eq(0), line.eq(0), first.eq(0)]

@@ -1,0 +1,128 @@
+"""What the walkers' two memories hold: the items of each bank, and the windows they look through.
+
+Plain data, no HDL: the core stores it, the cycle model walks it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from .arch import WORD, Machine, Map, Word
+
+
+@dataclass(frozen=True)
+class Item:
+    """One group of channels at one place of a layer, as a bank works on it.
+
+    ``start``: the first entry of its window. ``origins``: for each map the line, y and x of window
+    entry (0, 0). ``row``: its first weight row; ``slot``: its first parameter address, ``membrane``
+    its first membrane address; ``line``: where its first spike word goes. ``silent``: there is
+    nothing there, the bank only keeps step. ``place`` and ``group`` say which it is.
+    """
+
+    layer: int
+    place: int
+    group: int
+    silent: bool
+    start: int
+    origins: tuple[tuple[int, int, int], ...]
+    row: int
+    slot: int
+    membrane: int
+    line: int
+
+
+@cache
+def windows(machine: Machine, bank: int) -> tuple[Word, ...]:
+    """The windows of all layers, one behind the other, as *bank* reads them."""
+    return tuple(word for layer in machine.layers for word in layer.windows[bank])
+
+
+def window_start(machine: Machine, bank: int, index: int) -> int:
+    """The entry of `windows` with which layer *index* begins."""
+    return sum(len(layer.windows[bank]) for layer in machine.layers[:index])
+
+
+@cache
+def items(machine: Machine, bank: int) -> tuple[Item, ...]:
+    """The items of *bank* in order. All banks have as many, some of them silent."""
+    return tuple(item for index in range(len(machine.layers))
+                 for item in _layer_items(machine, bank, index))
+
+
+def _layer_items(machine: Machine, bank: int, index: int) -> Iterator[Item]:
+    layer = machine.layers[index]
+    side, start = machine.place_banks(index), window_start(machine, bank, index)
+    first_place, first_group = divmod(bank, layer.group_banks)
+    if not layer.fires:
+        first_group = 0                 # the banks share the inputs, not the classes
+    repeats = layer.passes if layer.pooling == "or" else 1
+    used, number = machine.used_slots(index), 0
+    for place in range(first_place, first_place + -(-layer.places // side) * side, side):
+        for turn in range(machine.group_rounds(index)):
+            group = first_group + turn * layer.group_banks
+            silent = place >= layer.places or group >= machine.groups(index)
+            parameters = number * repeats if layer.neuron_parameters else turn
+            yield Item(
+                index, place, group, silent, start,
+                tuple(_origin(machine, found, layer.width, min(place, layer.places - 1))
+                      for found in layer.maps),
+                machine.row(index) + turn * layer.rows,
+                _slot_base(machine, index) + parameters * used,
+                machine.membrane_base(index) + (number * repeats * used
+                                                if machine.order == "step" else 0),
+                _line(machine, index, min(place, layer.places - 1), group))
+            number += 1
+
+
+def _slot_base(machine: Machine, index: int) -> int:
+    return machine.slot_base(index) if machine.layers[index].fires else 0
+
+
+def _line(machine: Machine, index: int, place: int, group: int) -> int:
+    """Where the first spike word of a group goes (its layer is stored: else anywhere)."""
+    if not machine.stored(index):
+        return 0
+    line = machine.line(index) + place * machine.layers[index].blocks + group * (machine.lanes // WORD)
+    return min(line, machine.lines - 1)
+
+
+def _origin(machine: Machine, found: Map, width: int, place: int) -> tuple[int, int, int]:
+    y, x = ((value * found.stride[i] + found.origin[i])
+            for i, value in enumerate(divmod(place, width)))
+    base = machine.line(found.layer) if found.kind == "spikes" else 0
+    return base + (y * found.pitch + x) * found.words, y, x
+
+
+def offsets(machine: Machine, bank: int) -> list[int]:
+    """How far behind its item's origin each entry of `windows` lies."""
+    found = []
+    for layer in machine.layers:
+        for word in layer.windows[bank]:
+            source = layer.maps[word.source]
+            found.append((word.dy * source.pitch + word.dx) * source.words + word.index)
+    return found
+
+
+def needs(machine: Machine, index: int) -> int:
+    """Rounds that every bank must have behind it before layer *index* reads early words. Others at
+    step t (the first: 0) take t + 1 more; a layer that reads the input has early words only."""
+    done = sum(rounds_of(machine, i) for i in range(index))
+    return done - _steps(machine) if index else 0
+
+
+def rounds_of(machine: Machine, index: int) -> int:
+    """Rounds that layer *index* counts, in a window or in a step."""
+    layer = machine.layers[index]
+    if not layer.fires:
+        return 0
+    return machine.rounds(index) * (layer.passes if layer.pooling == "or" else 1) * _steps(machine)
+
+
+def total_rounds(machine: Machine) -> int:
+    """Rounds of all layers, in a window or in a step."""
+    return sum(rounds_of(machine, i) for i in range(len(machine.layers)))
+
+
+def _steps(machine: Machine) -> int:
+    return machine.steps if machine.order == "layer" else 1

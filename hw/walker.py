@@ -1,0 +1,340 @@
+"""The walker of a bank: which word is read next, and which weight rows its spikes will meet."""
+
+from types import SimpleNamespace
+
+from amaranth.hdl import *
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from . import schedule
+from .memory import Rom
+
+__all__ = ["Walker", "bits_of", "job_layout", "request_layout"]
+
+
+def bits_of(top):
+    """Bits that hold 0 .. *top*."""
+    return max(int(top).bit_length(), 1)
+
+
+def job_layout(machine):
+    """What the rotation needs to know of the transfer that starts it.
+
+    ``slot``: parameter address of slot 0, ``membrane``: its membrane address; ``line``: where its
+    first spike word goes, ``column`` in that line; ``start``: membranes start at u0; ``opens``,
+    ``closes``: the first and the last pass of a pooling window; ``silent``: no channel is there;
+    ``step`` matters where passes are combined, ``settled`` says that it is the last; ``opening``
+    and ``final`` groups are the first and the last of the layer.
+    """
+    flags = ("start", "opens", "closes", "silent", "settled", "opening", "final")
+    combined = machine.order == "layer" and any(l.pooling == "or" for l in machine.layers)
+    return data.StructLayout({
+        "layer": range(max(len(machine.layers), 2)),
+        "slot": range(max(machine.neuron_slots, machine.readout_slots, 2)),
+        "membrane": range(max(machine.membrane_slots, 2)),
+        "line": range(max(machine.lines, 2)), "column": range(max(machine.columns, 2)),
+        "step": range(max(machine.steps, 2) if combined else 2), **dict.fromkeys(flags, 1)})
+
+
+def request_layout(machine):
+    """A word to be read: where, and what becomes of it.
+
+    ``row``: the weight row of its first bit; x counts 2^plane in the lanes, 2^scale in Σx if it
+    ``sums``. ``skip``: there is nothing; ``pad``: it lies outside, and is the pad. ``listed``: an
+    entry of the list; ``value``: of the value memory; ``merged``: all columns. ``ends``: a transfer
+    follows.
+    """
+    words = [word for layer in machine.layers for word in layer.windows[0]]
+    flags = ("listed", "value", "merged", "pad", "skip", "sums", "ends")
+    return data.StructLayout({
+        "address": address_bits(machine), "column": range(max(machine.columns, 2)),
+        "row": range(max(machine.rows, 2)),
+        "plane": range(max(word.plane for word in words) + 1),
+        "scale": range(max(word.scale for word in words) + 1), **dict.fromkeys(flags, 1)})
+
+
+def address_bits(machine):
+    """Of a line of the spike memory, or a word of the value memory."""
+    return bits_of(max(machine.lines, machine.value_words) - 1)
+
+
+class Walker(wiring.Component):
+    """Walks items, steps and windows: a request a clock while ``advance``.
+
+    Two read-only memories say what to do (`schedule.items`, `schedule.windows`). A clock: 1. the
+    entry at hand and its item's origin make the request; 2. with ``advance`` the next entry is
+    read: of the window, or behind its last one the window's start, for the next step. Behind an
+    item's last step one clock passes in which the next item is read.
+
+    An entry waits until what it reads is written: ``progress`` counts the rounds that every bank
+    has behind it. The last one of a pass hands over the ``job`` of its transfer, and waits until
+    it can (``job_free``). A list's entry stands for the whole list, ``list_count`` clocks; the
+    first one of a sample for nothing: the lanes took the pixels as they came.
+    """
+
+    def __init__(self, machine, bank):
+        self.machine, self.bank = machine, bank
+        super().__init__({
+            "begin": In(1), "input_ready": In(1), "idle": Out(1),
+            "progress": In(progress_bits(machine)),
+            "list_count": In(range(machine.value_words + 1)),
+            "advance": In(1), "request": Out(request_layout(machine)), "valid": Out(1),
+            "job": Out(job_layout(machine)), "job_valid": Out(1), "job_free": In(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        machine = self.machine
+        windows, items = self._memories(m)
+        entry, item = windows.word, items.word
+        self.entry, self.item = entry, item
+        self.now = now = self._constants(m)
+        self.most = len(now.maps)
+        pc, home, at = Signal.like(windows.address), Signal.like(windows.address), Signal.like(
+            items.address)
+        self.step, self.column = (Signal(range(max(n, 2))) for n in (machine.steps,
+                                                                     machine.columns))
+        self.behind = [Signal(address_bits(machine), name=f"behind{i}") for i in range(self.most)]
+        self._follow_time(m)
+        running, moving, leaves, self.entering = Signal(), Signal(), Signal(), Signal()
+        list_last = self._list(m)
+        last_step = self.step == now.last_step
+        transfers = now.fires | (last_step if machine.order == "layer" else 1)
+        self.ends = Signal()
+        m.d.comb += [
+            self.ends.eq(entry.ends & transfers & list_last),
+            self.valid.eq(running & self._allowed(m) & (~self.ends | self.job_free)),
+            moving.eq(self.valid & self.advance & list_last),
+            leaves.eq(moving & entry.ends & last_step & entry.final),
+            windows.address.eq(pc), items.address.eq(at),
+            self.job_valid.eq(self.valid & self.advance & self.ends),
+        ]
+        last_item = len(schedule.items(machine, self.bank)) - 1
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.comb += [self.idle.eq(1), items.address.eq(0)]
+                with m.If(self.begin):
+                    m.next = "ENTER"
+            with m.State("ENTER"):
+                m.d.comb += [self.entering.eq(1), windows.address.eq(item.start)]
+                m.d.sync += [home.eq(item.start), self.step.eq(0), self.column.eq(0)]
+                m.d.sync += [behind.eq(0) for behind in self.behind]
+                m.next = "RUN"
+            with m.State("RUN"):
+                m.d.comb += running.eq(1)
+                with m.If(moving):
+                    m.d.comb += windows.address.eq(pc + 1)
+                    with m.If(entry.ends & (entry.final | now.ors)):
+                        self._next_step(m, last_step)
+                        m.d.comb += windows.address.eq(Mux(last_step, pc + 1, home))
+                        with m.If(last_step):
+                            m.d.sync += home.eq(pc + 1)
+                with m.If(leaves):
+                    m.d.comb += items.address.eq(Mux(at == last_item, 0, at + 1))
+                    m.next = "ENTER"
+                    with m.If((at == last_item) & self.last_time):
+                        m.next = "IDLE"
+        m.d.sync += [pc.eq(windows.address), at.eq(items.address)]
+        with m.If(leaves & (at == last_item)):
+            self._next_time(m)
+        self._request(m)
+        self._job(m, last_step)
+        return m
+
+    def _memories(self, m):
+        machine, bank = self.machine, self.bank
+        words, items = schedule.windows(machine, bank), schedule.items(machine, bank)
+        columns = {name: [getattr(word, name) for word in words] for name in (
+            "source", "dy", "dx", "row", "plane", "scale", "sums", "ends", "final", "early")}
+        columns["offset"] = schedule.offsets(machine, bank)
+        m.submodules.windows = windows = Rom(columns)
+        columns = {name: [getattr(item, name) for item in items]
+                   for name in ("layer", "silent", "start", "row", "slot", "membrane", "line")}
+        groups = [machine.groups(item.layer) for item in items]
+        columns["opening"] = [item.group == 0 for item in items]
+        columns["final"] = [item.group == n - 1 for item, n in zip(items, groups, strict=True)]
+        for source in range(max(len(item.origins) for item in items)):
+            for part, name in enumerate(("from", "y", "x")):
+                columns[f"{name}{source}"] = [
+                    item.origins[min(source, len(item.origins) - 1)][part] for item in items]
+        m.submodules.items = items = Rom(columns)
+        return windows, items
+
+    def _constants(self, m):
+        """What all items of a layer share, registered: settled when its first entry is there."""
+        machine = self.machine
+        tables = [_layer_constants(machine, i) for i in range(len(machine.layers))]
+        now = SimpleNamespace(maps=[])
+        for name in tables[0][0]:
+            setattr(now, name, self._chosen(m, name, [table[0][name] for table in tables]))
+        for source in range(max(len(table[1]) for table in tables)):
+            now.maps.append(SimpleNamespace(**{
+                name: self._chosen(m, f"{name}{source}",
+                                   [table[1][min(source, len(table[1]) - 1)][name]
+                                    for table in tables])
+                for name in tables[0][1][0]}))
+        return now
+
+    def _chosen(self, m, name, values):
+        """The value of the item's layer, a clock later."""
+        if len(set(values)) == 1:
+            return Const(values[0])
+        chosen, held = (Signal(bits_of(max(values)), name=f"{prefix}{name}")
+                        for prefix in ("next_", ""))
+        with m.Switch(self.item.layer):
+            for index, value in enumerate(values):
+                with m.Case(index):
+                    m.d.comb += chosen.eq(value)
+        m.d.sync += held.eq(chosen)
+        return held
+
+    def _follow_time(self, m):
+        """In a core that runs step by step: which step, and what lies behind it."""
+        machine = self.machine
+        self.first_time = self.last_time = Const(1)
+        self.rounds = self.frames = self.parity = Const(0)
+        if machine.order == "step":
+            self.time = Signal(range(max(machine.steps, 2)))
+            self.first_time, self.last_time = self.time == 0, self.time == machine.steps - 1
+            self.rounds = Signal(progress_bits(machine))
+            self.frames, self.parity = Signal(address_bits(machine)), Signal()
+
+    def _next_time(self, m):
+        machine = self.machine
+        if machine.order == "step":
+            m.d.sync += [
+                self.time.eq(Mux(self.last_time, 0, self.time + 1)),
+                self.rounds.eq(self.rounds + schedule.total_rounds(machine)),
+                self.frames.eq(Mux(self.last_time, 0, self.frames + machine.frame_words)),
+                self.parity.eq(~self.parity)]
+
+    def _list(self, m):
+        """Whether this clock's request is the last one of its entry."""
+        self.list_index, self.list_skip, self.listed = Const(0), Const(0), Const(0)
+        if not self.machine.lists:
+            return Const(1)
+        taken, last, index = Signal(), Signal(), Signal.like(self.list_count)
+        self.listed, self.list_index = self.now.listed, index
+        self.list_skip = self.listed & (~taken | (self.list_count == 0))
+        m.d.comb += last.eq(~self.listed | ~taken | (index + 1 >= self.list_count))
+        with m.If(self.valid & self.advance):
+            m.d.sync += [index.eq(Mux(last, 0, index + 1)), taken.eq(1)]
+        with m.If(self.idle):
+            m.d.sync += taken.eq(0)
+        return last
+
+    def _allowed(self, m):
+        """Whether what the entry reads is there."""
+        machine = self.machine
+        step = Mux(self.now.merged, machine.steps, self.step + 1)
+        if machine.order == "step":
+            step = 1
+        ahead = Signal(progress_bits(machine))
+        m.d.comb += ahead.eq(self.progress - self.rounds - self.now.need
+                             - Mux(self.entry.early, 0, step))
+        return self.input_ready & ~ahead[-1]
+
+    def _next_step(self, m, last_step):
+        wraps = (self.column == self.machine.columns - 1) | self.now.merged
+        m.d.sync += [self.step.eq(Mux(last_step, 0, self.step + 1)),
+                     self.column.eq(Mux(last_step | wraps, 0, self.column + 1))]
+        for behind, found in zip(self.behind, self.now.maps, strict=True):
+            m.d.sync += behind.eq(Mux(last_step, 0, behind + Mux(wraps, found.lines, 0)))
+
+    def _source(self):
+        """Origin and constants of the map that the entry reads."""
+        names = ("from", "y", "x")
+        sets = [{**{name: getattr(self.item, f"{name}{s}") for name in names},
+                 **vars(self.now.maps[s]), "behind": self.behind[s]} for s in range(self.most)]
+        if self.most == 1:
+            return SimpleNamespace(**sets[0])
+        return SimpleNamespace(**{name: Mux(self.entry.source, sets[1][name], sets[0][name])
+                                  for name in sets[0]})
+
+    def _request(self, m):
+        entry, out, found = self.entry, self.request, self._source()
+        outside = Signal()
+        y, x = getattr(found, "y") + entry.dy, found.x + entry.dx
+        m.d.comb += outside.eq((y < 0) | (y >= found.height) | (x < 0) | (x >= found.width))
+        place = getattr(found, "from") + entry.offset + found.behind
+        place += Mux(found.framed, self.frames, 0) + Mux(self.parity ^ found.previous,
+                                                         found.kept, 0)
+        nothing = found.previous & (self.first_time & (self.step == 0))
+        m.d.comb += [
+            out.address.eq(Mux(self.listed, self.list_index, place)),
+            out.column.eq(self.column), out.row.eq(self.item.row + entry.row),
+            out.plane.eq(entry.plane), out.scale.eq(entry.scale), out.sums.eq(entry.sums),
+            out.listed.eq(self.listed), out.value.eq(found.value), out.merged.eq(self.now.merged),
+            out.pad.eq(outside), out.ends.eq(self.ends),
+            out.skip.eq(self.item.silent | nothing | self.list_skip
+                        | (outside & ~found.padded)),
+        ]
+
+    def _job(self, m, last_step):
+        item, job, opens = self.item, self.job, Signal()
+        closes, ors = self.entry.final | self.now.ors, self.now.ors
+        passed = self._passed(m, last_step)
+        with m.If(self.job_valid):
+            m.d.sync += opens.eq(Mux(ors, opens & ~last_step, closes))
+        with m.If(self.entering):
+            m.d.sync += opens.eq(1)
+        kept = Mux(self.parity, self.now.kept, 0)
+        m.d.comb += [
+            job.layer.eq(item.layer),
+            job.slot.eq(item.slot + Mux(self.now.each, passed, 0)),
+            job.membrane.eq(item.membrane + (passed if self.machine.order == "step" else 0)),
+            job.line.eq(item.line + self._line_behind(m) + kept), job.column.eq(self.column),
+            job.silent.eq(item.silent), job.opens.eq(opens), job.closes.eq(closes),
+            job.start.eq(self.first_time & (self.step == 0)), job.step.eq(self.step),
+            job.settled.eq(self.last_time & last_step),
+            job.opening.eq(item.opening), job.final.eq(item.final),
+        ]
+
+    def _passed(self, m, last_step):
+        """Slots of the passes before this one, each of which is a neuron of its own."""
+        if not any(layer.pooling == "or" for layer in self.machine.layers):
+            return Const(0)
+        passed = Signal(range(max(self.machine.membrane_slots, self.machine.neuron_slots)))
+        with m.If(self.job_valid & self.now.ors & last_step):
+            m.d.sync += passed.eq(passed + self.now.used)
+        with m.If(self.entering):
+            m.d.sync += passed.eq(0)
+        return passed
+
+    def _line_behind(self, m):
+        """Lines of the steps before this one in the layer's own region."""
+        if self.machine.order == "step" or self.machine.steps <= self.machine.columns:
+            return Const(0)
+        behind, last_step = Signal(address_bits(self.machine)), self.step == self.now.last_step
+        moves = self.job_valid & (self.entry.final | self.now.ors)
+        with m.If(moves):
+            wraps = self.column == self.machine.columns - 1
+            m.d.sync += behind.eq(Mux(last_step, 0, behind + Mux(wraps, self.now.own_lines, 0)))
+        return behind
+
+
+def progress_bits(machine):
+    """Two's complement differences of rounds, of all that lie between two banks."""
+    return bits_of(schedule.total_rounds(machine) + machine.steps + 1) + 1
+
+
+def _layer_constants(machine, index):
+    layer = machine.layers[index]
+    need = schedule.needs(machine, index) % (1 << progress_bits(machine))
+    own = machine.line_words(index) if layer.fires and not machine.is_last(index) else 0
+    return ({"last_step": machine.window_steps(index) - 1, "need": need, "fires": layer.fires,
+             "ors": layer.pooling == "or", "merged": machine.merged(index),
+             "listed": layer.maps[0].kind == "list", "own_lines": own,
+             "each": layer.neuron_parameters, "used": machine.used_slots(index),
+             "kept": own if machine.kept(index) else 0},
+            [_map_constants(machine, layer, found) for found in layer.maps])
+
+
+def _map_constants(machine, layer, found):
+    steady = machine.order == "step" or (found.layer < 0 and machine.coding == "direct")
+    lines = 0 if steady else machine.line_words(found.layer)
+    kept = machine.order == "step" and found.layer >= 0 and machine.kept(found.layer)
+    return {"height": found.height, "width": found.width, "value": found.kind == "values",
+            "padded": found.pad != 0, "lines": lines, "previous": found.previous,
+            "kept": machine.line_words(found.layer) if kept else 0,
+            "framed": machine.order == "step" and found.layer < 0 and machine.coding == "spikes"}

@@ -1,0 +1,176 @@
+"""Stages as the machine's layers: the maps they read, and the window that each place looks through.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from qsnn_hw.arch import WORD, Kind, Layer, Map, Word
+
+from .channels import Channels, Part
+from .ir import Graph
+from .lowering import Spikes, Stage, Synapses, Unsupported
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the compiler chooses of a machine."""
+
+    banks: int
+    lanes: int
+    units: int
+    columns: int
+
+
+def layers(graph: Graph, found: list[Channels], shape: Shape) -> tuple[Layer, ...]:
+    """The layers of the machine, with their windows."""
+    made: list[Layer] = []
+    for index, channels in enumerate(found):
+        made.append(_layer(graph, found, index, channels, shape, made))
+    return tuple(made)
+
+
+def input_map(graph: Graph, found: list[Channels]) -> Map:
+    """The map of the network's input, as its readers see it."""
+    for channels in found:
+        for part in channels.parts:
+            if part.synapses.spikes.origin == graph.input.name:
+                return replace(_map(graph, found, part.synapses, channels.stage), origin=(0, 0),
+                               stride=(1, 1))
+    raise Unsupported(f"input {graph.input.name!r} must be read by a layer, and none does")
+
+
+def _layer(graph: Graph, found: list[Channels], index: int, channels: Channels, shape: Shape,
+           before: list[Layer]) -> Layer:
+    stage = channels.stage
+    maps = tuple(_map(graph, found, part.synapses, stage) for part in channels.parts)
+    passes = list(stage.spread) if stage.pooling in ("max", "or") else [None]
+    words: list[Word] = []
+    for place in passes:
+        words += _ended([word for number, part in enumerate(channels.parts)
+                         for word in _words(channels, number, part, maps, place)])
+    words[-1] = replace(words[-1], final=True)
+    words = [replace(word, early=_early(maps[word.source], word, index, before, shape))
+             for word in words]
+    count, height, width = stage.shape
+    pooling = "none" if stage.pooling == "sum" else stage.pooling
+    groups = -(-count // shape.lanes)
+    if not channels.fires:
+        banks = shape.banks                 # they share its inputs
+    elif index == len(found) - 1:
+        banks = 1                           # the readout looks at the first bank
+    else:
+        banks = _group_banks(groups, height * width, width, shape.banks)
+    return Layer(stage.name, count, maps, _split(words, channels, shape), _rows(channels), height,
+                 width, channels.fires, pooling, len(passes), channels.doubled,
+                 banks, channels.each)
+
+
+def _rows(channels: Channels) -> int:
+    return sum(part.rows for part in channels.parts)
+
+
+def _group_banks(groups: int, places: int, width: int, banks: int) -> int:
+    """Banks that share a place: the split with the fewest rounds."""
+    if places == 1:
+        return banks
+    splits = [n for n in (1, 2, 4, 8, 16, 32) if n <= banks and banks // n <= width]
+    return min(splits, key=lambda n: (-(-places * n // banks) * -(-groups // n), n))
+
+
+def _ended(words: list[Word]) -> list[Word]:
+    words[-1] = replace(words[-1], ends=True)
+    return words
+
+
+def _split(words: list[Word], channels: Channels, shape: Shape) -> tuple[tuple[Word, ...], ...]:
+    """The window of each bank: a readout's inputs are dealt out."""
+    if channels.fires or shape.banks == 1:
+        return (tuple(words),) * shape.banks
+    beyond = channels.parts[0].synapses.spikes.shape[1]
+    nothing = replace(words[0], dy=beyond, ends=False, final=False)
+    found = []
+    for bank in range(shape.banks):
+        own = words[bank::shape.banks] or [nothing]
+        own = [replace(word, ends=False, final=False) for word in own]
+        own[-1] = replace(own[-1], ends=True, final=True)
+        found.append(tuple(own))
+    return tuple(found)
+
+
+def _kind(graph: Graph, spikes: Spikes) -> Kind:
+    if spikes.origin != graph.input.name or graph.input.bits == 1 and graph.input.coding == "spikes":
+        return "spikes"
+    return "values"
+
+
+def _map(graph: Graph, found: list[Channels], part: Synapses, stage: Stage) -> Map:
+    spikes = part.spikes
+    kind = _kind(graph, spikes)
+    count, height, width = spikes.shape
+    whole = part.weight.shape[2:] == (height, width) and stage.shape[1:] == (1, 1)
+    if kind == "values" and graph.input.coding == "direct" and whole and len(found[0].parts) == 1:
+        kind = "list"
+        return Map(kind, -1, 1, 1, count * height * width, 1)
+    layer = -1 if spikes.origin == graph.input.name else next(
+        i for i, channels in enumerate(found) if channels.stage.name == spikes.origin)
+    pace = spikes.pace
+    inside = tuple(size * step for size, step in zip(spikes.size, pace, strict=True))
+    if any(max(at) >= step for at, step in zip(zip(*spikes.spread, strict=True), pace,
+                                               strict=True)):
+        inside = (height, width)        # windows overlap: they lie inside the map
+        if part.before != (0, 0):
+            raise Unsupported(f"layer {stage.name!r}: a padded convolution must not follow an "
+                              "overlapping pool; leave out the padding")
+    words = -(-count // WORD) if kind == "spikes" else count
+    stride = tuple(a * b * c for a, b, c in zip(stage.pace, part.stride, pace, strict=True))
+    origin = tuple(-a * b for a, b in zip(part.before, pace, strict=True))
+    return Map(kind, layer, inside[0], inside[1], words, width, spikes.previous, part.pad,
+               (origin[0], origin[1]), (stride[0], stride[1]))
+
+
+def _words(channels: Channels, number: int, part: Part, maps: tuple[Map, ...],
+           place: tuple[int, int] | None) -> Iterator[Word]:
+    """The words of one part: plane by plane, tap by tap, 16 channels or one value each."""
+    synapses, found = part.synapses, maps[number]
+    first = sum(other.rows for other in channels.parts[:number])
+    inputs = part.stored.shape[1]
+    spread = channels.stage.spread if place is None else (place,)
+    for plane in range(synapses.bits):
+        common = {"source": number, "plane": part.plane + plane, "scale": part.scale,
+                  "sums": plane == 0}
+        if found.kind == "list":
+            yield Word(dy=0, dx=0, index=0, row=first + plane * found.words, **common)
+            continue
+        for (py, px), (ky, kx), (sy, sx) in _taps(part, spread):
+            dy = (py * synapses.stride[0] + ky) * synapses.spikes.pace[0] + sy
+            dx = (px * synapses.stride[1] + kx) * synapses.spikes.pace[1] + sx
+            step = WORD if found.kind == "spikes" else 1
+            for index in range(found.words):
+                row = first + part.row(plane, ky, kx, min(index * step, inputs))
+                yield Word(dy=dy, dx=dx, index=index, row=row, **common)
+
+
+def _taps(part: Part, spread: tuple[tuple[int, int], ...]
+          ) -> Iterator[tuple[tuple[int, int], tuple[int, int], tuple[int, int]]]:
+    for place in spread:
+        for tap in np.ndindex(*part.stored.shape[2:]):
+            for inner in part.synapses.spikes.spread:
+                yield place, (tap[0], tap[1]), inner
+
+
+def _early(found: Map, word: Word, index: int, before: list[Layer], shape: Shape) -> bool:
+    """Whether the word was written before the last round of the layer before."""
+    if found.layer < max(index - 1, 0) or found.previous:
+        return True
+    source = before[found.layer]
+    if found.origin != (0, 0) or source.places > 1 and found.stride != (1, 1):
+        return False
+    side = shape.banks // source.group_banks
+    rounds, turns = -(-source.places // side), -(-(-(-source.channels // shape.lanes))
+                                                  // source.group_banks)
+    if source.places > 1:
+        return False
+    turn = word.index * WORD // shape.lanes // source.group_banks
+    return rounds == 1 and turn < turns - 1
