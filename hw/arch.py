@@ -168,7 +168,13 @@ class Machine:
     @property
     def planes(self) -> int:
         """Weight planes: x is shifted by 0 .. planes - 1."""
-        return 1 + max(word.plane for layer in self.layers for word in layer.windows[0])
+        return 1 + max(word.plane for layer in self.layers for window in layer.windows
+                       for word in window)
+
+    @property
+    def scales(self) -> int:
+        """Shifts of x in Σx: 0 .. scales - 1."""
+        return 1 + max(word.scale for layer in self.layers for word in layer.windows[0])
 
     @property
     def pools(self) -> bool:
@@ -208,15 +214,15 @@ class Machine:
 
     def ring(self, index: int) -> int:
         """Which of `rings` a rotation of layer *index* goes round."""
-        lanes = self.used_slots(index) * self.units
-        return self.rings.index(lanes) if lanes in self.rings else 0
+        turns = self.replays(index) > 1
+        return self.rings.index(self.used_slots(index) * self.units if turns else self.lanes)
 
     @property
     def rings(self) -> tuple[int, ...]:
         """Lanes that a shadow rotates, where it goes round more than once."""
         found = {self.used_slots(i) * self.units for i in range(len(self.layers))
                  if self.replays(i) > 1}
-        return tuple(sorted(found)) or (self.lanes,)
+        return tuple(sorted(found | {self.lanes}))
 
     @property
     def joins(self) -> bool:

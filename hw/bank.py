@@ -104,13 +104,16 @@ class Bank(wiring.Component):
         m.d.sync += timer.eq(Mux(timer == 0, 0, timer - 1))
         with m.If(reader.transfer):
             m.d.sync += timer.eq(spacing)
+        if machine.joins:                   # the rotation begins when all banks are there
+            with m.If(neurons.join):
+                m.d.sync += timer.eq(machine.rotation(len(machine.layers) - 1) - ISSUE_TO_LANES - 1)
         transfers = delays(m, reader.transfer, ISSUE_TO_LANES + 1, init=0)
         held = Signal(data.StructLayout({"job": job_layout(machine), "sum": machine.sum_bits}),
                       reset_less=True)
         with m.If(reader.transfer):
             m.d.sync += [held.job.eq(job), held.sum.eq(reader.sum_x)]
         m.d.comb += [
-            walker.job_free.eq(~pending), reader.shadow_free.eq(timer == 0),
+            walker.job_free.eq(~pending), reader.shadow_free.eq((timer == 0) & ~neurons.waiting),
             self.lanes.transfer.eq(transfers[ISSUE_TO_LANES - 1]),
             neurons.arrive.eq(transfers[ISSUE_TO_LANES]),
             neurons.job.eq(held.job), neurons.sum_x.eq(held.sum),

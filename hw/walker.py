@@ -44,13 +44,11 @@ def request_layout(machine):
     entry of the list; ``value``: of the value memory; ``merged``: all columns. ``ends``: a transfer
     follows.
     """
-    words = [word for layer in machine.layers for word in layer.windows[0]]
     flags = ("listed", "value", "merged", "pad", "skip", "sums", "ends")
     return data.StructLayout({
         "address": address_bits(machine), "column": range(max(machine.columns, 2)),
         "row": range(max(machine.rows, 2)),
-        "plane": range(max(word.plane for word in words) + 1),
-        "scale": range(max(word.scale for word in words) + 1), **dict.fromkeys(flags, 1)})
+        "plane": range(machine.planes), "scale": range(machine.scales), **dict.fromkeys(flags, 1)})
 
 
 def address_bits(machine):
@@ -198,6 +196,8 @@ class Walker(wiring.Component):
             self.first_time, self.last_time = self.time == 0, self.time == machine.steps - 1
             self.rounds = Signal(progress_bits(machine))
             self.frames, self.parity = Signal(address_bits(machine)), Signal()
+            with m.If(self.idle):
+                m.d.sync += [self.rounds.eq(0), self.parity.eq(0)]
 
     def _next_time(self, m):
         machine = self.machine
