@@ -239,7 +239,8 @@ class Walker(wiring.Component):
         m.d.sync += [self.step.eq(Mux(last_step, 0, self.step + 1)),
                      self.column.eq(Mux(last_step | wraps, 0, self.column + 1))]
         for behind, found in zip(self.behind, self.now.maps, strict=True):
-            m.d.sync += behind.eq(Mux(last_step, 0, behind + Mux(wraps, found.lines, 0)))
+            moves = wraps | found.value         # values have no columns
+            m.d.sync += behind.eq(Mux(last_step, 0, behind + Mux(moves, found.lines, 0)))
 
     def _source(self):
         """Origin and constants of the map that the entry reads."""

@@ -1,212 +1,330 @@
 """The cycle model: exact clocks of the machine from event counts, without its hardware.
 
-The core is a row of queues, so its clocks are sums and maxima (a max-plus system) of event counts
-and arrival clocks; the rules below are those of `qsnn_hw.sequencer`, `neurons` and `events`. They
-are monotone in every count: the all-active sample is the proven worst case.
+The core is a few rows of queues side by side, so its clocks are sums and maxima (a max-plus system)
+of event counts and arrival clocks; the rules below are those of `qsnn_hw.walker`, `reader`,
+`neurons` and `spikes`. They are monotone in every count: the all-active sample is the proven worst
+case.
 
-A clock is the number of a cycle; all arrays run over samples. Rules:
+A clock is the number of a cycle; all arrays run over samples. For each bank, in program order:
 
-1. The first pass over pixels ends 2 clocks after the last beat. Any other of n events is fetched in
-   clock F (or when its list is complete), streams max(n, 1) clocks and ends with its transfer, if
-   it has one, at least rotation × replays after the one before.
-2. A transfer in clock i has slot j of rotation r in clock i + 5 + r · rotation + j.
-3. The word that ends with slot j is in the queue 6 clocks later and can be taken 2 after that.
-4. The encoder takes a word every max(spikes, 2) clocks, stores a block's count a clock behind its
-   last spike, and the list is complete a clock after the count of its last group.
+1. A word is requested in clock f: one a clock, a word when the one before has left the memories'
+   output, two clocks after the last request of an item; when the input is there and the rounds that
+   it needs are visible; and the last word of a pass a clock after the transfer before.
+2. It leaves the memories' output in clock l: f + 1 without spikes (unless it ends a pass), else when
+   the word register is free; its n spikes are events in max(n, 1) clocks from l + 1 on, behind the
+   transfer before. The next word may move in with the last one.
+3. A pass's transfer comes in the clock after its last event, when the shadow is free: rotation ×
+   replays clocks after the transfer before. Slot j of rotation r is 4 clocks later, + r · rotation
+   + j; where banks share a readout, 5 clocks behind the last of them.
+4. A word of spikes is written 6 clocks behind its last slot (7 with pooled currents); with several
+   banks in the first clock after that is the bank's turn. Its round is visible to the walkers a
+   clock later; with several banks two clocks behind the last of them.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qsnn_hw.arch import ISSUE_TO_LANES, WORD, Machine
+from qsnn_hw import schedule
+from qsnn_hw.arch import ISSUE_TO_LANES, WORD, Machine, Map, Word
+from qsnn_hw.schedule import Item
 
 Ints = NDArray[np.int64]
 TRANSFER_TO_SLOT = ISSUE_TO_LANES + 1
-SLOT_TO_QUEUE = 6
-QUEUE_TO_HEAD = 2
-SLOT_TO_RESULT = {"potential": 5, "count": 7}
+SLOT_TO_WORD = 6
+LONG_AGO = -(1 << 40)
 
 
 @dataclass(frozen=True, eq=False)
 class Timing:
     """The clocks of N samples.
 
-    ``result`` [N]: the first clock with result valid. ``latency`` [N]: from the last input beat's
-    clock to it. ``rotations``: for each layer the clock of slot 0 of each rotation,
-    [N, groups, rotations of a group]. ``layer_clocks`` [N, layers]: from the end of the layer
-    before (of the input) to its last transfer. ``events``: for each layer the active inputs of
-    each list, [N, lists]. ``sops`` [N, layers]: synaptic operations, one an event and neuron.
-    ``lane_clocks`` [N, layers]: the clocks that lanes add for a neuron after the last input beat, W
-    an operation; the first pass over pixels is done before it.
+    ``result`` [N]: the first clock with result valid; ``latency`` [N]: from the last input beat's
+    clock to it. ``rotations``: for each layer the clock of slot 0 of each of its rotations,
+    [N, banks, rotations], silent ones included. ``layer_clocks`` [N, layers]: from the end of the
+    layer before (of the input) to its last transfer. ``events`` [N, layers]: events in all lanes
+    of all banks, ``lane_clocks`` the same times the channels they meet.
     """
 
     result: Ints
     latency: Ints
     rotations: tuple[Ints, ...]
     layer_clocks: Ints
-    events: tuple[Ints, ...]
-    sops: Ints
     lane_clocks: Ints
 
 
 def run(machine: Machine, x: Any, spikes: Sequence[Any], *, arrivals: Any = None) -> Timing:
-    """The clocks of the samples *x*, quantised ([N, fan_in] or [N, T, fan_in]).
+    """The clocks of the samples *x*, quantised (``[N, *shape]`` or ``[N, T, *shape]``).
 
-    *spikes* holds the golden model's spikes of each layer that fires, [N, T, neurons]. *arrivals*
-    [N, input_beats] are the clocks in which the beats were accepted, by default a beat a clock
-    from clock 0.
+    *spikes* holds the golden model's spikes that each layer sends, ``[N, T, C, H, W]`` or
+    ``[N, T, C]``. *arrivals* ``[N, input_beats]`` are the clocks in which the beats were accepted,
+    by default a beat a clock from clock 0.
     """
-    x = np.asarray(x).reshape(len(x), -1, machine.layers[0].fan_in)
-    trains = [x, *(np.asarray(s).reshape(len(x), machine.steps, -1) for s in spikes)]
+    x = np.asarray(x)
     if arrivals is None:
         arrivals = np.broadcast_to(np.arange(machine.input_beats), (len(x), machine.input_beats))
-    return _Run(machine, trains, np.asarray(arrivals, dtype=np.int64)).timing()
+    return _Run(machine, Activity(machine, x, spikes), np.asarray(arrivals, np.int64)).timing()
+
+
+class Activity:
+    """How many events each word of each map has: spikes in a word, 1 for a value that is not 0."""
+
+    def __init__(self, machine: Machine, x: Any, spikes: Sequence[Any]) -> None:
+        self.machine = machine
+        self.maps = {index: _places(np.asarray(train)) for index, train in enumerate(spikes)}
+        direct = machine.coding == "direct"
+        frames = np.asarray(x)[:, None] if direct else np.asarray(x)
+        self.maps[-1] = _places(frames)
+        self.samples = len(x)
+        self.listed = np.count_nonzero(frames.reshape(len(x), -1), axis=1) if direct else None
+        self._counts: dict[tuple[int, str, bool], Ints] = {}
+
+    def word(self, found: Map, layer: int, step: int, y: int, x: int, index: int) -> Ints:
+        """Events of word *index* at place (y, x), in the step's frame; of all columns where the
+        layer takes them merged."""
+        merged = found.kind == "spikes" and self.machine.merged(layer)
+        counts = self._of(found, merged)
+        if found.layer < 0 and self.machine.coding == "direct":
+            step = 0
+        return counts[:, step, y, x, index]
+
+    def _of(self, found: Map, merged: bool) -> Ints:
+        key = (found.layer, found.kind, merged)
+        if key not in self._counts:
+            train = self.maps[found.layer]
+            if found.kind == "spikes":
+                train = _merged(train, self.machine.columns) if merged else train
+                self._counts[key] = _words(train)
+            else:
+                self._counts[key] = (train != 0).astype(np.int64)
+        return self._counts[key]
+
+
+def _places(train: NDArray[Any]) -> NDArray[Any]:
+    """``[N, T, C, H, W]`` or ``[N, T, C]`` -> ``[N, T, H, W, C]``."""
+    if train.ndim == 3:
+        return train[:, :, None, None, :]
+    return train.transpose(0, 1, 3, 4, 2)
+
+
+def _merged(train: NDArray[Any], columns: int) -> NDArray[Any]:
+    """The steps of a line joined: a spike in any."""
+    lines = -(-train.shape[1] // columns)
+    padded = np.zeros((len(train), lines * columns, *train.shape[2:]), dtype=bool)
+    padded[:, :train.shape[1]] = train != 0
+    joined: NDArray[Any] = padded.reshape(len(train), lines, columns, *train.shape[2:]).any(axis=2)
+    return joined
+
+
+def _words(train: NDArray[Any]) -> Ints:
+    """``[..., C]`` -> spikes in each word of 16, ``[..., words]``."""
+    count = -(-train.shape[-1] // WORD)
+    padded = np.zeros((*train.shape[:-1], count * WORD), dtype=bool)
+    padded[..., :train.shape[-1]] = train != 0
+    sums: Ints = padded.reshape(*train.shape[:-1], count, WORD).sum(axis=-1, dtype=np.int64)
+    return sums
+
+
+@dataclass(eq=False)
+class _Bank:
+    """Where a bank stands: the clocks from which its next request, take, event, transfer may be."""
+
+    number: int
+    request: Ints
+    left: Ints                  # the word before has left the memories' output
+    spent: Ints                 # the word register can take another one
+    free: Ints                  # events and the next job may follow the transfer before
+    shadow: Ints                # the next transfer
+    written: list[Ints] = field(default_factory=list)       # rounds, in order
+    taken: bool = False
+
+
+class _Run:
+    def __init__(self, machine: Machine, activity: Activity, arrivals: Ints) -> None:
+        self.machine, self.activity, self.arrivals = machine, activity, arrivals
+        self.begin, self.ready = arrivals[:, 0], arrivals[:, -1] + 1
+        ago = np.full_like(self.begin, LONG_AGO)
+        self.banks = [_Bank(b, self.begin + 2, ago, ago, ago, ago) for b in range(machine.banks)]
+        self.visible: list[Ints] = []       # the clock from which a walker sees so many rounds
+        layers = range(len(machine.layers))
+        self.rotations: list[list[list[Ints]]] = [[[] for _ in self.banks] for _ in layers]
+        self.ends = [arrivals[:, -1] for _ in layers]
+        self.lane_clocks = np.zeros((len(self.begin), len(machine.layers)), dtype=np.int64)
+
+    def timing(self) -> Timing:
+        machine = self.machine
+        for time in range(machine.steps if machine.order == "step" else 1):
+            for index in range(len(machine.layers)):
+                self._layer(index, time)
+        result = self._result()
+        ends = np.stack([self.arrivals[:, -1], *self.ends], axis=1)
+        rotations = tuple(np.stack([np.stack(bank, axis=1) for bank in layer], axis=1)
+                          for layer in self.rotations)
+        return Timing(result, result - self.arrivals[:, -1], rotations, np.diff(ends, axis=1),
+                      self.lane_clocks)
+
+    def _layer(self, index: int, time: int) -> None:
+        machine = self.machine
+        transfers = []
+        for bank in self.banks:
+            items = [item for item in schedule.items(machine, bank.number) if item.layer == index]
+            for number, item in enumerate(items):
+                transfers += [self._item(bank, item, time)]
+                bank.request = bank.request + 1         # the next item is read
+                del number
+        if machine.joins and index == len(machine.layers) - 1:
+            self._join(index, transfers)
+        self._count_rounds()
+
+    def _item(self, bank: _Bank, item: Item, time: int) -> Ints:
+        """One item's passes; the clock of its last transfer."""
+        machine, layer = self.machine, self.machine.layers[item.layer]
+        window, transfer = layer.windows[bank.number], bank.free
+        passes, ors = _passes(window), layer.pooling == "or"
+        steps = machine.window_steps(item.layer)
+        order = ([(step, part) for part in passes for step in range(steps)] if ors
+                 else [(step, part) for step in range(steps) for part in passes])
+        for step, part in order:
+            spent = self._pass(bank, item, part, step, time)
+            if layer.fires or machine.order == "step" or step == steps - 1:
+                transfer = self._transfer(bank, item, spent, ors or part[-1].final)
+        return transfer
+
+    def _pass(self, bank: _Bank, item: Item, part: Sequence[Word], step: int, time: int) -> Ints:
+        machine = self.machine
+        last = machine.order == "step" or machine.layers[item.layer].fires \
+            or step == machine.window_steps(item.layer) - 1
+        spent = bank.spent
+        for word in part:
+            ends = word.ends and last
+            gate = np.maximum(self.ready, self._visible(item.layer, word, step, time))
+            count, pixels = self._events(bank, item, word, step, time)
+            spent = self._word(bank, gate, count, ends, pixels)
+            channels = 0 if item.silent else _channels(machine, item)
+            self.lane_clocks[:, item.layer] += count * channels
+        return spent
+
+    def _word(self, bank: _Bank, gate: Ints, count: Ints, ends: bool, pixels: bool) -> Ints:
+        """A word's request, and its events; pixels of a list are requested one by one."""
+        asked = np.maximum(np.maximum(bank.request, gate), bank.left)
+        more = np.maximum(count, 1) - 1 if pixels else 0
+        final = asked + more
+        if ends:
+            final = np.maximum(final, bank.free)
+        left = np.maximum(final + 1, bank.spent + more)
+        started = np.maximum(np.maximum(asked + 1, bank.spent) + 1, bank.free)
+        spent = np.maximum(started + np.maximum(count, 1) - 1, final + 2)
+        dropped = (count == 0) & (not ends)
+        bank.request = final + 1
+        bank.left = np.where(dropped, final + 1, np.maximum(left, spent - 1) if pixels else left)
+        bank.spent = np.where(dropped, bank.spent, spent)
+        return bank.spent
+
+    def _transfer(self, bank: _Bank, item: Item, spent: Ints, closes: bool) -> Ints:
+        machine, index = self.machine, item.layer
+        rotation, replays = machine.rotation(index), machine.replays(index) if closes else 1
+        transfer = np.maximum(spent + 1, bank.shadow)
+        bank.free, bank.shadow = transfer + 1, transfer + rotation * replays
+        self.ends[index] = np.maximum(self.ends[index], transfer)
+        if machine.joins and machine.is_last(index):
+            return transfer
+        first = transfer + TRANSFER_TO_SLOT
+        for replay in range(replays):
+            self._rotate(bank, index, first + replay * rotation, closes)
+        return transfer
+
+    def _rotate(self, bank: _Bank, index: int, slot: Ints, closes: bool) -> None:
+        machine = self.machine
+        self.rotations[index][bank.number].append(slot)
+        if not (closes and machine.layers[index].fires):
+            return
+        sent = slot + machine.used_slots(index) - 1 + SLOT_TO_WORD + machine.pools
+        if machine.banks > 1:
+            turn = sent + 1 - (self.begin + 1 + bank.number)
+            sent = sent + 1 + (-turn) % machine.banks
+        bank.written.append(sent)
+
+    def _join(self, index: int, transfers: list[Ints]) -> None:
+        joined = np.max(transfers, axis=0) + TRANSFER_TO_SLOT
+        for bank in self.banks:
+            bank.shadow = np.maximum(
+                bank.shadow, joined + self.machine.rotation(index) - ISSUE_TO_LANES)
+            self.rotations[index][bank.number].append(joined + 1)
+
+    def _count_rounds(self) -> None:
+        """Which clock each round that all banks have written is visible in."""
+        several = self.machine.banks > 1
+        for round_ in range(len(self.visible), min(len(bank.written) for bank in self.banks)):
+            done = np.max([bank.written[round_] for bank in self.banks], axis=0) + 1 + several
+            if self.visible and several:
+                done = np.maximum(done, self.visible[-1] + 1)
+            self.visible.append(done)
+
+    def _visible(self, index: int, word: Word, step: int, time: int) -> Ints:
+        machine = self.machine
+        need = schedule.needs(machine, index) + time * schedule.total_rounds(machine)
+        if not word.early:
+            waits = machine.steps if machine.merged(index) else step + 1
+            need += 1 if machine.order == "step" else waits
+        return self.visible[need - 1] if need > 0 else self.begin
+
+    def _events(self, bank: _Bank, item: Item, word: Word, step: int,
+                time: int) -> tuple[Ints, bool]:
+        """Events of a word, and whether they are a list's, requested one by one."""
+        machine, layer = self.machine, self.machine.layers[item.layer]
+        found, nothing = layer.maps[word.source], np.zeros_like(self.begin)
+        step = time if machine.order == "step" else step
+        if found.kind == "list":
+            first, bank.taken = not bank.taken, True
+            assert self.activity.listed is not None
+            return (nothing, False) if first or item.silent else (self.activity.listed, True)
+        _, oy, ox = item.origins[word.source]
+        y, x = oy + word.dy, ox + word.dx
+        if item.silent or (found.previous and step == 0):
+            return nothing, False
+        if not (0 <= y < found.height and 0 <= x < found.width):
+            return nothing + (found.pad != 0), False
+        return self.activity.word(found, item.layer, step - found.previous, y, x, word.index), False
+
+    def _result(self) -> Ints:
+        machine = self.machine
+        last = len(machine.layers) - 1
+        rotations = self.rotations[last][0]
+        slot = rotations[-1] + (machine.classes - 1) % machine.slots
+        if machine.readout == "count":
+            return slot + SLOT_TO_WORD + machine.pools + 1
+        return slot + 5 + (machine.banks > 1) + (machine.order == "step")
+
+
+def _passes(window: Sequence[Word]) -> list[list[Word]]:
+    passes: list[list[Word]] = [[]]
+    for word in window:
+        passes[-1].append(word)
+        if word.ends:
+            passes.append([])
+    return passes[:-1]
+
+
+def _channels(machine: Machine, item: Item) -> int:
+    size = machine.group_size(item.layer)
+    return min(size, machine.layers[item.layer].channels - item.group * size)
 
 
 def worst_case(machine: Machine) -> int:
     """The latency of a sample whose inputs and neurons are all active at every step."""
-    frames = 1 if machine.coding == "direct" else machine.steps
-    x = np.ones((1, frames, machine.layers[0].fan_in), dtype=np.uint8)
-    spikes = [np.ones((1, machine.steps, layer.neurons), dtype=np.uint8)
+    found = machine.input_map
+    channels = max(1, found.words * (WORD if found.kind == "spikes" else 1))
+    frames: tuple[int, ...] = () if machine.coding == "direct" else (machine.steps,)
+    x = np.ones((1, *frames, channels, found.height, found.width), dtype=np.uint8)
+    spikes = [np.ones((1, machine.steps, layer.channels, layer.height, layer.width), np.uint8)
               for layer in machine.layers if layer.fires]
     return int(run(machine, x, spikes).latency[0])
 
 
-def roof(machine: Machine, events: Sequence[Ints]) -> NDArray[np.float64]:
-    """What the memory port and the neuron units allow at best after the last input beat: for each
-    sample and layer ``max(lane clocks / P, neuron updates / NU)`` clocks, [N, layers]."""
-    columns = []
-    for index, (layer, active) in enumerate(zip(machine.layers, events, strict=True)):
-        operations = _lane_clocks(machine, index, active) / machine.lanes
-        updates = layer.neurons * machine.steps / machine.units if layer.fires else 0
-        columns.append(np.maximum(operations, updates))
-    return np.stack(columns, axis=1)
-
-
-def _sops(machine: Machine, index: int, events: Ints) -> Ints:
-    layer = machine.layers[index]
-    repeats = machine.steps if machine.is_direct(index) and not layer.fires else 1
-    sops: Ints = events.sum(axis=1) * layer.neurons * repeats
-    return sops
-
-
-def _lane_clocks(machine: Machine, index: int, events: Ints) -> Ints:
-    layer = machine.layers[index]
-    clocks: Ints = _sops(machine, index, events) * layer.weight_bits
-    if machine.is_direct(index):
-        first_group = machine.slots if machine.is_last(index) else machine.lanes
-        clocks = clocks - events[:, 0] * min(layer.neurons, first_group)
-    return clocks
-
-
-class _Run:
-    """The pass engine and the encoder, layer by layer. Clocks are int64 arrays over samples."""
-
-    def __init__(self, machine: Machine, trains: list[Any], arrivals: Ints) -> None:
-        self.machine, self.trains, self.arrivals = machine, trains, arrivals
-        if machine.counted:             # the readout's list: the neurons that fired at all
-            trains[-1] = trains[-1].any(axis=1, keepdims=True)
-        self.events = [np.count_nonzero(train, axis=2) for train in trains[:len(machine.layers)]]
-        restart = arrivals[:, 0 if machine.coding == "spikes" else -1]
-        self.fetch = arrivals[:, -1] + 1                            # the pass engine's clock
-        self.next_transfer = np.zeros_like(restart)                 # the shadow is free
-        self.next_take = restart + 2                                # the encoder's clock
-
-    def timing(self) -> Timing:
-        machine, rotations, ends = self.machine, [], [self.arrivals[:, -1]]
-        if machine.coding == "spikes":
-            words = _words(self.trains[0], -(-machine.layers[0].fan_in // WORD))
-            pushes = self.arrivals.reshape(len(words), machine.steps, -1)
-            complete = self._encode(pushes[:, None], words[:, None])
-        else:
-            complete = np.zeros((len(self.fetch), 1), dtype=np.int64)
-        for index in range(len(machine.layers)):
-            rotations.append(self._layer(index, complete))
-            ends.append(self.fetch - 1)
-            if not machine.is_last(index):
-                complete = self._encode(*self._pushes(index, rotations[-1]))
-        result = self._result(rotations[-1])
-        sops, lane_clocks = ([count(machine, i, events) for i, events in enumerate(self.events)]
-                             for count in (_sops, _lane_clocks))
-        ended = np.stack(ends, axis=1)
-        return Timing(result, result - self.arrivals[:, -1], tuple(rotations),
-                      ended[:, 1:] - ended[:, :-1],
-                      tuple(self.events), np.stack(sops, axis=1), np.stack(lane_clocks, axis=1))
-
-    def _layer(self, index: int, complete: Ints) -> Ints:
-        """The layer's passes; the clock of slot 0 of each of its rotations."""
-        machine = self.machine
-        spacing = machine.rotation * machine.replays(index)
-        issued = []
-        for number, (step, transfers) in enumerate(_passes(machine, index)):
-            which = step % machine.lists(index)
-            fetched = np.maximum(self.fetch, complete[:, which])
-            ended = fetched + np.maximum(self.events[index][:, which], 1) + 1
-            if machine.is_direct(index) and number == 0:
-                ended = self.arrivals[:, -1] + 2
-            if transfers:
-                ended = np.maximum(ended, self.next_transfer)
-                self.next_transfer = ended + spacing
-                issued.append(ended)
-            self.fetch = ended + 1
-        first = np.stack(issued, axis=1).reshape(len(self.fetch), machine.groups(index), -1, 1)
-        replays = machine.rotation * np.arange(machine.replays(index))
-        slots: Ints = (first + replays).reshape(*first.shape[:2], -1) + TRANSFER_TO_SLOT
-        return slots
-
-    def _pushes(self, index: int, rotations: Ints) -> tuple[Ints, Ints]:
-        """When each word of a layer is queued, and its spikes: [N, groups, lists, words]."""
-        machine = self.machine
-        words = machine.lanes // WORD
-        last_slot = (np.arange(words) + 1) * (WORD // machine.units) - 1
-        counts = _words(self.trains[index + 1], machine.groups(index) * words)
-        grouped = counts.reshape(*counts.shape[:2], -1, words).swapaxes(1, 2)
-        rotations = rotations[:, :, -machine.lists(index + 1):]
-        return rotations[..., None] + last_slot + SLOT_TO_QUEUE, grouped
-
-    def _encode(self, pushes: Ints, spikes: Ints) -> Ints:
-        """The clock from which each step's list is complete, [N, T]."""
-        _, groups, steps, words = spikes.shape
-        complete = np.zeros((len(spikes), steps), dtype=np.int64)
-        for group in range(groups):
-            for step in range(steps):
-                for word in range(words):
-                    queued = pushes[:, group, step, word] + QUEUE_TO_HEAD
-                    taken = np.maximum(queued, self.next_take)
-                    count = spikes[:, group, step, word]
-                    self.next_take = taken + np.maximum(count, 2)
-                stored = taken + np.maximum(count, 1) + 1
-                self.next_take = np.maximum(self.next_take, stored + 1)
-                complete[:, step] = stored + 1
-        self.next_take = np.maximum(self.next_take, stored + 2)     # the next layer's set-up
-        return complete
-
-    def _result(self, rotations: Ints) -> Ints:
-        machine = self.machine
-        last_slot = (machine.classes - 1) % machine.slots
-        result: Ints = rotations[:, -1, -1] + last_slot + SLOT_TO_RESULT[machine.readout]
-        return result
-
-
-def _passes(machine: Machine, index: int) -> Iterator[tuple[int, bool]]:
-    """(step, whether a transfer ends it) of each pass: by group, step and weight plane."""
-    layer = machine.layers[index]
-    steps = machine.list_steps(index)
-    for _ in range(machine.groups(index)):
-        for step in range(steps):
-            for plane in range(layer.weight_bits):
-                last_plane = plane == layer.weight_bits - 1
-                yield step, last_plane and (layer.fires or step == steps - 1)
-
-
-def _words(train: Any, count: int) -> Ints:
-    """Spikes in each of *count* words of WORD neurons: [N, T, count]."""
-    samples, steps, neurons = train.shape
-    padded = np.zeros((samples, steps, count * WORD), dtype=bool)
-    padded[:, :, :neurons] = train != 0
-    words: Ints = padded.reshape(samples, steps, count, WORD).sum(axis=3)
-    return words
+def all_items(machine: Machine) -> Iterator[Item]:
+    """The items of all banks."""
+    for bank in range(machine.banks):
+        yield from schedule.items(machine, bank)

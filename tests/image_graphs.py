@@ -125,12 +125,12 @@ class Maker:
                 self.pool(["max", "sum"])
         else:
             self.dense(int(self.rng.choice([1, 7, 16, 20, 40])))
-        if self.on("recur", 0.4):
+        pooled = len(self.nodes) > 0 and isinstance(self.nodes[-1].op, MaxPool | SumPool)
+        if not pooled and self.on("recur", 0.4):
             self.recur()
-        before, shape = self.last, self.shape
         self.neuron()
         spikes = self.last
-        if len(self.shape) == 3 and self.on("or", 0.4):
+        if len(self.shape) == 3 and not pooled and self.on("or", 0.4):
             self.pool(["or"])
             self.nodes[-1] = Node(self.last, MaxPool(self.nodes[-1].op.kernel,
                                                      self.nodes[-1].op.stride), (spikes,))
@@ -138,7 +138,6 @@ class Maker:
             self.pool(["sum"], overlap=False)
         elif self.on("residual", 0.4):
             self.residual(spikes)
-        del before, shape
 
     def residual(self, spikes):
         """spikes → weights of the same shape, the spikes added to their current."""
