@@ -72,7 +72,7 @@ class NeuronArray(wiring.Component):
         first = delays(m, start, late + 1)[late]
         address = delays(m, Value.cast(job.slot + slot)[:len(job.slot)], 8)
         units = [NeuronUnit(machine) for _ in range(machine.units)]
-        opens = delays(m, job.opens, 3)
+        opens = delays(m, job.opens | self.of_layer.ors, 3)
         for number, unit in enumerate(units):
             m.submodules[f"unit{number}"] = unit
             m.d.comb += [
@@ -202,7 +202,8 @@ class NeuronArray(wiring.Component):
         slots = delays(m, self.slot, spike + 1)[spike]
         full = Signal()
         last = delays(m, self.slot == self.of_layer.used, spike + 1)[spike]
-        final = delays(m, Cat(job.silent, self.of_layer.stored, self.of_layer.ors, job.opens), spike + 1)[spike]
+        flags = Cat(job.silent, self.of_layer.stored, self.of_layer.ors, job.opens, job.words)
+        final = delays(m, flags, spike + 1)[spike]
         lines, columns = delays(m, line, spike + 1)[spike], delays(m, column, spike + 1)[spike]
         gathered = Cat(word.spikes[units:], self.spikes)
         index = slots[bits_of(per_word - 1):] if machine.slots > per_word else Const(0, 1)
@@ -210,7 +211,7 @@ class NeuronArray(wiring.Component):
         m.d.sync += self.word_valid.eq(full)
         with m.If(valid):
             m.d.sync += [word.spikes.eq(gathered), word.line.eq(lines + index),
-                         word.column.eq(columns), word.stored.eq(final[1] & ~final[0]),
+                         word.column.eq(columns), word.stored.eq(final[1] & ~final[0] & (index <= final[4:])),
                          word.round.eq(last)]
         if any(layer.pooling == "or" for layer in machine.layers):
             self._combine(m, final, full, spike)

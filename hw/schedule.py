@@ -16,7 +16,8 @@ class Item:
 
     ``start``: the first entry of its window. ``origins``: for each map the line, y and x of window
     entry (0, 0). ``row``: its first weight row; ``slot``: its first parameter address, ``membrane``
-    its first membrane address; ``line``: where its first spike word goes. ``silent``: there is
+    its first membrane address; ``line``: where its first spike word goes, ``words`` the number of
+    them less one. ``silent``: there is
     nothing there, the bank only keeps step. ``place`` and ``group`` say which it is.
     """
 
@@ -30,6 +31,7 @@ class Item:
     slot: int
     membrane: int
     line: int
+    words: int
 
 
 @cache
@@ -71,7 +73,8 @@ def _layer_items(machine: Machine, bank: int, index: int) -> Iterator[Item]:
                 _slot_base(machine, index) + parameters * used,
                 machine.membrane_base(index) + (number * repeats * used
                                                 if machine.order == "step" else 0),
-                _line(machine, index, min(place, layer.places - 1), group))
+                _line(machine, index, min(place, layer.places - 1), group),
+                _words(machine, index, group) - 1)
             number += 1
 
 
@@ -85,6 +88,14 @@ def _line(machine: Machine, index: int, place: int, group: int) -> int:
         return 0
     line = machine.line(index) + place * machine.layers[index].blocks + group * (machine.lanes // WORD)
     return min(line, machine.lines - 1)
+
+
+def _words(machine: Machine, index: int, group: int) -> int:
+    """Spike words of a group."""
+    per_group = machine.lanes // WORD
+    if not machine.stored(index):
+        return per_group
+    return min(max(machine.layers[index].blocks - group * per_group, 1), per_group)
 
 
 def _origin(machine: Machine, found: Map, width: int, place: int) -> tuple[int, int, int]:

@@ -7,6 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from . import schedule
+from .arch import WORD
 from .memory import Rom
 
 __all__ = ["Walker", "bits_of", "job_layout", "request_layout"]
@@ -21,7 +22,7 @@ def job_layout(machine):
     """What the rotation needs to know of the transfer that starts it.
 
     ``slot``: parameter address of slot 0, ``membrane``: its membrane address; ``line``: where its
-    first spike word goes, ``column`` in that line; ``start``: membranes start at u0; ``opens``,
+    first spike word goes, ``column`` in that line, ``words`` how many follow; ``start``: membranes start at u0; ``opens``,
     ``closes``: the first and the last pass of a pooling window; ``silent``: no channel is there;
     ``step`` matters where passes are combined, ``settled`` says that it is the last; ``opening``
     and ``final`` groups are the first and the last of the layer.
@@ -33,6 +34,7 @@ def job_layout(machine):
         "slot": range(max(machine.neuron_slots, machine.readout_slots, 2)),
         "membrane": range(max(machine.membrane_slots, 2)),
         "line": range(max(machine.lines, 2)), "column": range(max(machine.columns, 2)),
+        "words": range(max(machine.lanes // WORD, 2)),
         "step": range(max(machine.steps, 2) if combined else 2), **dict.fromkeys(flags, 1)})
 
 
@@ -147,7 +149,8 @@ class Walker(wiring.Component):
         columns["offset"] = schedule.offsets(machine, bank)
         m.submodules.windows = windows = Rom(columns)
         columns = {name: [getattr(item, name) for item in items]
-                   for name in ("layer", "silent", "start", "row", "slot", "membrane", "line")}
+                   for name in ("layer", "silent", "start", "row", "slot", "membrane", "line",
+                                "words")}
         groups = [machine.groups(item.layer) for item in items]
         columns["opening"] = [item.group == 0 for item in items]
         columns["final"] = [item.group == n - 1 for item, n in zip(items, groups, strict=True)]
@@ -287,6 +290,7 @@ class Walker(wiring.Component):
             job.line.eq(item.line + self._line_behind(m) + kept), job.column.eq(self.column),
             job.silent.eq(item.silent), job.opens.eq(opens), job.closes.eq(closes),
             job.start.eq(self.first_time & (self.step == 0)), job.step.eq(self.step),
+            job.words.eq(item.words),
             job.settled.eq(self.last_time & last_step),
             job.opening.eq(item.opening), job.final.eq(item.final),
         ]

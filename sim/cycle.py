@@ -202,24 +202,38 @@ class _Run:
             ends = word.ends and last
             gate = np.maximum(self.ready, self._visible(item.layer, word, step, time))
             count, pixels = self._events(bank, item, word, step, time)
-            spent = self._word(bank, gate, count, ends, pixels)
+            spent = (self._list if pixels else self._word)(bank, gate, count, ends)
             channels = 0 if item.silent else _channels(machine, item)
             self.lane_clocks[:, item.layer] += count * channels
         return spent
 
-    def _word(self, bank: _Bank, gate: Ints, count: Ints, ends: bool, pixels: bool) -> Ints:
-        """A word's request, and its events; pixels of a list are requested one by one."""
+    def _word(self, bank: _Bank, gate: Ints, count: Ints, ends: bool) -> Ints:
+        """A word's request and its events; the clock of the last one."""
         asked = np.maximum(np.maximum(bank.request, gate), bank.left)
-        more = np.maximum(count, 1) - 1 if pixels else 0
-        final = asked + more
         if ends:
-            final = np.maximum(final, bank.free)
-        left = np.maximum(final + 1, bank.spent + more)
-        started = np.maximum(np.maximum(asked + 1, bank.spent) + 1, bank.free)
-        spent = np.maximum(started + np.maximum(count, 1) - 1, final + 2)
+            asked = np.maximum(asked, bank.free)
+        left = np.maximum(asked + 1, bank.spent)
+        spent = np.maximum(left + 1, bank.free) + np.maximum(count, 1) - 1
         dropped = (count == 0) & (not ends)
-        bank.request = final + 1
-        bank.left = np.where(dropped, final + 1, np.maximum(left, spent - 1) if pixels else left)
+        bank.request = asked + 1
+        bank.left = np.where(dropped, asked + 1, left)
+        bank.spent = np.where(dropped, bank.spent, spent)
+        return bank.spent
+
+    def _list(self, bank: _Bank, gate: Ints, count: Ints, ends: bool) -> Ints:
+        """The pixels of a list, a request each; the first of no pixels is a word without events."""
+        asked = np.maximum(np.maximum(bank.request, gate), bank.left)
+        several = count > 1
+        first = np.maximum(np.maximum(asked + 1, bank.spent) + 1, bank.free)
+        last = np.where(several, np.maximum(asked + count - 1, first + count - 3), asked)
+        if ends:
+            last = np.maximum(last, bank.free)
+        before = np.where(several, first + count - 2, bank.spent)
+        left = np.maximum(last + 1, before)
+        spent = np.maximum(left + 1, bank.free)
+        dropped = (count == 0) & (not ends)
+        bank.request = last + 1
+        bank.left = np.where(dropped, last + 1, left)
         bank.spent = np.where(dropped, bank.spent, spent)
         return bank.spent
 
@@ -280,7 +294,7 @@ class _Run:
         if found.kind == "list":
             first, bank.taken = not bank.taken, True
             assert self.activity.listed is not None
-            return (nothing, False) if first or item.silent else (self.activity.listed, True)
+            return (nothing, False) if first else (self.activity.listed, True)
         _, oy, ox = item.origins[word.source]
         y, x = oy + word.dy, ox + word.dx
         if item.silent or (found.previous and step == 0):
