@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 WORD = 16                   # bits of a spike word, of a weight beat, of a block RAM's widest port
-ISSUE_TO_LANES = 3          # clocks from an event or a transfer to the lanes' adding or clearing
+ISSUE_TO_LANES = 4          # clocks from an event or a transfer to the lanes' adding or clearing
 
 Kind = Literal["spikes", "values", "list"]
 Pooling = Literal["none", "max", "or"]

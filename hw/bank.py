@@ -6,8 +6,8 @@ from amaranth.lib.wiring import In, Out
 
 from .arch import ISSUE_TO_LANES, WORD
 from .lanes import Lanes
-from .memory import WeightMemory
-from .neurons import NeuronArray, delays
+from .memory import WeightMemory, delays
+from .neurons import NeuronArray
 from .reader import Reader
 from .walker import Walker, job_layout, progress_bits
 
@@ -17,10 +17,10 @@ __all__ = ["Bank"]
 class Bank(wiring.Component):
     """One bank of the core.
 
-    An event takes ISSUE_TO_LANES clocks: 0. the reader issues it; 1. its weight row is addressed;
-    2. the row is read; 3. it has become the lanes' enables, the lanes add. A transfer goes the same
-    way. A pixel of the list enters in clock 1, as it arrives: the first pass of a sample is done
-    with its last beat.
+    An event takes ISSUE_TO_LANES clocks: 0. the reader issues it; 1. its weight row's address is
+    added up; 2. the row is read; 3. it is there; 4. it has become the lanes' enables, the lanes
+    add. A transfer goes the same way. A pixel of the list enters in clock 1, as it arrives: the
+    first pass of a sample is done with its last beat.
     """
 
     def __init__(self, machine, image, number):
@@ -59,6 +59,7 @@ class Bank(wiring.Component):
             reader.line.eq(self.line), reader.value.eq(self.value),
             reader.listed_index.eq(self.index), reader.arriving.eq(self.arriving),
             reader.arriving_value.eq(self.arriving_value),
+            reader.arriving_index.eq(self.arriving_index),
             self.address.eq(walker.request.address), self.enable.eq(reader.advance),
             self.idle.eq(walker.idle & reader.quiet & ~neurons.active & ~neurons.waiting),
         ]
@@ -70,18 +71,13 @@ class Bank(wiring.Component):
         """Events to the lanes."""
         reader, lanes, memory = self.reader, self.lanes, self.memory
         address = Signal.like(memory.address, reset_less=True)
-        scaled = Signal.like(lanes.x, reset_less=True)
-        row, x = reader.row, reader.x << reader.plane
+        events = delays(m, reader.event, ISSUE_TO_LANES, init=0)
+        valid = events[ISSUE_TO_LANES - 1]
         if self.machine.lists:
-            first = self.machine.layers[0].windows[0][0].plane
-            row = Mux(self.arriving, self.arriving_index, row)
-            x = Mux(self.arriving, self.arriving_value << first, x)
-        events = delays(m, reader.event | self.arriving, ISSUE_TO_LANES, init=0)
-        m.d.sync += [address.eq(row), scaled.eq(x)]
+            valid |= delays(m, self.arriving, ISSUE_TO_LANES - 1, init=0)[ISSUE_TO_LANES - 2]
+        m.d.sync += [address.eq(reader.row), lanes.x.eq(reader.x)]
         m.d.comb += [
-            memory.address.eq(address), lanes.row.eq(memory.row),
-            lanes.valid.eq(events[ISSUE_TO_LANES - 1]),
-            lanes.x.eq(delays(m, scaled, 3)[2]),
+            memory.address.eq(address), lanes.row.eq(memory.row), lanes.valid.eq(valid),
             lanes.rotate.eq(self.neurons.rotate), lanes.ring.eq(self.neurons.ring),
             self.neurons.heads.eq(lanes.heads),
         ]
@@ -108,13 +104,12 @@ class Bank(wiring.Component):
             with m.If(neurons.join):
                 m.d.sync += timer.eq(machine.rotation(len(machine.layers) - 1) - ISSUE_TO_LANES - 1)
         transfers = delays(m, reader.transfer, ISSUE_TO_LANES + 1, init=0)
-        held = Signal(data.StructLayout({"job": job_layout(machine), "sum": machine.sum_bits}),
-                      reset_less=True)
+        held = Signal(job_layout(machine), reset_less=True)
         with m.If(reader.transfer):
-            m.d.sync += [held.job.eq(job), held.sum.eq(reader.sum_x)]
+            m.d.sync += held.eq(job)
         m.d.comb += [
             walker.job_free.eq(~pending), reader.shadow_free.eq((timer == 0) & ~neurons.waiting),
             self.lanes.transfer.eq(transfers[ISSUE_TO_LANES - 1]),
             neurons.arrive.eq(transfers[ISSUE_TO_LANES]),
-            neurons.job.eq(held.job), neurons.sum_x.eq(held.sum),
+            neurons.job.eq(held), neurons.sum_x.eq(reader.sum_x),
         ]

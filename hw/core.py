@@ -52,7 +52,8 @@ class SpikingCore(wiring.Component):
         self._load(m, banks, inputs)
         self._feed(m, banks, inputs)
         self._read_out(m, banks, readout)
-        busy, taken = Signal(), Signal()
+        busy, taken, all_loaded = Signal(), Signal(), Signal()
+        m.d.sync += all_loaded.eq(self.loaded & ~self.weights.valid | (all_loaded & busy))
         with m.If(inputs.begin):
             m.d.sync += [busy.eq(1), taken.eq(0)]
         with m.If(self.result.valid & self.result.ready):
@@ -62,12 +63,12 @@ class SpikingCore(wiring.Component):
             m.d.sync += busy.eq(0)
         m.d.comb += [
             # Weights go first: a load begun with a sample would wait for it, and it for the load.
-            self.inputs.ready.eq(self.loaded & Mux(inputs.filling, 1, ~busy & ~self.weights.valid)),
+            self.inputs.ready.eq(all_loaded & (inputs.filling | (~busy & ~self.weights.valid))),
             inputs.beat.eq(self.inputs.payload), inputs.finished.eq(settled),
             inputs.beat_valid.eq(self.inputs.valid & self.inputs.ready),
         ]
-        with m.If(~busy & ~inputs.begin):
-            m.d.comb += self._loading.eq(1)
+        # `busy` follows the first beat by a clock; no weight is taken in the clock of that beat
+        m.d.comb += self._loading.eq(~busy)
         return m
 
     def _load(self, m, banks, inputs):

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from .arch import WORD
 
-__all__ = ["Rom", "SPRAM_VERILOG", "WeightMemory", "table"]
+__all__ = ["Rom", "SPRAM_VERILOG", "WeightMemory", "delays", "table"]
 
 # Amaranth initialises every memory, and an initialised memory cannot become SPRAM.
 SPRAM_VERILOG = """\
@@ -129,3 +129,14 @@ def _shape(values):
     if low < 0:
         return signed(max(high.bit_length(), (~low).bit_length()) + 1)
     return unsigned(max(high.bit_length(), 1))
+
+
+def delays(m, value, count, *, init=None):
+    """*value* and its copies 1 .. count - 1 clocks later; reset only where *init* is given."""
+    stages = [value]
+    for _ in range(count - 1):
+        stage = (Signal(len(value), reset_less=True) if init is None
+                 else Signal(len(value), init=init))
+        m.d.sync += stage.eq(stages[-1])
+        stages.append(stage)
+    return stages

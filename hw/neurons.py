@@ -8,11 +8,11 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .arch import WORD
-from .memory import Rom, table
+from .memory import Rom, delays, table
 from .neuron import NeuronUnit, field_clocks
 from .walker import bits_of, job_layout
 
-__all__ = ["NeuronArray", "delays", "spike_clock", "word_layout"]
+__all__ = ["NeuronArray", "spike_clock", "word_layout"]
 
 
 def spike_clock(machine):
@@ -251,14 +251,3 @@ class NeuronArray(wiring.Component):
                 m.d.sync += behind.eq(0)
             line = (job.line + behind)[:len(job.line)]
         return line, Mux(replayed, column, job.column)
-
-
-def delays(m, value, count, *, init=None):
-    """*value* and its copies 1 .. count - 1 clocks later; reset only where *init* is given."""
-    stages = [value]
-    for _ in range(count - 1):
-        stage = (Signal(len(value), reset_less=True) if init is None
-                 else Signal(len(value), init=init))
-        m.d.sync += stage.eq(stages[-1])
-        stages.append(stage)
-    return stages

@@ -1,10 +1,11 @@
 """The reader of a bank: words become events, one a clock."""
 
 from amaranth.hdl import *
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .arch import WORD
+from .memory import delays
 from .walker import request_layout
 
 __all__ = ["Reader"]
@@ -16,12 +17,13 @@ class Reader(wiring.Component):
     A clock: 1. an allowed request goes to the memories (``advance``: the one before has left
     them); 2. what they read stands at ``line``, ``value`` and ``listed_index``, the request beside
     it; a word without spikes is dropped here, unless a pass ends with it; 3. in the word register
-    its lowest spike is an event: ``event``, with weight row ``row`` and ``x``; in the clock of its
-    last spike the next word moves in. 4. Behind the last event of a pass ``transfer`` takes a clock
-    of its own, as soon as ``shadow_free``.
+    its lowest spike is an event (``event``); in the clock of its last spike the next word moves in.
+    Behind the last event of a pass ``transfer`` takes a clock of its own, as soon as
+    ``shadow_free``.
 
-    ``x`` counts 2^``plane``. ``sum_x`` is Σx·2^scale since the last transfer, in the clock of the
-    next one. ``arriving`` adds a pixel that goes to the lanes past this reader.
+    What belongs to an event follows it: ``row``, its weight row, after 1 clock; ``x``, already
+    times 2^plane, after 3. ``sum_x``, Σx·2^scale, follows a transfer by 4. A pixel that goes to
+    the lanes past the word register (``arriving``) counts as an event of the clock before.
     """
 
     def __init__(self, machine):
@@ -31,9 +33,10 @@ class Reader(wiring.Component):
             "request": In(request), "request_valid": In(1), "advance": Out(1),
             "line": In(WORD * machine.columns), "value": In(machine.value_bits),
             "listed_index": In(range(max(machine.value_words, 2))),
-            "arriving": In(1), "arriving_value": In(machine.value_bits),
-            "event": Out(1), "row": Out(request["row"].shape), "x": Out(machine.value_bits),
-            "plane": Out(request["plane"].shape),
+            "arriving": In(1), "arriving_index": In(range(max(machine.value_words, 2))),
+            "arriving_value": In(machine.value_bits),
+            "event": Out(1), "row": Out(request["row"].shape),
+            "x": Out(machine.value_bits + machine.planes - 1),
             "transfer": Out(1), "shadow_free": In(1), "sum_x": Out(machine.sum_bits),
             "quiet": Out(1),
         })
@@ -49,20 +52,18 @@ class Reader(wiring.Component):
         with m.If(self.advance):
             m.d.sync += [fetched.eq(self.request), fetched_valid.eq(self.request_valid)]
         valid, ending, rest = Signal(), Signal(), Signal(WORD)
-        spikes, ends, sums, merged = Signal(WORD), Signal(), Signal(), Signal()
-        value, scale = Signal(machine.value_bits), Signal.like(fetched.scale)
-        base, held = Signal.like(fetched.row), Signal(WORD * machine.columns)
-        spent, index = Signal(), lowest_set(spikes)
+        spikes, columns_held = Signal(WORD), Signal(WORD * machine.columns)
+        word_of = Signal(_event_layout(machine))
+        spent = Signal()
         m.d.comb += [
             rest.eq(spikes & (spikes - 1)),
             spent.eq(valid & ~ending & ~rest.any()),
             take.eq(fetched_valid & ~drop & (~valid | spent)),
             self.event.eq(valid & ~ending & spikes.any()),
-            self.row.eq(base + index),
-            self.x.eq(self._amount(value, held, merged, index)),
             self.transfer.eq(ending & self.shadow_free),
             self.quiet.eq(~fetched_valid & ~valid & ~ending),
         ]
+        ends = Signal()
         with m.If(self.event):
             m.d.sync += spikes.eq(rest)
         with m.If(spent):
@@ -71,13 +72,53 @@ class Reader(wiring.Component):
             m.d.sync += ending.eq(0)
         with m.If(take):
             m.d.sync += [
-                valid.eq(1), spikes.eq(word), ends.eq(fetched.ends), sums.eq(fetched.sums),
-                self.plane.eq(fetched.plane), scale.eq(fetched.scale), held.eq(columns),
-                base.eq(fetched.row + Mux(fetched.listed, self.listed_index, 0)),
-                value.eq(self._value(fetched)), merged.eq(fetched.merged),
+                valid.eq(1), spikes.eq(word), ends.eq(fetched.ends), columns_held.eq(columns),
+                word_of.plane.eq(fetched.plane), word_of.scale.eq(fetched.scale),
+                word_of.sums.eq(fetched.sums), word_of.merged.eq(fetched.merged),
+                word_of.row.eq(fetched.row + Mux(fetched.listed, self.listed_index, 0)),
+                word_of.value.eq(self._value(fetched)),
             ]
-        self._sum(m, sums, scale)
+        self._follow(m, word_of, columns_held, lowest_set(spikes))
         return m
+
+    def _follow(self, m, word, columns, index):
+        """Row, x and Σx of each event, clock by clock behind it."""
+        machine = self.machine
+        event = Signal(_event_layout(machine), reset_less=True)
+        held, place = Signal.like(columns, reset_less=True), Signal(4, reset_less=True)
+        m.d.sync += [event.eq(word), held.eq(columns), place.eq(index)]
+        usually = (event.row + place, event.value, event.plane, event.scale, event.sums, event.merged)
+        row, value, plane, scale, sums, merged = usually
+        if machine.lists:
+            first = machine.layers[0].windows[0][0]
+            pixel = (self.arriving_index, self.arriving_value, first.plane, first.scale, 1, 0)
+            row, value, plane, scale, sums, merged = (
+                Mux(self.arriving, now, usual) for now, usual in zip(pixel, usually, strict=True))
+        m.d.comb += self.row.eq(row)
+        second = Signal(_event_layout(machine), reset_less=True)
+        bits = Signal(machine.columns, reset_less=True)
+        m.d.sync += [second.value.eq(value), second.plane.eq(plane), second.scale.eq(scale),
+                     second.sums.eq(sums), second.merged.eq(merged)]
+        amount = second.value
+        if any(machine.merged(i) for i in range(len(machine.layers))):
+            m.d.sync += bits.eq(Cat(held.word_select(c, WORD).bit_select(place, 1)
+                                    for c in range(machine.columns)))
+            amount = Mux(second.merged, sum(bits), second.value)
+        third, plane3, scale3, sums3 = (
+            Signal(machine.value_bits, reset_less=True), Signal.like(second.plane, reset_less=True),
+            Signal.like(second.scale, reset_less=True), Signal(reset_less=True))
+        m.d.sync += [third.eq(amount), plane3.eq(second.plane), scale3.eq(second.scale),
+                     sums3.eq(second.sums)]
+        m.d.comb += self.x.eq(third << plane3)
+        happens = delays(m, self.event, 4, init=0)
+        if machine.lists:
+            late = delays(m, self.arriving, 3, init=0)
+            happens[3] = happens[3] | late[2]
+        ended = delays(m, self.transfer, 4, init=0)[3]
+        counted = Signal(machine.sum_bits)
+        m.d.sync += counted.eq(Mux(ended, 0, counted) + Mux(happens[3] & sums3, third << scale3, 0))
+        with m.If(ended):
+            m.d.sync += self.sum_x.eq(counted)
 
     def _word(self, m, fetched):
         """What the memories say, as 16 spikes; the columns beside each other."""
@@ -111,25 +152,12 @@ class Reader(wiring.Component):
             value = Mux(fetched.pad, Mux(fetched.value, max(pads), 1), value)
         return value
 
-    def _amount(self, value, held, merged, index):
-        """x of the event: the word's value, or how many columns have the spike."""
-        machine = self.machine
-        if not any(machine.merged(i) for i in range(len(machine.layers))):
-            return value
-        count = sum(held.word_select(c, WORD).bit_select(index, 1)
-                    for c in range(machine.columns))
-        return Mux(merged, count, value)
 
-    def _sum(self, m, sums, scale):
-        counted = Signal(self.machine.sum_bits)
-        added = Mux(self.event & sums, self.x << scale, 0)
-        if self.machine.lists:
-            added = Mux(self.arriving, self.arriving_value << self._first_scale(), added)
-        m.d.comb += self.sum_x.eq(counted)
-        m.d.sync += counted.eq(Mux(self.transfer, 0, counted) + added)
-
-    def _first_scale(self):
-        return self.machine.layers[0].windows[0][0].scale
+def _event_layout(machine):
+    request = request_layout(machine)
+    return data.StructLayout({
+        "row": request["row"].shape, "value": machine.value_bits, "plane": request["plane"].shape,
+        "scale": request["scale"].shape, "sums": 1, "merged": 1})
 
 
 def lowest_set(word):

@@ -4,9 +4,9 @@ from amaranth.hdl import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .memory import Rom, table
+from .memory import Rom, delays, table
 from .neuron import field_at, field_signals
-from .neurons import delays, spike_clock
+from .neurons import spike_clock
 from .walker import job_layout
 
 __all__ = ["Argmax", "PotentialScore", "Readout", "result_layout"]
