@@ -330,7 +330,7 @@ class Machine:
         """Bits of x before it is shifted: a pixel, a spike, or a count of spikes."""
         merged = any(self.merged(i) for i in range(len(self.layers)))
         pads = max((found.pad for layer in self.layers for found in layer.maps), default=1)
-        return max(self.input_bits if self.coding == "direct" else 1, pads.bit_length(),
+        return max(self.input_bits if self.value_words else 1, pads.bit_length(),
                    self.columns.bit_length() if merged else 1)
 
     def row(self, index: int) -> int:
@@ -383,14 +383,14 @@ class Machine:
 
     @property
     def input_beats(self) -> int:
-        """Input beats of a sample: pixels, or words of WORD spikes (step by step)."""
+        """Input beats of a sample: values or words of WORD spikes, place by place in a frame."""
         per_step = self.line_words(-1)
         return per_step if self.coding == "direct" else self.steps * per_step
 
     @property
     def beat_bits(self) -> int:
-        """Bits of an input beat: one pixel, or WORD spikes with channel 0 in the lowest bit."""
-        return self.input_bits if self.coding == "direct" else WORD
+        """Bits of an input beat: one value, or WORD spikes with channel 0 in the lowest bit."""
+        return self.input_bits if self.value_words else WORD
 
 
 NEURON_FIELDS = (

@@ -2,8 +2,8 @@
 
 To the board, a command byte and its data:
 
-- ``W``: every weight row, beats of 16 bits, low byte first;
-- ``X``: one sample's input beats, one or two bytes each, low byte first;
+- ``W``: every weight row, bank by bank, beats of 16 bits, low byte first;
+- ``X``: one sample's input beats (`qsnn_hw.beats`), one or two bytes each, low byte first;
 - ``I``: no data.
 
 From the board: to ``X`` the class (one byte, two above 256 classes) and the score (four bytes,
@@ -12,7 +12,7 @@ commands are ignored. The host waits for a reply before it sends the next sample
 line low for longer than a byte) resets link and core; the weights must then be sent again.
 """
 
-from .arch import WORD, Machine
+from .arch import WORD, Image, Machine
 
 VERSION = 1
 WEIGHTS = ord("W")
@@ -25,7 +25,25 @@ BAUD = 1_000_000            # a divisor of 12 MHz, so that the board's USB chip 
 
 def weight_bytes(machine: Machine) -> int:
     """Data bytes of a ``W`` frame."""
-    return machine.rows * machine.row_beats * (WORD // 8)
+    return machine.banks * machine.rows * _row_bytes(machine)
+
+
+def _row_bytes(machine: Machine) -> int:
+    return machine.lanes // 8
+
+
+def bytes_of_weights(machine: Machine, image: Image) -> bytes:
+    """The data of a ``W`` frame."""
+    size = _row_bytes(machine)
+    return b"".join(row.to_bytes(size, "little") for bank in image.weights for row in bank)
+
+
+def weights_from_bytes(machine: Machine, data: bytes) -> tuple[tuple[int, ...], ...]:
+    """The weight rows of each bank that the data of a ``W`` frame hold."""
+    size = _row_bytes(machine)
+    rows = [int.from_bytes(data[i:i + size], "little") for i in range(0, len(data), size)]
+    return tuple(tuple(rows[bank * machine.rows:(bank + 1) * machine.rows])
+                 for bank in range(machine.banks))
 
 
 def beat_bytes(machine: Machine) -> int:

@@ -18,7 +18,7 @@ import numpy as np
 from qsnn_hw.arch import RESETS
 
 from .ir import Graph, Ints, Neuron
-from .lowering import Stage, Synapses
+from .stages import Stage, Synapses
 
 
 @dataclass(frozen=True, eq=False)

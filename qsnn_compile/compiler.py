@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from .emit import build_folder, write_sources
-from .errors import QsnnError
+from .errors import QsnnError, Unsupported
 from .fit import choose
 from .foreign.quantise_file import Foreign, Options, is_foreign, quantise_file, runnable
 from .fpga import Implementation, Progress, find_tools, implement
@@ -15,7 +15,7 @@ from .ir import Graph
 from .onnx_import import import_onnx
 from .passes import PASSES, run_passes
 from .passes.base import Watch
-from .passes.legalise import Unsupported, check_steps
+from .passes.legalise import check_steps
 from .program import Program
 from .report import Report, make_report, write_report
 from .resource import predict

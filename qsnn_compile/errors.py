@@ -7,6 +7,10 @@ class QsnnError(Exception):
     exit_code = 2
 
 
+class Unsupported(QsnnError):
+    """The network is well formed, and not one that the core runs."""
+
+
 class DoesNotFit(QsnnError):
     """The network needs more than the target has. The message lists what exceeds what."""
 

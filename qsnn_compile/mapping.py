@@ -10,7 +10,7 @@ from qsnn_hw.arch import Image, Machine
 from .channels import Channels, channels, decay_shift
 from .fields import Pad, neuron_fields, readout_fields
 from .ir import Delay, Graph, bounds
-from .lowering import lower
+from .lowering import has_values, lower
 from .program import digest
 from .widths import with_widths
 from .windows import Shape, input_map, layers
@@ -19,12 +19,17 @@ from .windows import Shape, input_map, layers
 def map_graph(graph: Graph, *, lanes: int, units: int = 2, banks: int = 1,
               columns: int | None = None, stepwise: bool | None = None) -> tuple[Machine, Image]:
     """The machine that runs *graph* on *banks* of *lanes* accumulators and *units* neuron units
-    each, and its image. Step by step where it must (a Delay) or *stepwise* says so."""
+    each, and its image. Step by step where it must (a Delay) or *stepwise* says so. Raises
+    ValueError for *banks* that are not `possible`."""
     stepwise = recurrent(graph) if stepwise is None else stepwise
-    columns = 1 if stepwise else columns or _columns(graph.steps)
     shift = decay_shift(graph)
     found = [channels(graph, stage, shift, stepwise) for stage in lower(graph)]
-    shape = Shape(banks, lanes, units, columns)
+    columns = columns or default_columns(graph.steps)
+    columns = 1 if stepwise or _mixes_values(graph, found[-1]) else columns
+    shape = Shape(banks, lanes, units, columns, stepwise)
+    if not possible(graph, banks, lanes // units):
+        raise ValueError(f"Banks must be 1 for a readout of {found[-1].count} classes or of the "
+                         f"input itself, not {banks!r}")
     firing = [one for one in found if one.fires]
     frame = _frame(graph, found, shape, shift, stepwise)
     pads = any(spare(frame, index) for index in range(len(firing)))
@@ -43,8 +48,24 @@ def recurrent(graph: Graph) -> bool:
     return any(isinstance(node.op, Delay) for node in graph.nodes)
 
 
-def _columns(steps: int) -> int:
+def possible(graph: Graph, banks: int, slots: int) -> bool:
+    """Whether *banks* banks can share the readout of *graph*: with *slots* slots for its classes,
+    and behind a layer that is no list of pixels."""
+    stages = lower(graph)
+    if banks == 1 or stages[-1].neuron is not None:
+        return True
+    return stages[-1].shape[0] <= slots and (len(stages) > 1 or graph.input.coding == "spikes")
+
+
+def default_columns(steps: int) -> int:
+    """Steps side by side in a line of the spike memory: as many as save time."""
     return 1 if steps == 1 else 2 if steps == 2 else 4
+
+
+def _mixes_values(graph: Graph, last: Channels) -> bool:
+    """Whether a readout reads the input's values: these have no columns to be taken at once."""
+    return not last.fires and has_values(graph) and any(
+        part.synapses.spikes.origin == graph.input.name for part in last.parts)
 
 
 def _frame(graph: Graph, found: list[Channels], shape: Shape, shift: int,
@@ -53,7 +74,7 @@ def _frame(graph: Graph, found: list[Channels], shape: Shape, shift: int,
     kind = graph.readout.kind
     assert kind != "last", "the graph must be legalised"
     return Machine(
-        graph.name, graph.steps, graph.input.coding, graph.input.bits, input_map(graph, found),
+        graph.name, graph.steps, graph.input.coding, graph.input.bits, input_map(graph, found, shape),
         layers(graph, found, shape), kind, (), (), 1, 1, 1, 1,
         max((int(c.parameters["bits"].max()) for c in found if c.fires), default=2),
         1, shift, shape.banks, shape.lanes, shape.units, shape.columns,

@@ -3,24 +3,29 @@
 `Program.save` writes, `load` reads back equal:
 
 - ``program.json``: the machine, the input, the names that the memory images go by;
-- ``weights.bin``: the weight rows as the load port takes them, beats of 16 bits, low byte first;
+- ``weights.bin``: the weight rows as the load port takes them, bank by bank, beats of 16 bits, low
+  byte first;
 - ``memory/*.hex``: one parameter memory each, a number a line, as ``$readmemh`` reads them.
+
+In ``program.json`` a word of a window is a line of numbers, the fields of `qsnn_hw.arch.Word` in
+their order, and a window that all banks share stands there once.
 
 Needs numpy and the standard library only: a board's host has no more.
 """
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from qsnn_hw.arch import Field, Image, Layer, Machine
+from qsnn_hw import frames
+from qsnn_hw.arch import Field, Image, Layer, Machine, Map, Word
 
 from .errors import QsnnError
 from .ir import Input
 
-FORMAT = 1
+FORMAT = 2
 
 
 class ProgramError(QsnnError):
@@ -43,7 +48,7 @@ class Program:
         (folder / "memory").mkdir(exist_ok=True)
         for name, text in _memory_images(self).items():
             (folder / "memory" / name).write_text(text, encoding="utf-8")
-        (folder / "weights.bin").write_bytes(_weight_bytes(self))
+        (folder / "weights.bin").write_bytes(frames.bytes_of_weights(self.machine, self.image))
         text = json.dumps(_manifest(self), indent=1) + "\n"
         (folder / "program.json").write_text(text, encoding="utf-8")
 
@@ -75,7 +80,7 @@ class Program:
 
 def digest(machine: Machine, image: Image) -> str:
     """16 hexadecimal digits that name a machine together with what its memories hold."""
-    parts = [asdict(replace(machine, digest="")), image.neuron, image.readout, image.weights]
+    parts = [_plain(replace(machine, digest="")), image.neuron, image.readout, image.weights]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -86,7 +91,7 @@ def _manifest(program: Program) -> dict[str, Any]:
         "board": program.board,
         "clock_mhz": program.clock_mhz,
         "input": asdict(program.input),
-        "machine": asdict(program.machine),
+        "machine": _plain(program.machine),
         "weights": "weights.bin",
         "memory": sorted(_memory_images(program)),
     }
@@ -109,11 +114,41 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     return dict(manifest)
 
 
+# -- the machine ----------------------------------------------------------------------------------
+
+def _plain(machine: Machine) -> dict[str, Any]:
+    """*machine* as JSON says it."""
+    layers = [asdict(replace(layer, windows=())) | {"windows": _lines(layer.windows)}
+              for layer in machine.layers]
+    return asdict(replace(machine, layers=())) | {"layers": layers}
+
+
+def _lines(windows: tuple[tuple[Word, ...], ...]) -> list[list[str]]:
+    several = windows if len(set(windows)) > 1 else windows[:1]
+    return [[" ".join(str(int(value)) for value in astuple(word)) for word in window]
+            for window in several]
+
+
 def _machine(given: dict[str, Any]) -> Machine:
-    fields = {name: tuple(Field(**field) for field in given[name])
-              for name in ("neuron_fields", "readout_fields")}
-    layers = tuple(Layer(**layer) for layer in given["layers"])
-    return Machine(**(given | fields | {"layers": layers}))
+    parts = {name: tuple(Field(**field) for field in given[name])
+             for name in ("neuron_fields", "readout_fields")}
+    layers = tuple(_layer(layer, given["banks"]) for layer in given["layers"])
+    return Machine(**(given | parts | {"layers": layers, "input_map": _map(given["input_map"])}))
+
+
+def _layer(given: dict[str, Any], banks: int) -> Layer:
+    windows = tuple(tuple(map(_word, window)) for window in given["windows"])
+    windows = windows * banks if len(windows) == 1 else windows
+    return Layer(**(given | {"maps": tuple(map(_map, given["maps"])), "windows": windows}))
+
+
+def _map(given: dict[str, Any]) -> Map:
+    return Map(**(given | {name: tuple(given[name]) for name in ("origin", "stride")}))
+
+
+def _word(line: str) -> Word:
+    numbers = zip(fields(Word), map(int, line.split()), strict=True)
+    return Word(*(bool(number) if field.type is bool else number for field, number in numbers))
 
 
 # -- memory images --------------------------------------------------------------------------------
@@ -122,19 +157,25 @@ def _memory_images(program: Program) -> dict[str, str]:
     machine, image = program.machine, program.image
     texts = {}
     for field in _stored(machine.neuron_fields):
-        for unit, numbers in enumerate(image.neuron[field.name]):
-            texts[f"neuron_{field.name}_{unit}.hex"] = _to_hex(numbers, field)
+        for bank, units in enumerate(image.neuron[field.name]):
+            for unit, numbers in enumerate(units):
+                texts[_neuron_image(field, bank, unit)] = _to_hex(numbers, field)
     for field in _stored(machine.readout_fields):
         texts[f"readout_{field.name}.hex"] = _to_hex(image.readout[field.name], field)
     return texts
 
 
+def _neuron_image(field: Field, bank: int, unit: int) -> str:
+    return f"neuron_{field.name}_{bank}_{unit}.hex"
+
+
 def _read_image(folder: Path, machine: Machine) -> Image:
-    memory = folder / "memory"
+    memory, slots = folder / "memory", machine.neuron_slots
     neuron = {
         field.name: tuple(
-            _from_hex(memory / f"neuron_{field.name}_{unit}.hex", field, machine.neuron_slots)
-            for unit in range(machine.units))
+            tuple(_from_hex(memory / _neuron_image(field, bank, unit), field, slots)
+                  for unit in range(machine.units))
+            for bank in range(machine.banks))
         for field in _stored(machine.neuron_fields)}
     readout = {
         field.name: _from_hex(memory / f"readout_{field.name}.hex", field, machine.readout_slots)
@@ -165,18 +206,12 @@ def _from_hex(path: Path, field: Field, count: int) -> tuple[int, ...]:
     return tuple((number ^ sign) - sign for number in numbers)
 
 
-def _weight_bytes(program: Program) -> bytes:
-    size = program.machine.lanes // 8
-    return b"".join(row.to_bytes(size, "little") for row in program.image.weights)
-
-
-def _read_weights(path: Path, machine: Machine) -> tuple[int, ...]:
-    data, size = _read_bytes(path), machine.lanes // 8
-    if len(data) != machine.rows * size:
-        raise ProgramError(f"{path}: must hold {machine.rows * size} bytes, not {len(data)}; the "
-                           "file is truncated or of another program: compile the model again with "
-                           "qsnnc")
-    return tuple(int.from_bytes(data[i:i + size], "little") for i in range(0, len(data), size))
+def _read_weights(path: Path, machine: Machine) -> tuple[tuple[int, ...], ...]:
+    data, wanted = _read_bytes(path), frames.weight_bytes(machine)
+    if len(data) != wanted:
+        raise ProgramError(f"{path}: must hold {wanted} bytes, not {len(data)}; the file is "
+                           "truncated or of another program: compile the model again with qsnnc")
+    return frames.weights_from_bytes(machine, data)
 
 
 def _read_bytes(path: Path) -> bytes:

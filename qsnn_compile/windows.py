@@ -10,17 +10,19 @@ from qsnn_hw.arch import WORD, Kind, Layer, Map, Word
 
 from .channels import Channels, Part
 from .ir import Graph
-from .lowering import Spikes, Stage, Synapses, Unsupported
+from .lowering import has_values
+from .stages import ONE, Stage, Synapses
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What the compiler chooses of a machine."""
+    """What the compiler chooses of a machine; ``stepwise``: it must run step by step."""
 
     banks: int
     lanes: int
     units: int
     columns: int
+    stepwise: bool = False
 
 
 def layers(graph: Graph, found: list[Channels], shape: Shape) -> tuple[Layer, ...]:
@@ -31,20 +33,18 @@ def layers(graph: Graph, found: list[Channels], shape: Shape) -> tuple[Layer, ..
     return tuple(made)
 
 
-def input_map(graph: Graph, found: list[Channels]) -> Map:
+def input_map(graph: Graph, found: list[Channels], shape: Shape) -> Map:
     """The map of the network's input, as its readers see it."""
-    for channels in found:
-        for part in channels.parts:
-            if part.synapses.spikes.origin == graph.input.name:
-                return replace(_map(graph, found, part.synapses, channels.stage), origin=(0, 0),
-                               stride=(1, 1))
-    raise Unsupported(f"input {graph.input.name!r} must be read by a layer, and none does")
+    stage, part = next((channels.stage, part.synapses) for channels in found
+                       for part in channels.parts
+                       if part.synapses.spikes.origin == graph.input.name)
+    return replace(_map(graph, found, part, stage, shape), origin=(0, 0), stride=(1, 1))
 
 
 def _layer(graph: Graph, found: list[Channels], index: int, channels: Channels, shape: Shape,
            before: list[Layer]) -> Layer:
     stage = channels.stage
-    maps = tuple(_map(graph, found, part.synapses, stage) for part in channels.parts)
+    maps = tuple(_map(graph, found, part.synapses, stage, shape) for part in channels.parts)
     passes = list(stage.spread) if stage.pooling in ("max", "or") else [None]
     words: list[Word] = []
     for place in passes:
@@ -62,7 +62,7 @@ def _layer(graph: Graph, found: list[Channels], index: int, channels: Channels, 
         banks = 1                           # the readout looks at the first bank
     else:
         banks = _group_banks(groups, height * width, width, shape.banks)
-    return Layer(stage.name, count, maps, _split(words, channels, shape), _rows(channels), height,
+    return Layer(stage.name, count, maps, _split(words, maps[0], channels, shape), _rows(channels), height,
                  width, channels.fires, pooling, len(passes), channels.doubled,
                  banks, channels.each)
 
@@ -84,50 +84,56 @@ def _ended(words: list[Word]) -> list[Word]:
     return words
 
 
-def _split(words: list[Word], channels: Channels, shape: Shape) -> tuple[tuple[Word, ...], ...]:
+def _split(words: list[Word], found: Map, channels: Channels,
+           shape: Shape) -> tuple[tuple[Word, ...], ...]:
     """The window of each bank: a readout's inputs are dealt out."""
     if channels.fires or shape.banks == 1:
         return (tuple(words),) * shape.banks
-    beyond = channels.parts[0].synapses.spikes.shape[1]
-    nothing = replace(words[0], dy=beyond, ends=False, final=False)
-    found = []
+    outside = found.height - found.origin[0]
+    nothing = replace(words[0], source=0, dy=outside, ends=False, final=False)
+    dealt = []
     for bank in range(shape.banks):
         own = words[bank::shape.banks] or [nothing]
         own = [replace(word, ends=False, final=False) for word in own]
         own[-1] = replace(own[-1], ends=True, final=True)
-        found.append(tuple(own))
-    return tuple(found)
+        dealt.append(tuple(own))
+    return tuple(dealt)
 
 
-def _kind(graph: Graph, spikes: Spikes) -> Kind:
-    if spikes.origin != graph.input.name or graph.input.bits == 1 and graph.input.coding == "spikes":
-        return "spikes"
-    return "values"
-
-
-def _map(graph: Graph, found: list[Channels], part: Synapses, stage: Stage) -> Map:
-    spikes = part.spikes
-    kind = _kind(graph, spikes)
+def _map(graph: Graph, found: list[Channels], part: Synapses, stage: Stage, shape: Shape) -> Map:
+    spikes, pace = part.spikes, part.spikes.pace
     count, height, width = spikes.shape
-    whole = part.weight.shape[2:] == (height, width) and stage.shape[1:] == (1, 1)
-    if kind == "values" and graph.input.coding == "direct" and whole and len(found[0].parts) == 1:
-        kind = "list"
-        return Map(kind, -1, 1, 1, count * height * width, 1)
-    layer = -1 if spikes.origin == graph.input.name else next(
+    is_input = spikes.origin == graph.input.name
+    kind: Kind = "values" if is_input and has_values(graph) else "spikes"
+    if kind == "values" and _is_list(graph, found, part, stage, shape):
+        return Map("list", -1, 1, 1, count * height * width, 1)
+    layer = -1 if is_input else next(
         i for i, channels in enumerate(found) if channels.stage.name == spikes.origin)
-    pace = spikes.pace
-    inside = tuple(size * step for size, step in zip(spikes.size, pace, strict=True))
-    if any(max(at) >= step for at, step in zip(zip(*spikes.spread, strict=True), pace,
-                                               strict=True)):
-        inside = (height, width)        # windows overlap: they lie inside the map
-        if part.before != (0, 0):
-            raise Unsupported(f"layer {stage.name!r}: a padded convolution must not follow an "
-                              "overlapping pool; leave out the padding")
+    inside = (height, width)                # windows that overlap lie inside the map
+    if all(max(at) < step for at, step in zip(zip(*spikes.spread, strict=True), pace,
+                                              strict=True)):
+        inside = (spikes.size[0] * pace[0], spikes.size[1] * pace[1])
     words = -(-count // WORD) if kind == "spikes" else count
     stride = tuple(a * b * c for a, b, c in zip(stage.pace, part.stride, pace, strict=True))
     origin = tuple(-a * b for a, b in zip(part.before, pace, strict=True))
     return Map(kind, layer, inside[0], inside[1], words, width, spikes.previous, part.pad,
                (origin[0], origin[1]), (stride[0], stride[1]))
+
+
+def _is_list(graph: Graph, found: list[Channels], part: Synapses, stage: Stage,
+             shape: Shape) -> bool:
+    """Whether the input is kept as a list: *part* takes each pixel once, and nothing else reads it.
+
+    Banks read the list in step, which they lose where layers take turns in every time step.
+    """
+    readers = [other for channels in found for other in channels.parts
+               if other.synapses.spikes.origin == graph.input.name]
+    alone = len(readers) == 1 and len(found[0].parts) == 1 and readers[0] is found[0].parts[0]
+    whole = (part.weight.shape[2:] == part.spikes.shape[1:] and part.before == (0, 0)
+             and stage.current.shape[1:] == (1, 1) and not part.spikes.is_pooled
+             and not stage.current.is_pooled and stage.spread == ONE)
+    return (graph.input.coding == "direct" and alone and whole
+            and not (shape.stepwise and shape.banks > 1))
 
 
 def _words(channels: Channels, number: int, part: Part, maps: tuple[Map, ...],

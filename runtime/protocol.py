@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from qsnn_compile.errors import QsnnError
 from qsnn_hw import frames
-from qsnn_hw.arch import WORD, Image, Machine
+from qsnn_hw.arch import Image, Machine
+from qsnn_hw.beats import input_beats
 
 IDENTIFICATION_BYTES = 1 + frames.DIGEST_BYTES
 
@@ -50,20 +51,14 @@ def check_identification(machine: Machine, reply: bytes) -> None:
 
 def load(machine: Machine, image: Image) -> bytes:
     """The frame that loads every weight row."""
-    row_bytes = machine.lanes // 8
-    return bytes([frames.WEIGHTS]) + b"".join(
-        row.to_bytes(row_bytes, "little") for row in image.weights)
+    return bytes([frames.WEIGHTS]) + frames.bytes_of_weights(machine, image)
 
 
 def sample(machine: Machine, x: NDArray[np.uint8]) -> bytes:
-    """The frame of one sample, the integers that the network takes: ``[*shape]`` pixels
-    (direct), ``[T, *shape]`` zeros and ones (spikes)."""
-    if machine.coding == "direct":
-        return bytes([frames.INPUT]) + x.astype(np.uint8).tobytes()
-    steps = x.reshape(machine.steps, -1)
-    padded = np.zeros((machine.steps, -(-steps.shape[1] // WORD) * WORD), np.uint8)
-    padded[:, :steps.shape[1]] = steps
-    return bytes([frames.INPUT]) + np.packbits(padded, axis=1, bitorder="little").tobytes()
+    """The frame of one sample, the integers that the network takes: ``[*shape]`` (direct) or
+    ``[T, *shape]`` (spikes and counts)."""
+    beats = input_beats(machine, x[None])[0]
+    return bytes([frames.INPUT]) + beats.astype(f"<u{frames.beat_bytes(machine)}").tobytes()
 
 
 def result_bytes(machine: Machine) -> int:

@@ -126,9 +126,6 @@ def runnable(found: Foreign) -> ir.Graph:
 def _lacking(node: Node) -> str | None:
     """What *node* needs that the core's neurons must be without."""
     op = node.op
-    if isinstance(op, Add | Delay):
-        return "layers must form one chain in the core, not " + (
-            "a loop or a delay" if isinstance(op, Delay) else "a sum of several")
     if not isinstance(op, Neuron):
         return None
     if op.synapse is not None:
