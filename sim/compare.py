@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qsnn_hw.arch import Machine
+
+from .probe import SPARE, View, name, views
 
 Ints = NDArray[np.int64]
 ABSENT = -1                 # a spike or a clock that an engine never reported
@@ -16,13 +19,13 @@ ABSENT = -1                 # a spike or a clock that an engine never reported
 class Trace:
     """What one engine did with one sample.
 
-    ``spikes``: of each layer that fires, [T, neurons]. ``rotations``: of each layer that fires the
-    clock of slot 0 of each rotation, [groups, T]. ``answer``: class and score, None if it never
-    came. ``clock``: the first one with the result valid.
+    ``clocks``: of each bank, when its probe showed each slot of `probe.views`, [slots]; more, if it
+    showed more. ``spikes``: what it showed, [slots, units]. ``answer``: class and score, None if it
+    never came. ``clock``: the first one with the result valid.
     """
 
-    spikes: tuple[Ints, ...]
-    rotations: tuple[Ints, ...]
+    clocks: tuple[Ints, ...]
+    spikes: tuple[NDArray[np.int8], ...]
     answer: tuple[int, int] | None
     clock: int
 
@@ -46,7 +49,7 @@ class Divergence:
 @dataclass(frozen=True)
 class Comparison:
     """How the traces of some samples differ: spikes of all layers and steps that differ, samples
-    with another answer, samples with a rotation or the result in another clock."""
+    with another answer, samples with a slot or the result in another clock."""
 
     samples: int
     spike_mismatches: int
@@ -73,13 +76,6 @@ def compare(machine: Machine, expected: Sequence[Trace], found: Sequence[Trace],
         next((parting for parting in partings if parting is not None), None))
 
 
-def slot_clock(machine: Machine, rotations: Ints, layer: int, neuron: int, step: int) -> int:
-    """The clock of a neuron's slot at *step*, given its layer's *rotations* [groups, T]."""
-    size, units = ((machine.slots, 1) if machine.is_last(layer)
-                   else (machine.lanes, machine.units))
-    return int(rotations[neuron // size, step]) + neuron % size // units
-
-
 @dataclass(frozen=True, eq=False)
 class _Pair:
     machine: Machine
@@ -90,39 +86,54 @@ class _Pair:
 
     def first(self) -> Divergence | None:
         """The difference with the lowest clock; of several in it a spike's, then an answer's."""
-        parts = [*self._spikes(), *self._answers(), *self._rotations(), *self._result_clocks()]
+        parts = [*self._spikes(), *self._answers(), *self._clocks(), *self._result_clocks()]
         return min(parts, key=lambda part: part.clock, default=None)
 
     def wrong_spikes(self) -> int:
-        pairs = zip(self.expected.spikes, self.found.spikes, strict=True)
-        return sum(int(np.count_nonzero(one != other)) for one, other in pairs)
+        return sum(len(self._wrong(bank)) for bank in range(self.machine.banks))
 
     def clocks_differ(self) -> bool:
-        pairs = zip(self.expected.rotations, self.found.rotations, strict=True)
+        pairs = zip(self.expected.clocks, self.found.clocks, strict=True)
         return (self.expected.clock != self.found.clock
                 or any(not np.array_equal(one, other) for one, other in pairs))
 
-    def _spikes(self) -> Iterator[Divergence]:
-        """The first wrong spike of each layer."""
-        for layer, (one, other) in enumerate(
-                zip(self.expected.spikes, self.found.spikes, strict=True)):
-            rotations = self.expected.rotations[layer]
-            places = [(slot_clock(self.machine, rotations, layer, int(n), int(t)), int(n), int(t))
-                      for t, n in np.argwhere(one != other)]
-            for clock, neuron, step in sorted(places)[:1]:
-                yield self._divergence(
-                    clock, f"layer {self.machine.layers[layer].name}, neuron {neuron}, step {step}",
-                    "golden", int(one[step, neuron]), int(other[step, neuron]))
+    def _wrong(self, bank: int) -> NDArray[np.int64]:
+        """Slot and unit of each neuron of a bank whose spike differs, [n, 2]."""
+        one, other = self.expected.spikes[bank], self.found.spikes[bank][:len(self._view(bank).slot)]
+        return np.argwhere((one != other) & (self._view(bank).neuron != SPARE))
 
-    def _rotations(self) -> Iterator[Divergence]:
-        """The first rotation of each layer that came in another clock."""
-        for layer, (one, other) in enumerate(
-                zip(self.expected.rotations, self.found.rotations, strict=True)):
-            places = [(int(one[g, t]), int(g), int(t)) for g, t in np.argwhere(one != other)]
-            for clock, group, step in sorted(places)[:1]:
-                name = self.machine.layers[layer].name
-                yield self._divergence(clock, f"layer {name}, group {group}, step {step} updated",
-                                       "cycle model", clock, int(other[group, step]))
+    def _view(self, bank: int) -> View:
+        return views(self.machine)[bank]
+
+    def _spikes(self) -> Iterator[Divergence]:
+        """The first wrong spike of each bank."""
+        for bank in range(self.machine.banks):
+            clocks, wrong = self.expected.clocks[bank], self._wrong(bank)
+            if len(wrong):
+                slot, unit = wrong[clocks[wrong[:, 0]].argmin()]
+                yield self._divergence(
+                    int(clocks[slot]), self._place(bank, slot, unit), "golden",
+                    int(self.expected.spikes[bank][slot, unit]),
+                    int(self.found.spikes[bank][slot, unit]))
+
+    def _clocks(self) -> Iterator[Divergence]:
+        """The first slot of each bank that came in another clock; one that none was to follow."""
+        for bank, (one, other) in enumerate(
+                zip(self.expected.clocks, self.found.clocks, strict=True)):
+            late = np.flatnonzero(one != other[:len(one)])
+            if len(late):
+                slot = late[one[late].argmin()]
+                yield self._divergence(int(one[slot]), self._place(bank, slot, 0) + " updated",
+                                       "cycle model", int(one[slot]), int(other[slot]))
+            elif len(other) > len(one):
+                yield self._divergence(int(other[len(one)]), f"bank {bank} behind its last neuron",
+                                       "cycle model", None, int(other[len(one)]))
+
+    def _place(self, bank: int, slot: Any, unit: Any) -> str:
+        view = self._view(bank)
+        layer = self.machine.layers[view.layer[slot]]
+        return (f"layer {layer.name}, {name(layer, int(view.neuron[slot, unit]))}, "
+                f"step {view.step[slot]}")
 
     def _answers(self) -> Iterator[Divergence]:
         one, other = self.expected, self.found
@@ -136,6 +147,6 @@ class _Pair:
 
     def _divergence(self, clock: int, place: str, model: str, expected: object,
                     found: object) -> Divergence:
-        found = "nothing" if found in (ABSENT, None) else found
-        return Divergence(self.sample, clock, place, f"{model} {expected}",
-                          f"{self.engine} {found}")
+        words = ["nothing" if value in (ABSENT, None) else value for value in (expected, found)]
+        return Divergence(self.sample, clock, place, f"{model} {words[0]}",
+                          f"{self.engine} {words[1]}")

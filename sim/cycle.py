@@ -74,10 +74,10 @@ class Activity:
 
     def __init__(self, machine: Machine, x: Any, spikes: Sequence[Any]) -> None:
         self.machine = machine
-        self.maps = {index: _places(np.asarray(train)) for index, train in enumerate(spikes)}
+        self.maps = {index: places(np.asarray(train)) for index, train in enumerate(spikes)}
         direct = machine.coding == "direct"
         frames = np.asarray(x)[:, None] if direct else np.asarray(x)
-        self.maps[-1] = _places(frames)
+        self.maps[-1] = places(frames)
         self.samples = len(x)
         self.listed = np.count_nonzero(frames.reshape(len(x), -1), axis=1) if direct else None
         self._counts: dict[tuple[int, str, bool], Ints] = {}
@@ -103,11 +103,11 @@ class Activity:
         return self._counts[key]
 
 
-def _places(train: NDArray[Any]) -> NDArray[Any]:
-    """``[N, T, C, H, W]`` or ``[N, T, C]`` -> ``[N, T, H, W, C]``."""
-    if train.ndim == 3:
-        return train[:, :, None, None, :]
-    return train.transpose(0, 1, 3, 4, 2)
+def places(train: NDArray[Any]) -> NDArray[Any]:
+    """``[N, T, C, H, W]`` -> ``[N, T, H, W, C]``; any other shape is one place's channels."""
+    if train.ndim == 5:
+        return train.transpose(0, 1, 3, 4, 2)
+    return train.reshape(*train.shape[:2], 1, 1, -1)
 
 
 def _merged(train: NDArray[Any], columns: int) -> NDArray[Any]:

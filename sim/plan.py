@@ -1,7 +1,9 @@
 """What a bench of the core is to do, and what must come of it: the same for every simulator."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qsnn_compile.ir import Graph, quantize_input
+from qsnn_compile.lowering import Stage, lower
 from qsnn_compile.program import Program
 from qsnn_hw.arch import WORD, Image, Machine
 
-from . import cycle, golden
+from . import cycle, golden, probe
 from .compare import Ints, Trace
 
 
@@ -34,8 +37,9 @@ class Traffic:
 class Plan:
     """Samples for a program's core, and the golden model's word for them.
 
-    ``x`` [N, ...] as the network takes it, ``spikes`` [N, T, neurons] of each layer that fires,
-    ``classes`` [N] and the ``scores`` [N] that won. ``prefix`` is that of the core's ports.
+    ``x`` [N, ...] as the network takes it, ``spikes`` [N, T, passes, C, H, W] of each layer that
+    fires (`pass_spikes`), ``classes`` [N] and the ``scores`` [N] that won. ``prefix`` is that of
+    the core's ports.
     """
 
     program: Program
@@ -65,12 +69,22 @@ class Plan:
             return Plan(Program.load(folder), data["x"], spikes, data["classes"], data["scores"],
                         Traffic(**given["traffic"]), given["prefix"])
 
+    @property
+    def sent(self) -> tuple[NDArray[np.uint8], ...]:
+        """The spikes that each layer sends: of several passes any."""
+        return tuple(train.max(axis=2) for train in self.spikes)
+
+    def timing(self, arrivals: Ints | None = None) -> cycle.Timing:
+        """The cycle model's word for the samples, their beats accepted at *arrivals* [N, beats]."""
+        return cycle.run(self.program.machine, self.x, self.sent, arrivals=arrivals)
+
     def traces(self, arrivals: Ints) -> list[Trace]:
         """What the models say of samples whose beats were accepted at *arrivals* [N, beats]."""
-        machine = self.program.machine
-        timing = cycle.run(machine, self.x, self.spikes, arrivals=arrivals)
-        return [Trace(tuple(train[n].astype(np.int64) for train in self.spikes),
-                      tuple(clocks[n] for clocks in timing.rotations[:len(self.spikes)]),
+        machine, timing = self.program.machine, self.timing(arrivals)
+        shown = [(view.clocks(machine, timing, bank), view.spikes(self.spikes))
+                 for bank, view in enumerate(probe.views(machine))]
+        return [Trace(tuple(clocks[n] for clocks, _ in shown),
+                      tuple(spikes[n] for _, spikes in shown),
                       (int(self.classes[n]), int(self.scores[n])), int(timing.result[n]))
                 for n in range(len(self.x))]
 
@@ -81,30 +95,50 @@ def plan(program: Program, graph: Graph, x: Any, traffic: Traffic = Traffic(),
     data = quantize_input(graph, x)
     result = golden.run(graph, data, record="spikes")
     best = np.take_along_axis(result.scores, result.classes[:, None], axis=1)[:, 0]
-    return Plan(program, data, layer_spikes(program.machine, result), result.classes, best,
-                traffic, prefix)
+    return Plan(program, data, pass_spikes(graph, result), result.classes, best, traffic, prefix)
 
 
-def layer_spikes(machine: Machine, result: golden.Result) -> tuple[NDArray[np.uint8], ...]:
-    """The golden model's spikes of each layer that fires, [N, T, neurons]."""
-    return tuple(result.spikes[layer.name] for layer in machine.layers if layer.fires)
+def pass_spikes(graph: Graph, result: golden.Result) -> tuple[NDArray[np.uint8], ...]:
+    """The golden model's spikes of each layer that fires, [N, T, passes, C, H, W]: with "or"
+    pooling those of each neuron of a window, else of one."""
+    return tuple(np.stack(list(_passes(stage, result)), axis=2)
+                 for stage in lower(graph) if stage.neuron is not None)
+
+
+def layer_spikes(graph: Graph, result: golden.Result) -> tuple[NDArray[np.uint8], ...]:
+    """The spikes that each layer that fires sends, [N, T, C, H, W]: with "or" pooling those of the
+    max pool behind its neurons."""
+    return tuple(reduce(np.maximum, _passes(stage, result))
+                 for stage in lower(graph) if stage.neuron is not None)
+
+
+def _passes(stage: Stage, result: golden.Result) -> Iterator[NDArray[np.uint8]]:
+    """The spikes of a stage's neurons, [N, T, C, H, W], a place of its pooling window each."""
+    train, (_, height, width) = result.spikes[stage.name], stage.shape
+    if stage.pooling != "or":
+        yield train.reshape(*train.shape[:2], *stage.shape)
+        return
+    for y, x in stage.spread:
+        yield train[..., y::stage.pace[0], x::stage.pace[1]][..., :height, :width]
 
 
 def input_beats(machine: Machine, x: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Samples as the beats of the core's input stream, [N, machine.input_beats]."""
-    frames = x.reshape(len(x), -1, machine.layers[0].fan_in).astype(np.int64)
-    if machine.coding == "direct":
-        return frames[:, 0]
-    spare = -frames.shape[2] % WORD
-    words = np.pad(frames, ((0, 0), (0, 0), (0, spare))).reshape(len(x), -1, WORD)
-    beats: NDArray[np.int64] = words @ (1 << np.arange(WORD))
+    """Samples as the beats of the core's input stream, [N, machine.input_beats]: step by step,
+    place by place, a place's channels one by one, or as words of spikes."""
+    frames = cycle.places(x[:, None] if machine.coding == "direct" else x)
+    if machine.value_words:
+        return frames.reshape(len(x), -1).astype(np.int64)
+    spare = -frames.shape[-1] % WORD
+    padded = np.pad(frames, [(0, 0)] * 4 + [(0, spare)]).astype(np.int64)
+    beats: NDArray[np.int64] = padded.reshape(len(x), -1, WORD) @ (1 << np.arange(WORD))
     return beats
 
 
 def weight_beats(machine: Machine, image: Image) -> list[int]:
-    """The weight rows as the beats of the core's load stream."""
+    """The weight rows as the beats of the core's load stream, bank by bank."""
     mask = (1 << WORD) - 1
-    return [row >> WORD * beat & mask for row in image.weights for beat in range(machine.row_beats)]
+    return [row >> WORD * beat & mask for bank in image.weights for row in bank
+            for beat in range(machine.row_beats)]
 
 
 def random_samples(graph: Graph, count: int, seed: int = 0) -> NDArray[np.uint8]:

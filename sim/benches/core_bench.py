@@ -42,6 +42,7 @@ class Testbench:
         self.inputs = StreamDriver(port, "inputs", traffic.idle, self.rng)
         self.probe = ProbeMonitor(port, machine)
         self.results = ResultMonitor(port, machine, traffic.stall, self.rng)
+        self.load = weight_beats(machine, plan.program.image)
         self.beats = input_beats(machine, plan.x)
         self.patience = PATIENCE + cycle.worst_case(machine)
         self.clock = self.last_event = 0
@@ -51,7 +52,7 @@ class Testbench:
     async def run(self) -> None:
         """All samples, or until the core is silent for too long."""
         resets = self._resets()
-        cut = self.rng.randrange(self.machine.rows * self.machine.row_beats) if resets else None
+        cut = self.rng.randrange(len(self.load)) if resets else None
         await self.restart()
         while len(self.answers) < len(self.beats) and not self._stuck():
             await self._tick()
@@ -61,7 +62,7 @@ class Testbench:
                 await self.restart()
             elif self._due(resets):
                 await self.restart()
-        for _ in range(self.machine.rotation + SETTLED):        # what follows the last result
+        for _ in range(self.machine.slots + self.machine.unit_latency + SETTLED):   # what follows
             await self._tick()
             self.probe.sample(self.clock)
 
@@ -78,7 +79,7 @@ class Testbench:
             self.clock += 1
         self.reset.value = 0
         self._forget()
-        self.weights.start(weight_beats(self.machine, self.plan.program.image))
+        self.weights.start(self.load)
         self.inputs.start(self.beats[len(self.answers):].ravel().tolist())
         self.last_event = self.clock
 
@@ -118,7 +119,7 @@ class Testbench:
 
     def _resets(self) -> dict[int, int]:
         """Sample → clocks after its first beat at which a reset cuts it short."""
-        timing = cycle.run(self.machine, self.plan.x, self.plan.spikes)
+        timing = self.plan.timing()
         chosen = self.rng.sample(range(len(self.beats)), self.plan.traffic.resets)
         return {n: self.rng.randrange(int(timing.result[n])) + 1 for n in chosen}
 

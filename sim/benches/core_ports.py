@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qsnn_hw.arch import Machine
 from qsnn_sim.compare import ABSENT, Ints
-
-SLOT_TO_PROBE = 5           # clocks from a neuron's slot to its spike at the probe
+from qsnn_sim.probe import views
 
 Port = Callable[[str], Any]
 
@@ -85,48 +85,43 @@ class ResultMonitor:
 
 
 class ProbeMonitor:
-    """The units' spikes in the clocks that the probe is valid."""
+    """The units' spikes in the clocks that a bank's probe is valid."""
 
     def __init__(self, port: Port, machine: Machine) -> None:
-        self.valid, self.spikes, self.last_layer = (
-            port(f"probe__{part}") for part in ("valid", "spikes", "last_layer"))
-        self.machine, self.silent_end = machine, not machine.layers[-1].fires
-        self.seen: list[tuple[int, int]] = []
+        self.valid, self.spikes = port("probe__valid"), port("probe__spikes")
+        self.machine = machine
+        self.seen: list[tuple[int, int, str]] = []
 
     def sample(self, clock: int) -> None:
-        """Keep this clock's spikes; a readout without neurons has none."""
-        if self.valid.value and not (self.silent_end and self.last_layer.value):
-            self.seen.append((clock, int(self.spikes.value)))
+        """Keep this clock's spikes; what banks without any show may be unknown."""
+        valid = int(self.valid.value)
+        if valid:
+            self.seen.append((clock, valid, str(self.spikes.value)))
 
     def forget(self, clock: int) -> None:
         """Drop what came in *clock* and later."""
         self.seen = [entry for entry in self.seen if entry[0] < clock]
 
-    def between(self, begin: int, end: int) -> tuple[tuple[Ints, ...], tuple[Ints, ...]]:
-        """Spikes and rotations, as in `Trace`, of a sample seen from *begin* until before *end*."""
+    def between(self, begin: int, end: int
+                ) -> tuple[tuple[Ints, ...], tuple[NDArray[np.int8], ...]]:
+        """Clocks and spikes, as in `Trace`, of a sample seen from *begin* until before *end*."""
         entries = [entry for entry in self.seen if begin <= entry[0] < end]
-        seen = np.array(entries, dtype=np.int64).reshape(-1, 2)
-        spikes, rotations = [], []
-        for index, layer in enumerate(self.machine.layers):
-            if layer.fires:
-                size = self.machine.groups(index) * self.machine.steps * self.machine.slots
-                part, seen = seen[:size], seen[size:]
-                part = np.pad(part, ((0, size - len(part)), (0, 0)), constant_values=ABSENT)
-                spikes.append(self._layer_spikes(index, part[:, 1]))
-                rotations.append(self._layer_rotations(index, part[:, 0]))
-        return tuple(spikes), tuple(rotations)
+        found = [self._bank(entries, bank) for bank in range(self.machine.banks)]
+        return tuple(clocks for clocks, _ in found), tuple(spikes for _, spikes in found)
 
-    def _layer_spikes(self, index: int, bits: Ints) -> Ints:
-        machine = self.machine
-        units = np.where(bits[:, None] == ABSENT, ABSENT, bits[:, None] >> np.arange(
-            1 if machine.is_last(index) else machine.units) & 1)
-        grouped = units.reshape(machine.groups(index), machine.steps, -1).swapaxes(0, 1)
-        return grouped.reshape(machine.steps, -1)[:, :machine.layers[index].neurons]
+    def _bank(self, entries: list[tuple[int, int, str]],
+              bank: int) -> tuple[Ints, NDArray[np.int8]]:
+        mine = [(clock, text) for clock, valid, text in entries if valid >> bank & 1]
+        missing = max(0, len(views(self.machine)[bank].slot) - len(mine))
+        clocks = np.array([clock for clock, _ in mine], dtype=np.int64)
+        return (np.pad(clocks, (0, missing), constant_values=ABSENT),
+                np.pad(self._bits([text for _, text in mine], bank), ((0, missing), (0, 0)),
+                       constant_values=ABSENT))
 
-    def _layer_rotations(self, index: int, clocks: Ints) -> Ints:
-        """The clocks of the first slots; where a slot is late, what the last one says of it."""
-        machine = self.machine
-        grouped = clocks.reshape(machine.groups(index), machine.steps, machine.slots)
-        even = grouped - np.arange(machine.slots)
-        first: Ints = np.where((even == even[..., :1]).all(axis=2), even[..., 0], even[..., -1])
-        return np.where(grouped.min(axis=2) == ABSENT, ABSENT, first - SLOT_TO_PROBE)
+    def _bits(self, texts: list[str], bank: int) -> NDArray[np.int8]:
+        """[slots, units] of a bank; ABSENT what is neither 0 nor 1."""
+        units = self.machine.units
+        letters = np.frombuffer("".join(texts).encode(), dtype=np.uint8)
+        bits = letters.reshape(len(texts), units * self.machine.banks)[:, ::-1]
+        own = bits[:, bank * units:(bank + 1) * units].astype(np.int8) - ord("0")
+        return np.where((own == 0) | (own == 1), own, ABSENT).astype(np.int8)
