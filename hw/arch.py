@@ -412,7 +412,17 @@ READOUT_FIELDS = (
     "gain",          # g
     "bias",          # b + flip · g
 )
+SCORE_CLOCK = {"flip": 1, "gain": 1, "bias": 3}     # of a class, in which a score needs each field
 RESETS = ("hard", "soft", "none")
+
+
+def field_clocks(machine: Machine) -> dict[str, int]:
+    """The clock of a neuron unit's pipeline in which it needs each field."""
+    late = int(machine.pools)
+    return {"flip": 1, "minimum": 2, "gain_shift": 1 + 2 * late, "decay": 1 + late,
+            "initial": 1 + late, "bias": 2 + late, "leak_shift": 2 + late,
+            "threshold": 4 + late, "reset": 4 + late, "reset_value": 4 + late,
+            "step_shift": 6 + late, "bits": 6 + late}
 
 
 @dataclass(frozen=True)

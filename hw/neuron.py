@@ -4,17 +4,9 @@ from amaranth.hdl import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .arch import RESETS
+from .arch import RESETS, field_clocks
 
 __all__ = ["NeuronUnit", "field_at", "field_clocks", "field_signals", "shift_right"]
-
-def field_clocks(machine):
-    """The clock of the pipeline in which a unit needs each field."""
-    late = int(machine.pools)
-    return {"flip": 1, "minimum": 2, "gain_shift": 1 + 2 * late, "decay": 1 + late,
-            "initial": 1 + late, "bias": 2 + late, "leak_shift": 2 + late,
-            "threshold": 4 + late, "reset": 4 + late, "reset_value": 4 + late,
-            "step_shift": 6 + late, "bits": 6 + late}
 
 
 def field_signals(fields):

@@ -4,14 +4,13 @@ from amaranth.hdl import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .arch import SCORE_CLOCK
 from .memory import Rom, delays, table
 from .neuron import field_at, field_signals
 from .neurons import spike_clock
 from .walker import job_layout
 
 __all__ = ["Argmax", "PotentialScore", "Readout", "result_layout"]
-
-SCORE_CLOCK = {"flip": 1, "gain": 1, "bias": 3}     # of PotentialScore
 
 
 def result_layout(machine):

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from . import schedule
 from .arch import WORD
 from .memory import Rom
+from .tables import item_columns, window_columns
 
 __all__ = ["Walker", "bits_of", "job_layout", "request_layout"]
 
@@ -142,23 +143,8 @@ class Walker(wiring.Component):
         return m
 
     def _memories(self, m):
-        machine, bank = self.machine, self.bank
-        words, items = schedule.windows(machine, bank), schedule.items(machine, bank)
-        columns = {name: [getattr(word, name) for word in words] for name in (
-            "source", "dy", "dx", "row", "plane", "scale", "sums", "ends", "final", "early")}
-        columns["offset"] = schedule.offsets(machine, bank)
-        m.submodules.windows = windows = Rom(columns)
-        columns = {name: [getattr(item, name) for item in items]
-                   for name in ("layer", "silent", "start", "row", "slot", "membrane", "line",
-                                "words")}
-        groups = [machine.groups(item.layer) for item in items]
-        columns["opening"] = [item.group == 0 for item in items]
-        columns["final"] = [item.group == n - 1 for item, n in zip(items, groups, strict=True)]
-        for source in range(max(len(item.origins) for item in items)):
-            for part, name in enumerate(("from", "y", "x")):
-                columns[f"{name}{source}"] = [
-                    item.origins[min(source, len(item.origins) - 1)][part] for item in items]
-        m.submodules.items = items = Rom(columns)
+        m.submodules.windows = windows = Rom(window_columns(self.machine, self.bank))
+        m.submodules.items = items = Rom(item_columns(self.machine, self.bank))
         return windows, items
 
     def _constants(self, m):

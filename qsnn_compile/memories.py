@@ -1,21 +1,18 @@
 """The core's memories, and how yosys maps them on iCE40: block RAM, or logic where that is cheaper.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 
-from qsnn_hw.arch import WORD, Field, Image, Machine
+from qsnn_hw.arch import SCORE_CLOCK, WORD, Field, Image, Machine, field_clocks
+from qsnn_hw.tables import item_columns, stored_bits, window_columns
 
 from .targets import SPRAM_WORDS
 
 EBR_SHAPES = ((256, 16), (512, 8), (1024, 4), (2048, 2))
 EBR_COST = 64                   # of yosys' memory_libmap, against 1 a RAM bit, 1/16 a ROM bit
-# The clock of the pipeline in which a neuron unit reads a field: fields of one clock share a ROM.
-READ_TOGETHER = (("flip", "gain_shift", "decay", "initial"), ("bias", "leak_shift"),
-                 ("threshold", "reset", "reset_value"), ("step_shift", "bits"))
-READOUT_TOGETHER = (("flip", "gain"), ("bias",))
 
 
 @dataclass(frozen=True)
@@ -48,63 +45,95 @@ class Memory:
                    for depth, width in EBR_SHAPES)
 
 
-def index_bits(machine: Machine) -> int:
-    """Bits of an input's number in an event."""
-    return max(5, *((layer.fan_in - 1).bit_length() for layer in machine.layers))
-
-
 def memories(machine: Machine, image: Image | None = None) -> list[Memory]:
-    """Every memory of *machine* but the weights'. With *image*, columns of parameters that are
-    the same at every address don't count: synthesis drops them."""
-    index = index_bits(machine)
-    value = machine.input_bits if machine.coding == "direct" else 0
-    queue = 1 << (machine.fifo_depth - 1).bit_length() if machine.fifo_depth > 1 else 2
-    steps = (max(machine.steps, 2) - 1).bit_length()
-    found = [
-        Memory("buffer0", index + value, machine.list_depth(0)),
-        Memory("buffer1", index, machine.list_depth(1)),
-        Memory("queue", WORD, queue),
-        Memory("counts", index + 1, 2 << steps),
-        Memory("step_counts", index + 1, machine.steps),
-        Memory("membranes", machine.membrane_bits * machine.units, machine.slots),
-        *_parameters(machine, image),
-    ]
-    if machine.counted:
-        width = machine.steps.bit_length() * machine.units
-        found.append(Memory("fired", width, machine.neuron_slots))
-    if machine.readout == "count":
-        found.append(Memory("spike_counts", machine.score_bits - 1, machine.slots))
+    """Every memory of *machine* but the weights' single-port RAM. With *image*, columns of
+    parameters that are the same at every address don't count: synthesis drops them."""
+    found = [*_inputs(machine), *_results(machine, image)]
+    for bank in range(machine.banks):
+        found += _bank(machine, image, bank)
     return [memory for memory in found if memory.bits]
 
 
-def _parameters(machine: Machine, image: Image | None) -> Iterator[Memory]:
-    for number, names in enumerate(READ_TOGETHER):
-        fields = _stored(machine.neuron_fields, names)
-        width = sum(field.width for field in fields) * machine.units
-        if image is not None:
-            width = sum(_varying(column, field.width)
-                        for field in fields for column in image.neuron[field.name])
-        yield Memory(f"parameters{number}", width, machine.neuron_slots, rom=True)
-    for number, names in enumerate(READOUT_TOGETHER):
-        fields = _stored(machine.readout_fields, names)
-        width = sum(field.width for field in fields)
-        if image is not None:
-            width = sum(_varying(image.readout[field.name], field.width) for field in fields)
-        yield Memory(f"readout{number}", width, machine.readout_slots, rom=True)
+def _inputs(machine: Machine) -> Iterator[Memory]:
+    """The list or the values of the input; the spike memory's copies."""
+    words = machine.value_words
+    if machine.lists:
+        yield _table("list", max((words - 1).bit_length(), 1) + machine.input_bits, words)
+    for bank in range(machine.banks):
+        if words and not machine.lists:
+            yield _table(f"values{bank}", machine.input_bits, words)
+        if machine.lines:
+            for column in range(machine.columns):
+                yield _table(f"copy{bank}_{column}", WORD, machine.lines)
 
 
-def _stored(fields: tuple[Field, ...], names: tuple[str, ...]) -> list[Field]:
-    return [field for field in fields if field.name in names and field.constant is None]
+def _results(machine: Machine, image: Image | None) -> Iterator[Memory]:
+    if machine.readout == "count":
+        yield _table("totals", machine.score_bits - 1, machine.neuron_slots)
+    elif machine.order == "step":
+        yield _table("totals", machine.total_bits, machine.readout_slots)
+    for clock in sorted(set(SCORE_CLOCK.values())):
+        fields = _read(machine.readout_fields, SCORE_CLOCK, clock)
+        columns = [[image.readout[field.name]] if image is not None else None for field in fields]
+        yield _parameters(f"readout{clock}", fields, columns, machine.readout_slots)
 
 
-def _varying(numbers: tuple[int, ...], width: int) -> int:
+def _bank(machine: Machine, image: Image | None, bank: int) -> Iterator[Memory]:
+    yield _rom(f"windows{bank}", window_columns(machine, bank).values())
+    yield _rom(f"items{bank}", item_columns(machine, bank).values())
+    clocks = field_clocks(machine)
+    for clock in sorted(set(clocks.values())):
+        fields = _read(machine.neuron_fields, clocks, clock)
+        columns = [image.neuron[field.name][bank] if image is not None else None
+                   for field in fields]
+        yield _parameters(f"parameters{bank}_{clock}", fields, columns, machine.neuron_slots,
+                          machine.units)
+    if machine.neuron_slots:
+        yield _table(f"membranes{bank}", machine.membrane_bits * machine.units,
+                     machine.membrane_slots)
+    if machine.pools:
+        yield _table(f"pool{bank}", machine.current_bits * machine.units, machine.slots)
+    if any(layer.pooling == "or" for layer in machine.layers):
+        steps = machine.steps if machine.order == "layer" else 2
+        words = max(machine.lanes // WORD, 2)
+        yield _table(f"sent{bank}", WORD, words << max((steps - 1).bit_length(), 1))
+    if machine.weight_memory == "ebr":
+        for column in range(machine.row_beats):
+            yield _table(f"weights{bank}_{column}", WORD, machine.rows)
+
+
+def _table(name: str, width: int, depth: int) -> Memory:
+    return Memory(name, width, max(depth, 2))
+
+
+def _rom(name: str, columns: Iterable[Sequence[int]]) -> Memory:
+    """A read-only memory of *columns*; the bits that never change vanish."""
+    listed = [list(column) for column in columns]
+    width = sum(_varying(column, bits) for column in listed if (bits := stored_bits(column)))
+    return Memory(name, width, len(listed[0]), rom=True)
+
+
+def _parameters(name: str, fields: list[Field], columns: Sequence[Sequence[Sequence[int]] | None],
+                depth: int, units: int = 1) -> Memory:
+    """The memory of *fields*, for each its column a unit, if they are known."""
+    width = sum(sum(_varying(numbers, field.width) for numbers in own) if own is not None
+                else field.width * units for field, own in zip(fields, columns, strict=True))
+    return Memory(name, width, depth, rom=True)
+
+
+def _read(fields: tuple[Field, ...], clocks: dict[str, int], clock: int) -> list[Field]:
+    """The stored ones that are needed in a clock: they share a memory."""
+    return [field for field in fields if field.constant is None and clocks[field.name] == clock]
+
+
+def _varying(numbers: Sequence[int], width: int) -> int:
     """How many of the *width* bits of *numbers* are not the same in all."""
     differences = reduce(or_, (number ^ numbers[0] for number in numbers))
     return (differences & ((1 << width) - 1)).bit_count()
 
 
 def spram(machine: Machine) -> int:
-    """Single-port RAMs of the weights: one for each 16 lanes and 16,384 rows."""
+    """Single-port RAMs of the weights: one for each bank, 16 lanes and 16,384 rows."""
     if machine.weight_memory != "spram":
         return 0
-    return machine.row_beats * -(-machine.rows // SPRAM_WORDS)
+    return machine.banks * machine.row_beats * -(-machine.rows // SPRAM_WORDS)
