@@ -128,7 +128,8 @@ class _Lowering:
         pad = op.pad_value if padded else 0
         if pad:
             self._check_pad(node, spikes, pad)
-        self._grown(node, Synapses(spikes, weight, bits, op.stride, op.padding[:2], pad))
+        self._grown(node, Synapses(spikes, weight, bits, op.stride, op.padding[:2], pad,
+                                   op.groups))
 
     def _grown(self, node: Node, part: Synapses) -> None:
         self.values[node.name] = Current((part,), three(self.shapes[node.name]))
@@ -183,7 +184,7 @@ class _Lowering:
                 raise Unsupported(f"node {node.name!r}: what is added must not be flattened, as "
                                   f"{name!r} is; flatten the spikes behind the sum")
             one = np.eye(shape[0], dtype=np.int64)[:, :, None, None]
-            return (Synapses(value, one, 2),)
+            return (Synapses(value, one, 2, groups=shape[0]),)
         if value.is_pooled:
             raise Unsupported(f"node {node.name!r}: what is added must not be pooled, as {name!r} "
                               "is; pool the sum")

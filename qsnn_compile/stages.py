@@ -36,7 +36,8 @@ class Spikes:
 
 @dataclass(frozen=True, eq=False)
 class Synapses:
-    """``weight`` [C, C_in, kh, kw] of ``bits`` bits over the map ``spikes``."""
+    """``weight`` [C, C_in, kh, kw] of ``bits`` bits over the map ``spikes``. Of ``groups`` groups of
+    channels each looks at its own inputs alone: the weights of others are 0."""
 
     spikes: Spikes
     weight: Ints
@@ -44,6 +45,7 @@ class Synapses:
     stride: Pair = (1, 1)
     before: Pair = (0, 0)       # padding at the top and on the left
     pad: int = 0
+    groups: int = 1
 
 
 @dataclass(frozen=True, eq=False)

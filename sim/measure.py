@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qsnn_compile.lowering import lower
 from qsnn_hw.arch import Machine
 
 from . import cycle, energy, golden
 from .data import Build, Samples
 from .plan import layer_spikes
+from .work import fan_in, roof, work
 
 BATCH = 250                 # samples between two moves of the progress bar
 
@@ -19,7 +21,8 @@ BATCH = 250                 # samples between two moves of the progress bar
 @dataclass(frozen=True, eq=False)
 class Measured:
     """What N samples did: ``classes`` and ``latency`` [N], ``scores`` [N, classes], the others
-    [N, layers]. ``spikes`` and ``membranes`` [N, T, neurons] by neuron, where asked for."""
+    [N, layers] (see `cycle.Timing`, `work.Work` and `work.Roof`). ``spikes`` and ``membranes``
+    [N, T, ...] by neuron, where asked for."""
 
     classes: NDArray[np.int64]
     scores: NDArray[np.int64]
@@ -28,7 +31,8 @@ class Measured:
     sops: NDArray[np.int64]
     lane_clocks: NDArray[np.int64]
     events: NDArray[np.int64]
-    roof: NDArray[np.float64]
+    lane_roof: NDArray[np.float64]
+    unit_roof: NDArray[np.float64]
     spikes: dict[str, NDArray[Any]]
     membranes: dict[str, NDArray[Any]]
 
@@ -46,10 +50,11 @@ def measure(build: Build, samples: Samples, *, record: bool = False,
 def _batch(build: Build, x: NDArray[np.uint8], record: bool) -> Measured:
     machine = build.program.machine
     result = golden.run(build.graph, x, record="all" if record else "spikes")
-    timing = cycle.run(machine, x, layer_spikes(machine, result))
-    events = np.stack([lists.sum(axis=1) for lists in timing.events], axis=1)
+    timing = cycle.run(machine, x, layer_spikes(build.graph, result))
+    asked = work(build.graph, x, result)
+    bounds = roof(machine, asked)
     return Measured(result.classes, result.scores, timing.latency, timing.layer_clocks,
-                    timing.sops, timing.lane_clocks, events, cycle.roof(machine, timing.events),
+                    asked.sops, timing.lane_clocks, asked.events, bounds.lanes, bounds.units,
                     result.spikes if record else {}, result.membranes)
 
 
@@ -72,7 +77,7 @@ def summary(build: Build, samples: Samples, found: Measured) -> dict[str, Any]:
     right = None if samples.y is None else int(np.count_nonzero(found.classes == samples.y))
     return {
         "name": build.graph.name, "digest": machine.digest, "clock_mhz": clock_mhz,
-        "lanes": machine.lanes,
+        "banks": machine.banks, "lanes": machine.lanes, "units": machine.units,
         "samples": len(samples.x),
         "accuracy": None if right is None else right / len(samples.x),
         "clocks": clocks,
@@ -81,10 +86,14 @@ def summary(build: Build, samples: Samples, found: Measured) -> dict[str, Any]:
         "latency_us_with_input": _microseconds(with_input, clock_mhz),
         "sops": float(found.sops.sum(axis=1).mean()),
         "utilisation": _utilisation(found.lane_clocks.sum(), machine, found.latency.sum()),
-        "roof_clocks": float(found.roof.sum(axis=1).mean()),
+        "roof_clocks": float(_roof(found).sum(axis=1).mean()),
         **_energies(build, found, transfer),
-        "layers": list(_layers(machine, found)),
+        "layers": list(_layers(build, found)),
     }
+
+
+def _roof(found: Measured) -> NDArray[np.float64]:
+    return np.maximum(found.lane_roof, found.unit_roof)
 
 
 def _spread(values: NDArray[np.int64], worst: int) -> dict[str, float | int]:
@@ -99,9 +108,9 @@ def _microseconds(clocks: dict[str, float | int], clock_mhz: float) -> dict[str,
 
 
 def _utilisation(lane_clocks: Any, machine: Machine, clocks: Any) -> float:
-    """The share of lanes × clocks in which a lane adds for a neuron. Operations that overlap the
-    input's arrival are in neither figure."""
-    return float(lane_clocks / (machine.lanes * clocks))
+    """The share of lanes × clocks in which a lane of any bank adds for a channel. Operations that
+    overlap the input's arrival are in neither figure."""
+    return float(lane_clocks / (machine.banks * machine.lanes * clocks))
 
 
 def _energies(build: Build, found: Measured, transfer: int) -> dict[str, Any]:
@@ -118,13 +127,14 @@ def _energies(build: Build, found: Measured, transfer: int) -> dict[str, Any]:
         "energy_model": energy.describe(constants, lc, placed is not None)}
 
 
-def _layers(machine: Machine, found: Measured) -> Iterator[dict[str, Any]]:
-    for index, layer in enumerate(machine.layers):
-        clocks, sops = found.layer_clocks[:, index], found.sops[:, index]
-        busy = found.lane_clocks[:, index].sum()
+def _layers(build: Build, found: Measured) -> Iterator[dict[str, Any]]:
+    machine = build.program.machine
+    for index, (layer, stage) in enumerate(zip(machine.layers, lower(build.graph), strict=True)):
+        clocks = found.layer_clocks[:, index]
+        means = {name: float(getattr(found, name)[:, index].mean())
+                 for name in ("events", "sops", "lane_roof", "unit_roof")}
         yield {
-            "name": layer.name, "fan_in": layer.fan_in, "neurons": layer.neurons,
-            "events": float(found.events[:, index].mean()),
-            "sops": float(sops.mean()), "clocks": float(clocks.mean()),
-            "roof_clocks": float(found.roof[:, index].mean()),
-            "utilisation": _utilisation(busy, machine, clocks.sum())}
+            "name": layer.name, "channels": layer.channels, "height": layer.height,
+            "width": layer.width, "fan_in": fan_in(stage), **means,
+            "clocks": float(clocks.mean()), "roof_clocks": float(_roof(found)[:, index].mean()),
+            "utilisation": _utilisation(found.lane_clocks[:, index].sum(), machine, clocks.sum())}

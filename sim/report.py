@@ -11,8 +11,9 @@ MISMATCHES = ("spike_mismatches", "result_mismatches", "clock_mismatches")
 def print_sim(report: dict[str, Any]) -> None:
     """Accuracy, time, work and energy; then a line a layer."""
     console = Console(highlight=False, soft_wrap=True)
+    banks = f"{report['banks']} × " if report["banks"] > 1 else ""
     console.print(f"[bold]{report['name']}[/bold], {report['samples']:,} samples, "
-                  f"{report['lanes']} lanes at {report['clock_mhz']:g} MHz")
+                  f"{banks}{report['lanes']} lanes at {report['clock_mhz']:g} MHz")
     if report["accuracy"] is not None:
         console.print(f"accuracy  {report['accuracy']:.2%}")
     console.print(f"work      {report['sops']:,.0f} synaptic operations a sample, "
@@ -45,14 +46,22 @@ def _energy(report: dict[str, Any]) -> str:
 
 def _layers(layers: list[dict[str, Any]]) -> Table:
     table = _table("layer")
-    for name in ("inputs", "neurons", "events", "operations", "clocks", "roof", "used"):
+    for name in ("neurons", "inputs", "events", "operations", "clocks", "lanes' roof",
+                 "units' roof", "used"):
         table.add_column(name, justify="right")
     for layer in layers:
         table.add_row(
-            layer["name"], *(f"{layer[key]:,.0f}" for key in (
-                "fan_in", "neurons", "events", "sops", "clocks", "roof_clocks")),
+            layer["name"], _size(layer), *(f"{layer[key]:,.0f}" for key in (
+                "fan_in", "events", "sops", "clocks", "lane_roof", "unit_roof")),
             f"{layer['utilisation']:.1%}")
     return table
+
+
+def _size(layer: dict[str, Any]) -> str:
+    """Neurons: channels, and places where there are several."""
+    places = layer["height"] * layer["width"]
+    return f"{layer['channels']:,}" + (
+        f" × {layer['height']} × {layer['width']}" if places > 1 else "")
 
 
 def _table(first: str) -> Table:
