@@ -1,35 +1,72 @@
-"""Which machine fits a target: the most lanes that do, and what would help where none does."""
+"""Which machine fits a target: the fastest that does, and what would help where none does."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 
 from qsnn_hw.arch import Image, Machine
 
+from .changes import changes
 from .errors import DoesNotFit
 from .ir import Graph
-from .mapping import map_graph
+from .mapping import Pad, Prepared, machine_of, most_columns, possible, prepare, with_image
+from .passes import PASSES, run_passes
 from .resource import Resources, predict
+from .speed import typical_clocks
 from .targets import LANES, Device, TargetError
 
 FULL = 0.9                      # of the logic cells: above it one seed in three finds no placement
 NAMES = {"lc": "logic cells", "ebr": "block RAMs", "spram": "SPRAMs", "dsp": "multipliers"}
+UNITS = (1, 2, 4)               # neuron units of a bank
+LEAST_LANES = 16                # of a bank: a word of spikes
+TURNS = 16                      # clocks in which all units of all banks send a word each
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A machine before its image is made, and the clocks that it takes, roughly."""
+
+    prepared: Prepared
+    machine: Machine
+    pads: tuple[Pad, Pad]
+    clocks: float
 
 
 def choose(graph: Graph, device: Device, lanes: int | None) -> tuple[Machine, Image]:
-    """The machine with *lanes* lanes, or with as many as fit *device*.
+    """The fastest machine that fits *device*, of *lanes* lanes in all if they are given.
 
     Raises TargetError for a number of lanes that there isn't, DoesNotFit where none fits.
     """
     if lanes is not None and lanes not in LANES:
         raise TargetError(f"lanes must be one of {', '.join(map(str, sorted(LANES)))}, "
                           f"not {lanes!r}; leave --lanes out for as many as fit")
-    tried = {count: map_graph(graph, lanes=count) for count in ([lanes] if lanes else LANES)}
-    for machine, image in tried.values():
+    prepared = prepare(graph)
+    tried = candidates(prepared, (lanes,) if lanes else LANES)
+    for one in sorted(tried, key=lambda one: one.clocks):
+        if excess(_least(one.machine), device):
+            continue
+        machine, image = with_image(prepared, one.machine, one.pads)
         if not excess(predict(machine, image), device):
             return machine, image
-    nearest = min((machine for machine, _ in tried.values()),
-                  key=lambda machine: _overload(predict(machine), device))
-    raise DoesNotFit(_refusal(graph, nearest, device))
+    raise DoesNotFit(_refusal(graph, nearest(tried, device), device))
+
+
+def candidates(prepared: Prepared, lanes: tuple[int, ...]) -> list[Candidate]:
+    """The machines with *lanes* lanes in all: banks, units and columns that go with them."""
+    return [_candidate(prepared, banks, total // banks, units, columns)
+            for total in lanes for banks in _powers(total // LEAST_LANES)
+            for units in UNITS if banks * units <= TURNS
+            if possible(prepared, banks, total // banks // units)
+            for columns in _powers(most_columns(prepared))]
+
+
+def _powers(most: int) -> Iterator[int]:
+    """1, 2, 4, … up to *most*."""
+    return (1 << n for n in range(most.bit_length()))
+
+
+def _candidate(prepared: Prepared, banks: int, lanes: int, units: int, columns: int) -> Candidate:
+    machine, pads = machine_of(prepared, banks, lanes, units, columns)
+    return Candidate(prepared, machine, pads, typical_clocks(machine))
 
 
 def available(device: Device) -> dict[str, int]:
@@ -44,60 +81,54 @@ def excess(needed: Resources, device: Device) -> dict[str, tuple[int, int]]:
             if count > available(device)[key]}
 
 
+def _least(machine: Machine) -> Resources:
+    """What *machine* takes whatever its image: without the parameters' block RAM."""
+    bare = replace(machine, neuron_fields=tuple(
+        replace(field, width=0, constant=field.base) for field in machine.neuron_fields))
+    needed = predict(machine)
+    return replace(needed, lc=min(needed.lc, predict(bare).lc), ebr=predict(bare).ebr)
+
+
+def nearest(tried: list[Candidate], device: Device) -> Candidate:
+    """The machine that needs the least too much; of several, the fastest."""
+    return min(tried, key=lambda one: (_overload(predict(one.machine), device), one.clocks))
+
+
 def _overload(needed: Resources, device: Device) -> float:
     return max((count / limit for count, limit in excess(needed, device).values()), default=0.0)
 
 
-def _refusal(graph: Graph, machine: Machine, device: Device) -> str:
+def _refusal(graph: Graph, one: Candidate, device: Device) -> str:
     wants = "; ".join(f"{needed:,} {NAMES[key]}, where {limit:,} of {getattr(device, key):,} may "
                       "be used" if limit < getattr(device, key) else
                       f"{needed:,} {NAMES[key]}, where there are {limit:,}"
-                      for key, (needed, limit) in excess(predict(machine), device).items())
-    lines = [f"network {graph.name!r} must fit {device.name}, and with {machine.lanes} lanes it "
+                      for key, (needed, limit) in excess(predict(one.machine), device).items())
+    lanes = one.machine.banks * one.machine.lanes
+    lines = [f"network {graph.name!r} must fit {device.name}, and with {lanes} lanes it "
              f"needs {wants}.", "What would help:"]
-    lines += [f"- {change}" for change in _changes(machine, device)] or ["- a larger target"]
+    lines += [f"- {change}" for change in _advice(graph, one, device)] or ["- a larger target"]
     return "\n".join(lines)
 
 
-def _changes(machine: Machine, device: Device) -> Iterator[str]:
+def _advice(graph: Graph, one: Candidate, device: Device) -> Iterator[str]:
     """Changes that bring an exceeded resource down, with what they cost and whether they do."""
-    for text, smaller, cost in _candidates(machine):
-        before, after = predict(machine), predict(smaller)
-        over = excess(before, device)
-        gains = [f"{getattr(after, key):,} {NAMES[key]}" for key in over
-                 if getattr(after, key) < getattr(before, key)]
-        if gains:
-            verdict = "fits" if not excess(after, device) else "not enough alone"
-            yield f"{text}: {', '.join(gains)} ({verdict}); costs {cost}"
+    lanes = one.machine.banks * one.machine.lanes
+    for fewer in LANES:
+        if fewer < lanes:
+            smaller = nearest(candidates(one.prepared, (fewer,)), device)
+            yield from _judged(f"--lanes {fewer}", one, smaller, device,
+                               f"{lanes // fewer} times the clocks of the accumulation")
+    for change in changes(graph):
+        prepared = prepare(run_passes(change.graph, PASSES))
+        smaller = nearest(candidates(prepared, (lanes,)), device)
+        yield from _judged(change.text, one, smaller, device, change.cost)
 
 
-def _candidates(machine: Machine) -> Iterator[tuple[str, Machine, str]]:
-    for lanes in LANES:
-        if lanes < machine.lanes:
-            yield (f"--lanes {lanes}", replace(machine, lanes=lanes),
-                   f"{machine.lanes // lanes} times the clocks of the accumulation")
-    steps = machine.steps // 2
-    if steps:
-        yield (f"--steps {steps}", replace(machine, steps=steps),
-               "accuracy, unless the network is trained again with as many steps")
-    if machine.coding == "direct" and machine.input_bits > 4:
-        less = machine.input_bits - 4
-        yield ("a 4-bit input", replace(machine, input_bits=4, acc_bits=machine.acc_bits - less,
-                                        sum_bits=machine.sum_bits - less,
-                                        current_bits=machine.current_bits - less,
-                                        potential_bits=machine.potential_bits - less),
-               "training again with coarser pixels")
-    widest = max(layer.weight_bits for layer in machine.layers)
-    if widest > 1:
-        layers = tuple(replace(layer, weight_bits=min(layer.weight_bits, widest // 2))
-                       for layer in machine.layers)
-        yield (f"{widest // 2}-bit weights", replace(
-            machine, layers=layers, acc_bits=machine.acc_bits - widest // 2),
-            "training again with narrower weights")
-    if len(machine.layers) > 1:
-        half = tuple(replace(layer, neurons=layer.neurons if machine.is_last(i)
-                             else -(-layer.neurons // 2),
-                             fan_in=layer.fan_in if i == 0 else -(-layer.fan_in // 2))
-                     for i, layer in enumerate(machine.layers))
-        yield ("half the neurons in the hidden layers", replace(machine, layers=half),
-               "training a smaller network")
+def _judged(text: str, one: Candidate, smaller: Candidate, device: Device,
+            cost: str) -> Iterator[str]:
+    before, after = predict(one.machine), predict(smaller.machine)
+    gains = [f"{getattr(after, key):,} {NAMES[key]}" for key in excess(before, device)
+             if getattr(after, key) < getattr(before, key)]
+    if gains:
+        verdict = "fits" if not excess(after, device) else "not enough alone"
+        yield f"{text}: {', '.join(gains)} ({verdict}); costs {cost}"

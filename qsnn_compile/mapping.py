@@ -1,6 +1,6 @@
 """A legalised graph as a machine and what its memories hold (`qsnn_hw.arch` is the contract)."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -9,38 +9,72 @@ from qsnn_hw.arch import Image, Machine
 
 from .channels import Channels, channels, decay_shift
 from .fields import Pad, neuron_fields, readout_fields
-from .ir import Delay, Graph, bounds
+from .ir import Bounds, Delay, Graph, bounds
 from .lowering import has_values, lower
 from .program import digest
 from .widths import with_widths
 from .windows import Shape, input_map, layers
 
 
-def map_graph(graph: Graph, *, lanes: int, units: int = 2, banks: int = 1,
-              columns: int | None = None, stepwise: bool | None = None) -> tuple[Machine, Image]:
-    """The machine that runs *graph* on *banks* of *lanes* accumulators and *units* neuron units
-    each, and its image. Step by step where it must (a Delay) or *stepwise* says so. Raises
-    ValueError for *banks* that are not `possible`."""
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What all machines of a network share: its layers as they are stored, the proven ranges.
+    ``shift``: the largest q."""
+
+    graph: Graph
+    found: list[Channels]
+    shift: int
+    stepwise: bool
+    proved: Bounds
+
+
+def prepare(graph: Graph, stepwise: bool | None = None) -> Prepared:
+    """*graph*, legalised, ready for `machine_of`. Step by step where it must (a Delay) or
+    *stepwise* says so."""
     stepwise = recurrent(graph) if stepwise is None else stepwise
     shift = decay_shift(graph)
     found = [channels(graph, stage, shift, stepwise) for stage in lower(graph)]
-    columns = columns or default_columns(graph.steps)
-    columns = 1 if stepwise or _mixes_values(graph, found[-1]) else columns
-    shape = Shape(banks, lanes, units, columns, stepwise)
-    if not possible(graph, banks, lanes // units):
-        raise ValueError(f"Banks must be 1 for a readout of {found[-1].count} classes or of the "
-                         f"input itself, not {banks!r}")
-    firing = [one for one in found if one.fires]
-    frame = _frame(graph, found, shape, shift, stepwise)
-    pads = any(spare(frame, index) for index in range(len(firing)))
-    neuron, pad = neuron_fields(firing, graph.steps, shift, pads)
-    readout, readout_pad = readout_fields(found[len(firing):])
+    return Prepared(graph, found, shift, stepwise, bounds(graph))
+
+
+def map_graph(graph: Graph, *, lanes: int, units: int = 2, banks: int = 1,
+              columns: int | None = None, stepwise: bool | None = None) -> tuple[Machine, Image]:
+    """The machine that runs *graph* on *banks* of *lanes* accumulators and *units* neuron units
+    each, and its image. Raises ValueError for *banks* that are not `possible`."""
+    prepared = prepare(graph, stepwise)
+    machine, pads = machine_of(prepared, banks, lanes, units, columns)
+    return with_image(prepared, machine, pads)
+
+
+def machine_of(prepared: Prepared, banks: int, lanes: int, units: int,
+               columns: int | None = None) -> tuple[Machine, tuple[Pad, Pad]]:
+    """The machine without its digest, and the parameters of a neuron's and a class's pad."""
+    if not possible(prepared, banks, lanes // units):
+        raise ValueError(f"Banks must be 1 for a readout of {prepared.found[-1].count} classes or "
+                         f"of the input itself, not {banks!r}")
+    shape = Shape(banks, lanes, units, most_columns(prepared, columns), prepared.stepwise)
+    frame = _frame(prepared, shape)
+    firing, silent = _by_kind(prepared)
+    spares = any(spare(frame, index) for index in range(len(firing)))
+    neuron, pad = neuron_fields(firing, frame.steps, prepared.shift, spares)
+    readout, readout_pad = readout_fields(silent)
     machine = replace(frame, neuron_fields=neuron, readout_fields=readout)
-    machine = with_widths(machine, found, pad, bounds(graph))
-    image = Image(_neuron_image(machine, firing, pad),
-                  _readout_image(machine, found[len(firing):], readout_pad),
-                  tuple(_weights(machine, found, bank) for bank in range(banks)))
+    return with_widths(machine, prepared.found, pad, prepared.proved), (pad, readout_pad)
+
+
+def with_image(prepared: Prepared, machine: Machine,
+               pads: tuple[Pad, Pad]) -> tuple[Machine, Image]:
+    """*machine* with its digest, and what its memories hold."""
+    firing, silent = _by_kind(prepared)
+    image = Image(_neuron_image(machine, firing, pads[0]), _readout_image(machine, silent, pads[1]),
+                  tuple(_weights(machine, prepared.found, bank) for bank in range(machine.banks)))
     return replace(machine, digest=digest(machine, image)), image
+
+
+def _by_kind(prepared: Prepared) -> tuple[list[Channels], list[Channels]]:
+    """The layers that fire, and the one that doesn't."""
+    return ([one for one in prepared.found if one.fires],
+            [one for one in prepared.found if not one.fires])
 
 
 def recurrent(graph: Graph) -> bool:
@@ -48,37 +82,36 @@ def recurrent(graph: Graph) -> bool:
     return any(isinstance(node.op, Delay) for node in graph.nodes)
 
 
-def possible(graph: Graph, banks: int, slots: int) -> bool:
-    """Whether *banks* banks can share the readout of *graph*: with *slots* slots for its classes,
-    and behind a layer that is no list of pixels."""
-    stages = lower(graph)
-    if banks == 1 or stages[-1].neuron is not None:
-        return True
-    return stages[-1].shape[0] <= slots and (len(stages) > 1 or graph.input.coding == "spikes")
+def possible(prepared: Prepared, banks: int, slots: int) -> bool:
+    """Whether *banks* banks can share the readout: *slots* slots for its classes, and behind a
+    layer that is no list of pixels."""
+    last, direct = prepared.found[-1], prepared.graph.input.coding == "direct"
+    return banks == 1 or last.fires or (
+        last.count <= slots and not (len(prepared.found) == 1 and direct))
 
 
-def default_columns(steps: int) -> int:
-    """Steps side by side in a line of the spike memory: as many as save time."""
-    return 1 if steps == 1 else 2 if steps == 2 else 4
-
-
-def _mixes_values(graph: Graph, last: Channels) -> bool:
-    """Whether a readout reads the input's values: these have no columns to be taken at once."""
-    return not last.fires and has_values(graph) and any(
+def most_columns(prepared: Prepared, wanted: int | None = None) -> int:
+    """Steps side by side in a line of the spike memory: *wanted*, or as many as save time, where
+    there is a line of them. Values have no columns that a readout could take at once."""
+    graph, last = prepared.graph, prepared.found[-1]
+    mixed = not last.fires and has_values(graph) and any(
         part.synapses.spikes.origin == graph.input.name for part in last.parts)
+    if prepared.stepwise or mixed:
+        return 1
+    return wanted or (1 if graph.steps == 1 else 2 if graph.steps == 2 else 4)
 
 
-def _frame(graph: Graph, found: list[Channels], shape: Shape, shift: int,
-           stepwise: bool) -> Machine:
+def _frame(prepared: Prepared, shape: Shape) -> Machine:
     """The machine without its fields and widths."""
+    graph, found = prepared.graph, prepared.found
     kind = graph.readout.kind
     assert kind != "last", "the graph must be legalised"
     return Machine(
-        graph.name, graph.steps, graph.input.coding, graph.input.bits, input_map(graph, found, shape),
-        layers(graph, found, shape), kind, (), (), 1, 1, 1, 1,
+        graph.name, graph.steps, graph.input.coding, graph.input.bits,
+        input_map(graph, found, shape), layers(graph, found, shape), kind, (), (), 1, 1, 1, 1,
         max((int(c.parameters["bits"].max()) for c in found if c.fires), default=2),
-        1, shift, shape.banks, shape.lanes, shape.units, shape.columns,
-        "step" if stepwise else "layer")
+        1, prepared.shift, shape.banks, shape.lanes, shape.units, shape.columns,
+        "step" if shape.stepwise else "layer")
 
 
 def spare(machine: Machine, index: int) -> int:
