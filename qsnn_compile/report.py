@@ -1,15 +1,18 @@
 """report.json (docs/report-schema.md) and the same as a table."""
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from qsnn_hw.arch import Machine
 
+from .channels import neuron_shape
 from .errors import QsnnError
 from .fpga import Implementation
-from .ir import Graph, Interval, NeuronBounds, Node, bounds
+from .ir import Graph, Interval, NeuronBounds, bounds
+from .lowering import lower
 from .program import Program
 from .resource import Resources
 from .targets import Target
@@ -17,7 +20,8 @@ from .targets import Target
 SCHEMA = 1
 REQUIRED = frozenset((
     "name", "board", "device", "resources", "predicted", "available", "fmax_mhz", "seeds", "layers",
-    "classes", "steps", "weight_bits", "membrane_bits", "readout", "lanes", "units", "weight_rows",
+    "classes", "steps", "weight_bits", "membrane_bits", "readout", "banks", "lanes", "units",
+    "weight_rows",
     "widths", "clock_mhz", "digest"))
 Report = dict[str, Any]
 
@@ -30,6 +34,7 @@ def make_report(graph: Graph, program: Program, target: Target, predicted: Resou
                 tools: dict[str, str], made: Implementation | None) -> Report:
     """Everything known about a build. ``made``: what the FPGA tools made of it, if they ran."""
     machine, device = program.machine, target.device
+    layers = _layers(machine, graph)
     return {
         "schema": SCHEMA,
         "name": graph.name,
@@ -42,9 +47,12 @@ def make_report(graph: Graph, program: Program, target: Target, predicted: Resou
         "input": asdict(graph.input) | {"shape": list(graph.input.shape)},
         "readout": graph.readout.kind,
         "classes": machine.classes,
-        "lanes": machine.lanes,
-        "units": machine.units,
-        "weight_bits": max(layer.weight_bits for layer in machine.layers),
+        "banks": machine.banks,
+        "lanes": machine.banks * machine.lanes,
+        "units": machine.banks * machine.units,
+        "columns": machine.columns,
+        "order": machine.order,
+        "weight_bits": max(layer["weight_bits"] for layer in layers),
         "membrane_bits": machine.membrane_bits,
         "fmax_mhz": None if made is None else round(made.fmax_mhz, 2),
         "resources": None if made is None else made.resources,
@@ -54,7 +62,7 @@ def make_report(graph: Graph, program: Program, target: Target, predicted: Resou
         "seeds": None if made is None else [
             {"seed": run.seed, "fmax_mhz": None if run.fmax_mhz is None
              else round(run.fmax_mhz, 2)} for run in made.runs],
-        "layers": _layers(machine, graph),
+        "layers": layers,
         "weight_rows": machine.rows,
         "widths": {name: getattr(machine, name) for name in (
             "acc_bits", "sum_bits", "current_bits", "potential_bits", "score_bits")},
@@ -89,19 +97,16 @@ def read_report(folder: str | Path) -> Report:
 
 
 def _layers(machine: Machine, graph: Graph) -> list[dict[str, Any]]:
-    nodes = {node.name: node for node in graph.nodes}
     return [{
-        "name": layer.name, "fan_in": layer.fan_in, "neurons": layer.neurons,
-        "weight_bits": layer.weight_bits, "groups": machine.groups(index),
-        "rows": machine.groups(index) * layer.weight_bits * layer.fan_in,
-        **_neuron(nodes[layer.name]),
-    } for index, layer in enumerate(machine.layers)]
-
-
-def _neuron(node: Node) -> dict[str, Any]:
-    op: Any = node.op
-    fires = hasattr(op, "reset")
-    return {"membrane_bits": op.bits if fires else None, "reset": op.reset if fires else None}
+        "name": stage.name, "shape": list(stage.shape),
+        "fan_in": sum(part.weight[0].size for part in stage.current.parts),
+        "neurons": math.prod(neuron_shape(stage)),
+        "weight_bits": max(part.bits for part in stage.current.parts),
+        "pooling": stage.pooling, "groups": machine.groups(index),
+        "rows": machine.group_rounds(index) * machine.layers[index].rows,
+        "membrane_bits": stage.neuron.bits if stage.neuron else None,
+        "reset": stage.neuron.reset if stage.neuron else None,
+    } for index, stage in enumerate(lower(graph))]
 
 
 def _bounds(graph: Graph) -> dict[str, Any]:
@@ -151,13 +156,20 @@ def _lines(report: Report) -> list[str]:
     fmax = (f"{report['fmax_mhz']} MHz (median of seeds "
             f"{', '.join(str(run['seed']) for run in report['seeds'])})"
             if report["fmax_mhz"] else "not placed: add --bitstream")
-    shape = "–".join(str(layer["fan_in"]) for layer in report["layers"])
+    maps = [report["input"]["shape"], *(layer["shape"] for layer in report["layers"])]
+    shape = "–".join(map(_size, maps))
     return [
-        f"network   {shape}–{report['classes']}, T = {report['steps']}, "
+        f"network   {shape}, T = {report['steps']}, "
         f"W = {report['weight_bits']}, U = {report['membrane_bits']}, "
         f"{report['readout']} readout",
-        f"machine   {report['lanes']} lanes, {report['units']} neuron units, "
+        f"machine   {report['lanes']} lanes in {report['banks']} "
+        f"{'bank' if report['banks'] == 1 else 'banks'}, {report['units']} neuron units, "
         f"{report['weight_rows']} weight rows, accumulators of "
         f"{report['widths']['acc_bits']} bits",
         f"clock     {report['clock_mhz']:g} MHz on the board; Fmax {fmax}",
     ]
+
+
+def _size(shape: list[int]) -> str:
+    """A map as channels×height×width, a vector as its length."""
+    return "×".join(map(str, shape)) if math.prod(shape[1:]) > 1 else str(shape[0])
