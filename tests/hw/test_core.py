@@ -6,16 +6,19 @@ from dataclasses import replace
 
 import pytest
 from amaranth.sim import Simulator
-from core_graphs import random_data, random_graph
+from core_graphs import random_graph
+from image_graphs import image_graph
 
 from qsnn_compile.mapping import map_graph
 from qsnn_compile.passes import PASSES, run_passes
-from qsnn_hw.arch import WORD
 from qsnn_hw.core import SpikingCore
 from qsnn_sim import cycle, golden
-from qsnn_sim.plan import layer_spikes
+from qsnn_sim.plan import input_beats, layer_spikes, random_samples, weight_beats
 
-SHAPES = list(itertools.product((16, 32), (1, 2, 4)))
+SHAPES = [{"lanes": lanes, "units": units}
+          for lanes, units in itertools.product((16, 32), (1, 2, 4))]
+TWO, FOUR = {"lanes": 16, "units": 2, "banks": 2}, {"lanes": 16, "units": 1, "banks": 4}
+ONE, STEPWISE = {"lanes": 16, "units": 1}, {"lanes": 16, "units": 1, "banks": 2, "stepwise": True}
 PATIENCE = 20_000
 
 
@@ -44,14 +47,13 @@ class Bench:
         return taken
 
     async def load(self, ctx):
-        for row in self.image.weights:
-            for column in range(self.machine.row_beats):
-                await self.put(ctx, self.core.weights, row >> WORD * column & 0xFFFF)
+        for beat in weight_beats(self.machine, self.image):
+            await self.put(ctx, self.core.weights, beat)
 
     async def sample(self, ctx, x):
         """The clocks of the beats, the result and its clock."""
         taken = []
-        for beat in beats(self.machine, x):
+        for beat in input_beats(self.machine, x[None])[0].tolist():
             await self.tick(ctx, self.random.randrange(self.gaps + 1))
             taken.append(await self.put(ctx, self.core.inputs, beat))
         result, began = self.core.result, self.clock
@@ -71,24 +73,19 @@ class Bench:
         simulator.run()
 
 
-def beats(machine, x):
-    frames = x.reshape(-1, machine.layers[0].fan_in).tolist()
-    if machine.coding == "direct":
-        return frames[0]
-    return [sum(spike << i for i, spike in enumerate(frame[at:at + WORD]))
-            for frame in frames for at in range(0, len(frame), WORD)]
-
-
-def mapped(graph, lanes, units):
-    machine, image = map_graph(run_passes(graph, PASSES), lanes=lanes, units=units)
+def mapped(graph, shape):
+    machine, image = map_graph(graph, **shape)
     return replace(machine, weight_memory="ebr"), image
 
 
-def check(graph, lanes, units, seed, gaps=0, samples=2):
-    machine, image = mapped(graph, lanes, units)
-    data = random_data(graph, samples, seed)
+def check(graph, shape, seed=0, gaps=0, samples=3):
+    """The result and its clock are what the models say, the input beats up to *gaps* clocks
+    apart."""
+    graph = run_passes(graph, PASSES)
+    machine, image = mapped(graph, shape)
+    data = random_samples(graph, samples, seed)
     answer = golden.run(graph, data, record="spikes")
-    spikes, bench = layer_spikes(machine, answer), Bench(machine, image, gaps)
+    spikes, bench = layer_spikes(graph, answer), Bench(machine, image, gaps)
 
     async def testbench(ctx):
         await bench.load(ctx)
@@ -104,19 +101,33 @@ def check(graph, lanes, units, seed, gaps=0, samples=2):
     bench.run(testbench)
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_core_equals_golden_and_cycle_model(seed):
-    check(random_graph(seed), *SHAPES[seed % len(SHAPES)], seed)
+@pytest.mark.parametrize("seed", range(6))
+def test_dense(seed):
+    check(random_graph(seed), SHAPES[seed], seed)
 
 
-@pytest.mark.parametrize("seed", (2, 4, 13, 23, 31))
-def test_input_slower_than_the_layers(seed):
-    check(random_graph(seed), *SHAPES[seed % len(SHAPES)], seed, gaps=130)
+@pytest.mark.parametrize("seed,shape", [(2, TWO), (8, STEPWISE)])
+def test_dense_on_banks(seed, shape):
+    check(random_graph(seed), shape, seed)
+
+
+@pytest.mark.parametrize("seed,shape", [
+    (30, ONE), (25, TWO), (20, FOUR), (35, ONE), (36, STEPWISE), (28, TWO)])
+def test_images(seed, shape):
+    check(image_graph(seed), shape, seed, samples=2)
+
+
+@pytest.mark.parametrize("graph,shape", [
+    (random_graph(4), SHAPES[4]), (random_graph(23), SHAPES[5]), (random_graph(13), TWO),
+    (image_graph(30), TWO), (image_graph(27), ONE), (image_graph(28), STEPWISE)])
+@pytest.mark.parametrize("gaps", (3, 60))
+def test_input_slower_than_the_layers(graph, shape, gaps):
+    check(graph, shape, gaps=gaps, samples=2)
 
 
 def test_weights_go_before_an_input_in_the_same_clock():
     graph = random_graph(3)
-    bench = Bench(*mapped(graph, 32, 1), gaps=0)
+    bench = Bench(*mapped(graph, TWO), gaps=0)
 
     async def testbench(ctx):
         await bench.load(ctx)
@@ -125,6 +136,6 @@ def test_weights_go_before_an_input_in_the_same_clock():
         assert (ctx.get(bench.core.weights.ready), ctx.get(bench.core.inputs.ready)) == (1, 0)
         ctx.set(bench.core.inputs.valid, 0)
         await bench.load(ctx)
-        await bench.sample(ctx, random_data(graph, 1, 0)[0])
+        await bench.sample(ctx, random_samples(graph, 1)[0])
 
     bench.run(testbench)

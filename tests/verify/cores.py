@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import pytest
 from core_graphs import random_graph
+from image_graphs import image_graph
 
-from qsnn_compile.errors import QsnnError
+from qsnn_compile.errors import QsnnError, Unsupported
 from qsnn_compile.mapping import map_graph
 from qsnn_compile.passes import PASSES, run_passes
 from qsnn_compile.program import Program
@@ -17,7 +18,7 @@ from qsnn_sim import rtl
 from qsnn_sim.plan import Traffic, plan, random_samples
 
 CALM = Traffic()
-ROUGH = {"idle": 0.3, "stall": 0.5, "resets": 3}
+ROUGH = {"idle": 0.3, "stall": 0.5, "resets": 2}
 
 
 @dataclass(frozen=True)
@@ -36,14 +37,29 @@ class Core:
         return core_verilog(self.program.machine, self.program.image, name)
 
 
-def core(graph, lanes=16, units=2, prefix=""):
+def core(graph, lanes=16, units=2, prefix="", **shape):
     legal = run_passes(graph, PASSES)
-    machine, image = map_graph(legal, lanes=lanes, units=units)
+    machine, image = map_graph(legal, lanes=lanes, units=units, **shape)
     return Core(legal, Program(machine, image, legal.input, "ice40", "icebreaker", 30.0), prefix)
 
 
-def random_core(seed, lanes=16, units=2, prefix="", **given):
-    return core(random_graph(seed, **given), lanes, units, prefix)
+def random_core(seed, lanes=16, units=2, prefix="", shape=None, **given):
+    return _first(seed, lambda other: random_graph(other, **given), prefix,
+                  {"lanes": lanes, "units": units} | (shape or {}))
+
+
+def image_core(seed, shape, prefix=""):
+    return _first(seed, image_graph, prefix, shape)
+
+
+def _first(seed, make, prefix, shape):
+    """The first network from *seed* on that runs on a machine of *shape*."""
+    for other in range(seed, seed + 5000, 100):
+        try:
+            return core(make(other), prefix=prefix, **shape)
+        except (Unsupported, ValueError):
+            continue
+    raise LookupError(f"no network runs on {shape}")
 
 
 def joined(cores):

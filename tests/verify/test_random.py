@@ -4,13 +4,22 @@ from itertools import product
 
 import pytest
 from core_graphs import random_graph
-from cores import CALM, ROUGH, core, joined, needs, random_core
+from cores import CALM, ROUGH, core, image_core, joined, needs, random_core
 
 from qsnn_sim.plan import Traffic
 from qsnn_sim.verify import build_core, run_plans
 
 SHAPES = list(product((16, 32, 64), (1, 2, 4)))
-WIDTHS = [(1, 4), (2, 2), (4, 3), (8, 16), (1, 2), (2, 8), (4, 12), (8, 5)]
+WIDTHS = [(1, 4), (2, 2), (4, 3), (8, 16), (1, 2), (2, 8)]
+ONE, WIDE = {"lanes": 16, "units": 1}, {"lanes": 32, "units": 2, "columns": 2}
+TWO, FOUR = {"lanes": 16, "units": 2, "banks": 2}, {"lanes": 16, "units": 1, "banks": 4}
+STEPWISE = {"lanes": 16, "units": 1, "banks": 2, "stepwise": True}
+IMAGES = {
+    # pools of currents and spikes, groups, parameters a neuron, residual sums
+    "layer by layer": ((24, ONE), (17, TWO), (9, FOUR), (14, WIDE)),
+    # recurrence, and what else runs in this order
+    "step by step": ((35, ONE), (6, TWO), (27, FOUR), (33, STEPWISE)),
+}
 
 
 def check(verdicts):
@@ -23,28 +32,52 @@ def plans(cores, samples):
             for traffic in (CALM, Traffic(**ROUGH, seed=seed))]
 
 
-@pytest.mark.parametrize("half", (0, 1))
-def test_verilator_equals_models(half, tmp_path):
+def test_dense_in_verilator(tmp_path):
     needs("verilator")
-    cores = [random_core(seed, *SHAPES[seed % 9], f"k{seed}_", weight_bits=w, membrane_bits=u)
-             for seed, (w, u) in list(enumerate(WIDTHS))[half::2]]
+    shapes = [{}, {"banks": 2}, {"stepwise": True}]
+    cores = [random_core(seed, *SHAPES[seed % 9], f"k{seed}_", shapes[seed % 3], weight_bits=w,
+                         membrane_bits=u) for seed, (w, u) in enumerate(WIDTHS)]
     built = build_core({"cores.v": joined(cores)}, tmp_path, toplevel="cores")
     check(run_plans(built, plans(cores, 16)))
 
 
-@pytest.mark.parametrize("seed,sizes", [
-    (40, (5, 15, 16, 2)), (41, (16, 17, 33, 9)), (42, (1, 1)), (43, (33, 1, 17))])
-def test_icarus_equals_models(seed, sizes, tmp_path):
+@pytest.mark.parametrize("order", IMAGES)
+def test_images_in_verilator(order, tmp_path):
+    needs("verilator")
+    cores = [image_core(seed, shape, prefix=f"k{seed}_") for seed, shape in IMAGES[order]]
+    built = build_core({"cores.v": joined(cores)}, tmp_path, toplevel="cores")
+    check(run_plans(built, plans(cores, 6)))
+
+
+@pytest.mark.parametrize("seed,sizes", [(40, (5, 15, 16, 2)), (42, (1, 1)), (43, (33, 1, 17))])
+def test_dense_in_icarus(seed, sizes, tmp_path):
     needs("icarus")
     one = core(random_graph(seed, sizes=sizes), *SHAPES[seed % 9])
     built = build_core({"core.v": one.verilog()}, tmp_path, simulator="icarus")
     check(run_plans(built, plans([one], 6)))
 
 
+@pytest.mark.parametrize("seed,shape", [(30, ONE), (25, TWO), (28, STEPWISE)])
+def test_images_in_icarus(seed, shape, tmp_path):
+    needs("icarus")
+    one = image_core(seed, shape)
+    built = build_core({"core.v": one.verilog()}, tmp_path, simulator="icarus")
+    check(run_plans(built, plans([one], 4)))
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(100, 160))
+@pytest.mark.parametrize("seed", range(100, 130))
 def test_sweep(seed, tmp_path):
     needs("icarus")
     one = random_core(seed, *SHAPES[seed % 9])
     built = build_core({"core.v": one.verilog()}, tmp_path, simulator="icarus")
     check(run_plans(built, plans([one], 12)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(50, 80))
+def test_sweep_of_images(seed, tmp_path):
+    needs("verilator")
+    one = image_core(seed, (ONE, WIDE, TWO, FOUR, STEPWISE)[seed % 5])
+    built = build_core({"core.v": one.verilog()}, tmp_path)
+    check(run_plans(built, plans([one], 6)))
