@@ -126,11 +126,12 @@ class Maker:
         else:
             self.dense(int(self.rng.choice([1, 7, 16, 20, 40])))
         pooled = len(self.nodes) > 0 and isinstance(self.nodes[-1].op, MaxPool | SumPool)
-        if not pooled and self.on("recur", 0.4):
+        looped = not pooled and self.on("recur", 0.4)
+        if looped:
             self.recur()
         self.neuron()
         spikes = self.last
-        if len(self.shape) == 3 and not pooled and self.on("or", 0.4):
+        if len(self.shape) == 3 and not pooled and not looped and self.on("or", 0.4):
             self.pool(["or"])
             self.nodes[-1] = Node(self.last, MaxPool(self.nodes[-1].op.kernel,
                                                      self.nodes[-1].op.stride), (spikes,))

@@ -1,101 +1,250 @@
-"""The machine's arithmetic, one lane at a time, from nothing but Machine and Image: the naive model
-that mapping is checked against. Asserts that no number leaves its proven width."""
+"""What the machine computes, from nothing but Machine, Image and the banks' schedules: the naive
+model that mapping is checked against. Items one by one, no pipeline, no queue. Asserts that no
+number leaves its proven width, no row or line its memory, and that no pad fires."""
 
-from dataclasses import dataclass, field
+import numpy as np
 
-from qsnn_hw.arch import RESETS, Image, Machine
+from qsnn_hw import schedule
+from qsnn_hw.arch import RESETS, WORD, Image, Machine
+from qsnn_hw.beats import input_beats
 
 
-@dataclass
+def lane_bits(rows, lanes):
+    return np.array([[row >> lane & 1 for lane in range(lanes)] for row in rows])
+
+
 class Datapath:
-    machine: Machine
-    image: Image
-    spikes: list[list[list[int]]] = field(default_factory=list)     # [layer][step][neuron]
+    """One core; `run` takes a sample. ``sent`` [layer][step] [C, H, W]: the spikes last sent."""
+
+    def __init__(self, machine: Machine, image: Image):
+        self.machine, self.image = machine, image
+        self.weights = [lane_bits(rows, machine.lanes) for rows in image.weights]
+        self.items = [schedule.items(machine, bank) for bank in range(machine.banks)]
+        self.offsets = [schedule.offsets(machine, bank) for bank in range(machine.banks)]
 
     def run(self, x):
-        """Scores for *x*: a list of pixels, or T lists of spikes."""
+        """The scores of sample *x*, as the network takes it."""
         machine = self.machine
-        inputs = [x] * machine.steps if machine.coding == "direct" else x
-        for index, layer in enumerate(machine.layers):
-            lanes = [self._lane(index, neuron) for neuron in range(self._places(index))]
-            if not layer.fires:
-                return [self._score(index, neuron, inputs) for neuron in range(layer.neurons)]
-            trains = [self._train(index, place, inputs) for place in lanes]
-            assert not any(any(train) for train in trains[layer.neurons:]), "a pad fired"
-            inputs = [list(step) for step in zip(*trains[:layer.neurons], strict=True)]
-            self.spikes.append(inputs)
-        return [sum(train) for train in trains[:machine.classes]]
+        beats = input_beats(machine, x[None])[0].tolist()
+        self.memory = np.zeros((max(machine.lines, 1), machine.columns), dtype=np.int64)
+        self.values = beats if machine.value_words else []
+        self.membranes = np.zeros((machine.banks, machine.units, machine.membrane_slots), int)
+        self.totals = np.zeros(machine.classes, dtype=np.int64)
+        self.sent = [np.zeros((machine.steps, layer.channels, layer.height, layer.width), int)
+                     for layer in machine.layers if layer.fires]
+        if not machine.value_words:
+            self._take_input(beats)
+        for time in range(machine.steps if machine.order == "step" else 1):
+            for index in range(len(machine.layers)):
+                for bank in range(machine.banks):
+                    for item in self.items[bank]:
+                        if item.layer == index and not item.silent:
+                            self._item(bank, item, time)
+        return self.totals if machine.readout == "count" else self._scores()
 
-    def _places(self, index):
-        size = self.machine.slots if self.machine.is_last(index) else self.machine.lanes
-        return self.machine.groups(index) * size
-
-    def _lane(self, index, neuron):
-        """(group, slot, unit) of a neuron or pad."""
+    def _take_input(self, beats):
         machine = self.machine
+        for number, word in enumerate(beats):
+            step, place = divmod(number, machine.frame_words)
+            line, column = divmod(step, machine.columns)
+            self.memory[line * machine.frame_words + place, column] = word
+
+    # -- an item -----------------------------------------------------------------------------------
+
+    def _item(self, bank, item, time):
+        """Steps × passes, where spikes are pooled passes × steps."""
+        machine, layer = self.machine, self.machine.layers[item.layer]
+        passes, steps = self._passes(bank, item), machine.window_steps(item.layer)
+        self.acc, self.sum_x, self.largest = 0, 0, None
+        if layer.pooling == "or":
+            for number, part in enumerate(passes):
+                for step in range(steps):
+                    self._add(bank, item, part, step, time)
+                    self._fire(bank, item, self._take_current(layer), step, time, number)
+            return
+        for step in range(steps):
+            for part in passes:
+                self._add(bank, item, part, step, time)
+                if not layer.fires:
+                    continue
+                self._pool(bank, item, self._take_current(layer))
+            if layer.fires:
+                self._fire(bank, item, self.largest, step, time, 0)
+                self.largest = None
+        if not layer.fires:
+            lanes = [slot * machine.units for slot in range(machine.used_slots(item.layer))]
+            classes = slice(item.group * machine.slots, machine.classes)
+            current = self._take_current(layer)[lanes]
+            self.totals[classes][:len(lanes)] += current[:len(self.totals[classes])]
+
+    def _passes(self, bank, item):
+        """(entry of the bank's windows, word) of each pass."""
+        passes = [[]]
+        for number, word in enumerate(self.machine.layers[item.layer].windows[bank]):
+            passes[-1].append((item.start + number, word))
+            if word.ends:
+                passes.append([])
+        assert not passes[-1] and passes[-2][-1][1].final
+        return passes[:-1]
+
+    def _add(self, bank, item, part, step, time):
+        for entry, word in part:
+            for row, x in self._events(bank, item, entry, word, step, time):
+                row += item.row + word.row
+                assert 0 <= row < self.machine.rows and x < 1 << self.machine.value_bits
+                self.acc = self.acc + self.weights[bank][row] * (x << word.plane)
+                self.sum_x += (x << word.scale) * word.sums
+
+    def _events(self, bank, item, entry, word, step, time):
+        """(row behind the word's first, x) of what the word holds."""
+        machine, found = self.machine, self.machine.layers[item.layer].maps[word.source]
+        if found.kind == "list":
+            return [(i, x) for i, x in enumerate(self.values) if x]
+        line, y, x = item.origins[word.source]
+        now = step + time
+        if found.previous and now == 0:
+            return []
+        if not (0 <= y + word.dy < found.height and 0 <= x + word.dx < found.width):
+            size = 1 if found.kind == "values" else WORD
+            return [(i, found.pad) for i in range(size)] if found.pad else []
+        line += self.offsets[bank][entry]
+        if found.kind == "values":
+            frame = 0 if machine.coding == "direct" else now
+            value = self.values[line + frame * machine.frame_words]
+            return [(0, value)] if value else []
+        return self._spikes(item, found, line, step, time)
+
+    def _spikes(self, item, found, line, step, time):
+        machine, index = self.machine, found.layer
+        columns = [step % machine.columns]
+        if machine.order == "layer":
+            line += step // machine.columns * machine.line_words(index)
+        elif index < 0:
+            line += time * machine.frame_words
+        elif machine.kept(index):
+            line += (time - found.previous) % 2 * machine.line_words(index)
+        if machine.merged(item.layer):
+            line += (step - step // machine.columns) * machine.line_words(index)
+            columns = range(machine.columns)
+        amounts = [sum(int(self.memory[line, c]) >> i & 1 for c in columns) for i in range(WORD)]
+        return [(i, x) for i, x in enumerate(amounts) if x]
+
+    def _take_current(self, layer):
+        """y of each lane, not flipped; the lanes are cleared."""
+        machine = self.machine
+        acc = self.acc + np.zeros(machine.lanes, dtype=np.int64)
+        assert acc.max() < 1 << machine.acc_bits and self.sum_x < 1 << machine.sum_bits
+        y = (2 * acc if layer.doubled else acc) - self.sum_x
+        self.acc, self.sum_x = 0, 0
+        return fits(y, machine.current_bits)
+
+    def _pool(self, bank, item, y):
+        """The largest current of the passes so far, on some channels the least."""
+        flip = self._field("flip", bank, self._addresses(item))
+        y = np.where(flip, ~y, y)
+        if self.largest is not None:
+            least = self._field("minimum", bank, self._addresses(item))
+            y = np.where(least, np.minimum(y, self.largest), np.maximum(y, self.largest))
+        self.largest = y
+
+    # -- neurons -----------------------------------------------------------------------------------
+
+    def _addresses(self, item, number=0):
+        """The parameter address of each lane; those that don't rotate get the last one's."""
+        machine = self.machine
+        used = machine.used_slots(item.layer)
+        own = machine.layers[item.layer].neuron_parameters
+        slots = np.minimum(np.arange(machine.lanes) // machine.units, used - 1)
+        return item.slot + slots + (number * used if own else 0)
+
+    def _field(self, name, bank, addresses):
+        """The value of each lane."""
+        (field,) = (f for f in self.machine.neuron_fields if f.name == name)
+        if field.constant is not None:
+            return np.full(self.machine.lanes, field.constant)
+        stored = np.array(self.image.neuron[name][bank])
+        return field.base + stores(field, stored[self._units, addresses])
+
+    @property
+    def _units(self):
+        return np.arange(self.machine.lanes) % self.machine.units
+
+    def _fire(self, bank, item, y, step, time, number):
+        """The rotations that follow a pass: one, or a replay for each step."""
+        layer, addresses = self.machine.layers[item.layer], self._addresses(item, number)
+        if layer.pooling == "or":
+            y = np.where(self._field("flip", bank, addresses), ~y, y)
+        for replay in range(self.machine.replays(item.layer)):
+            now = step + time + replay
+            spikes = self._update(bank, item, y, addresses, now, number)
+            self._send(item, spikes, now, number)
+
+    def _update(self, bank, item, y, addresses, now, number):
+        machine, units = self.machine, self._units
+        p = {f.name: self._field(f.name, bank, addresses) for f in machine.neuron_fields}
+        used = machine.used_slots(item.layer)
+        slots = np.minimum(np.arange(machine.lanes) // machine.units, used - 1)
+        places = slots + (item.membrane + number * used if machine.order == "step" else 0)
+        u = p["initial"] if now == 0 else self.membranes[bank, units, places]
+        wide, rotating = machine.potential_bits, np.arange(machine.lanes) < used * machine.units
+        leak = (u * p["decay"] << p["leak_shift"]) >> machine.decay_shift
+        v = leak + (y << p["gain_shift"]) + p["bias"]
+        fired = v >= p["threshold"]
+        for part in (leak, v, v - p["threshold"], v - p["reset_value"]):
+            fits(part[rotating], wide)
+        kinds = [fired & (p["reset"] == RESETS.index(kind)) for kind in ("hard", "soft")]
+        v = np.select(kinds, [p["reset_value"], v - p["reset_value"]], v)
+        limit = 1 << p["bits"] - 1
+        u = np.clip(((v << 1) >> p["step_shift"]) + 1 >> 1, -limit, limit - 1)
+        assert p["bits"].max() <= machine.membrane_bits
+        self.membranes[bank, units[rotating], places[rotating]] = u[rotating]
+        return fired & rotating
+
+    def _send(self, item, spikes, now, number):
+        machine, index = self.machine, item.layer
+        size = machine.group_size(index)
+        own = spikes[::machine.units] if machine.is_last(index) else spikes
+        channels = min(size, machine.layers[index].channels - item.group * size)
+        assert not own[channels:].any(), "a pad fired"
+        first = item.group * size
+        train = self.sent[index][now].reshape(machine.layers[index].channels, -1)
+        train[first:first + channels, item.place] |= own[:channels]
         if machine.is_last(index):
-            return neuron // machine.slots, neuron % machine.slots, 0
-        lane = neuron % machine.lanes
-        return neuron // machine.lanes, lane // machine.units, lane % machine.units
+            self.totals[first:first + channels] += own[:channels]
+        if machine.stored(index):
+            self._store(item, spikes, now, number)
 
-    def _current(self, index, place, frames, flip):
-        """y: acc over *frames*, the offset off, flipped."""
-        machine, layer = self.machine, self.machine.layers[index]
-        group, slot, unit = place
-        lane, acc, total = slot * machine.units + unit, 0, 0
-        for plane in range(layer.weight_bits):
-            first = machine.row(index) + (group * layer.weight_bits + plane) * layer.fan_in
-            for frame in frames:
-                for i, x in enumerate(frame):
-                    acc += (self.image.weights[first + i] >> lane & 1) * (x << plane)
-        for frame in frames:
-            total += sum(frame) << layer.weight_bits - 1
-        assert acc < 1 << machine.acc_bits and total < 1 << machine.sum_bits
-        y = (2 * acc if layer.weight_bits == 1 else acc) - total
-        return self._fits(~y if flip else y, machine.current_bits)
+    def _store(self, item, spikes, now, number):
+        machine, index = self.machine, item.layer
+        line, column = item.line, now % machine.columns
+        if machine.order == "layer":
+            line += now // machine.columns * machine.line_words(index)
+        elif machine.kept(index):
+            line += now % 2 * machine.line_words(index)
+        for part in range(item.words + 1):
+            word = sum(int(s) << i for i, s in enumerate(spikes[part * WORD:(part + 1) * WORD]))
+            before = self.memory[line + part, column] if number else 0
+            self.memory[line + part, column] = word | before
 
-    def _train(self, index, place, inputs):
-        p = {f.name: self._value(f, index, place) for f in self.machine.neuron_fields}
-        wide, shift = self.machine.potential_bits, self.machine.decay_shift
-        u, train = p["initial"], []
-        for frame in inputs:
-            y = self._current(index, place, [frame], p["flip"])
-            leak = self._fits((u * p["decay"] << p["leak_shift"]) >> shift, wide)
-            v = self._fits(leak + (y << p["gain_shift"]) + p["bias"], wide)
-            fired = self._fits(v - p["threshold"], wide) >= 0
-            reduced = self._fits(v - p["reset_value"], wide)
-            kind = RESETS[p["reset"]] if fired else "none"
-            v = {"hard": p["reset_value"], "soft": reduced, "none": v}[kind]
-            limit = 1 << p["bits"] - 1
-            u = min(max((((v << 1) >> p["step_shift"]) + 1) >> 1, -limit), limit - 1)
-            assert p["bits"] <= self.machine.membrane_bits
-            train.append(int(fired))
-        return train
+    # -- the readout -------------------------------------------------------------------------------
 
-    def _score(self, index, neuron, inputs):
-        place = self._lane(index, neuron)
-        group, slot, _ = place
-        address = group * self.machine.slots + slot
-        p = {f.name: f.constant if f.constant is not None
-             else f.base + self._stored(f, self.image.readout[f.name][address])
-             for f in self.machine.readout_fields}
-        y = self._current(index, place, inputs, p["flip"])
-        return self._fits(p["gain"] * y + p["bias"], self.machine.score_bits)
+    def _scores(self):
+        machine = self.machine
+        p = {}
+        for field in machine.readout_fields:
+            stored = np.array(self.image.readout.get(field.name, np.zeros(machine.readout_slots)))
+            p[field.name] = (np.full(machine.classes, field.constant) if field.constant is not None
+                             else field.base + stores(field, stored[:machine.classes]))
+        total = fits(self.totals, machine.total_bits)
+        return fits(p["gain"] * np.where(p["flip"], ~total, total) + p["bias"], machine.score_bits)
 
-    def _value(self, f, index, place):
-        group, slot, unit = place
-        address = self.machine.slot_base(index) + group * self.machine.slots + slot
-        if f.constant is not None:
-            return f.constant
-        return f.base + self._stored(f, self.image.neuron[f.name][unit][address])
 
-    @staticmethod
-    def _stored(f, number):
-        low = -(1 << f.width - 1) if f.signed else 0
-        assert low <= number < low + (1 << f.width), (f, number)
-        return number
+def stores(field, numbers):
+    low = -(1 << field.width - 1) if field.signed else 0
+    assert low <= numbers.min() and numbers.max() < low + (1 << field.width), field
+    return numbers
 
-    @staticmethod
-    def _fits(value, bits):
-        assert -(1 << bits - 1) <= value < 1 << bits - 1, (value, bits)
-        return value
+
+def fits(values, bits):
+    assert -(1 << bits - 1) <= values.min() and values.max() < 1 << bits - 1, (values, bits)
+    return values

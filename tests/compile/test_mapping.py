@@ -1,11 +1,26 @@
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from core_datapath import Datapath
-from core_graphs import random_data, random_graph
+from core_graphs import random_graph
+from image_graphs import image_graph
 
-from qsnn_compile.ir import Dense, Graph, Input, Neuron, Node, Readout, ints
+from qsnn_compile.ir import (
+    Add,
+    Conv2d,
+    Dense,
+    Flatten,
+    Graph,
+    Input,
+    Neuron,
+    Node,
+    Readout,
+    SumPool,
+    ints,
+    shapes,
+)
 from qsnn_compile.mapping import map_graph
 from qsnn_compile.passes import PASSES, run_passes
 from qsnn_sim import golden
@@ -13,26 +28,106 @@ from qsnn_sim import golden
 SHAPES = list(itertools.product((16, 32, 64), (1, 2, 4)))
 
 
-def check(graph, lanes, units, samples=2, seed=0):
+def check(graph, lanes, units, samples=2, seed=0, **shape):
     legal = run_passes(graph, PASSES)
-    machine, image = map_graph(legal, lanes=lanes, units=units)
-    data = random_data(graph, samples, seed)
-    expected = golden.run(graph, data, record="spikes")
+    machine, image = map_graph(legal, lanes=lanes, units=units, **shape)
+    data = random_samples(graph, samples, seed)
+    expected = golden.run(graph, data, record="all")
+    datapath = Datapath(machine, image)
     for index, sample in enumerate(data):
-        datapath = Datapath(machine, image)
-        assert datapath.run(sample.tolist()) == expected.scores[index].tolist()
-        for trains, wanted in zip(datapath.spikes, expected.spikes.values(), strict=True):
-            assert np.array_equal(np.array(trains), wanted[index])
+        assert datapath.run(sample).tolist() == expected.scores[index].tolist()
+        for layer, sent in zip(machine.layers, datapath.sent, strict=False):
+            wanted = sent_by(graph, layer, expected)[index]
+            assert np.array_equal(sent, wanted.reshape(sent.shape))
 
 
-@pytest.mark.parametrize("seed", range(80))
+def sent_by(graph, layer, result):
+    """The golden model's spikes of *layer*, pooled where it pools them."""
+    if layer.pooling != "or":
+        return result.spikes[layer.name]
+    (pool,) = (node.name for node in graph.nodes if layer.name in node.inputs)
+    return result.values[pool]
+
+
+def random_samples(graph, count, seed):
+    """Data of all values that the input takes."""
+    rng, source = np.random.default_rng(seed), graph.input
+    steps = () if source.coding == "direct" else (graph.steps,)
+    return rng.integers(0, 1 << source.bits, (count, *steps, *source.shape), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("seed", range(48))
 def test_datapath_equals_golden(seed):
     lanes, units = SHAPES[seed % len(SHAPES)]
     check(random_graph(seed), lanes, units, seed=seed)
 
 
+BANKS = (dict(lanes=16, units=1, banks=2), dict(lanes=32, units=2, banks=2, columns=1),
+         dict(lanes=16, units=1, banks=4, columns=2), dict(lanes=16, units=1, stepwise=True),
+         dict(lanes=16, units=1, banks=2, stepwise=True))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_banks_and_columns(seed):
+    check(random_graph(seed, sizes=(21, 20, 50, 7)), seed=seed, **BANKS[seed % len(BANKS)])
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_images(seed):
+    shapes = (dict(lanes=16, units=2), dict(lanes=32, units=4, columns=2), *BANKS)
+    check(image_graph(seed), seed=seed, **shapes[seed % len(shapes)])
+
+
+def images(coding, bits, channels, *nodes):
+    """*nodes* on images of 4 × 5, then a class for each of 3 sums of all that is left."""
+    ones = ints(np.where(np.arange(3 * 4096).reshape(3, -1) % 5, 1, -1))
+    rest = (*nodes, Node("flat", Flatten(), (nodes[-1].name,)))
+    graph = Graph("images", 3, Input((channels, 4, 5), bits, coding), rest,
+                  Readout("count", "flat"))
+    dense = Dense(ones[:, :shapes(graph)["flat"][0]], 1)
+    return replace(graph, nodes=(*rest, Node("out", dense, ("flat",))),
+                   readout=Readout("potential", "out"))
+
+
+def conv(channels, count, pad=0, stride=(1, 1), padding=(1, 1, 1, 1)):
+    weight = np.random.default_rng(count).integers(-2, 2, (count, channels, 3, 3))
+    return Conv2d(ints(weight), 2, stride, padding, 1, pad)
+
+
+@pytest.mark.parametrize("shape", BANKS)
+@pytest.mark.parametrize("coding, bits, channels, pad",
+                         (("spikes", 1, 16, 1), ("spikes", 2, 3, 3), ("direct", 8, 2, 200)))
+def test_padding_with_a_number(coding, bits, channels, pad, shape):
+    nodes = (Node("conv", conv(channels, 16, pad), ("x",)),
+             Node("lif", Neuron(6, ints(9)), ("conv",)),
+             Node("conv2", conv(16, 5, 1, (2, 2)), ("lif",)),
+             Node("lif2", Neuron(4, ints(3)), ("conv2",)))
+    check(images(coding, bits, channels, *nodes), **({"units": 1} | shape))
+
+
+def test_a_sum_pool_before_the_readout():
+    nodes = (Node("conv", conv(2, 7), ("x",)), Node("lif", Neuron(6, ints(9)), ("conv",)),
+             Node("conv2", conv(7, 4), ("lif",)), Node("all", SumPool((4, 5), (1, 1)), ("conv2",)))
+    graph = Graph("pooled", 3, Input((2, 4, 5), 4, "direct"), nodes, Readout("potential", "all"))
+    for shape in BANKS:
+        check(graph, **shape)
+
+
+@pytest.mark.parametrize("shape", BANKS)
+def test_a_readout_that_reads_the_input_too(shape):
+    rng = np.random.default_rng(4)
+    nodes = (Node("fc", Dense(ints(rng.integers(-2, 2, (9, 6))), 2), ("x",)),
+             Node("lif", Neuron(6, ints(9)), ("fc",)),
+             Node("a", Dense(ints(rng.integers(-2, 2, (3, 9))), 2), ("lif",)),
+             Node("b", Dense(ints(rng.integers(-2, 2, (3, 6))), 2), ("x",)),
+             Node("both", Add(), ("a", "b")))
+    for coding in ("direct", "spikes"):
+        source = Input((6,), 4, coding)
+        check(Graph("skip", 5, source, nodes, Readout("potential", "both")), **shape)
+
+
 @pytest.mark.parametrize("weight_bits", (1, 2, 4, 8))
-@pytest.mark.parametrize("membrane_bits", (2, 3, 4, 8, 16))
+@pytest.mark.parametrize("membrane_bits", (2, 4, 16))
 def test_every_width(weight_bits, membrane_bits):
     seed = 1000 + 10 * weight_bits + membrane_bits
     check(random_graph(seed, weight_bits, membrane_bits), 16, 2, seed=seed)
@@ -41,6 +136,13 @@ def test_every_width(weight_bits, membrane_bits):
 @pytest.mark.parametrize("size", (15, 16, 17, 33))
 def test_groups_and_pads(size):
     check(random_graph(size, sizes=(5, size, size, 9)), 16, 2, seed=size)
+
+
+def test_banks_that_cannot_share_the_readout():
+    graph = random_graph(0, sizes=(5, 20, 17))
+    graph = replace(graph, nodes=graph.nodes[:3], readout=Readout("potential", "dense1"))
+    with pytest.raises(ValueError, match="Banks must be 1 for a readout of 17 classes"):
+        map_graph(run_passes(graph, PASSES), lanes=16, units=1, banks=2)
 
 
 def layer(neuron, weight, steps=3):
@@ -68,6 +170,6 @@ def test_every_channel_flipped():
 def test_a_channel_is_stored_with_the_fewer_ones():
     weight = ((1, 1, 1, -1), (1, -1, -1, -1), (1, 1, -1, -1))
     machine, image = map_graph(layer(Neuron(4, ints(3)), weight), lanes=16)
-    rows = [[row >> lane & 1 for row in image.weights[:4]] for lane in range(3)]
+    rows = [[row >> lane & 1 for row in image.weights[0][:4]] for lane in range(3)]
     assert rows == [[0, 0, 0, 1], [1, 0, 0, 0], [1, 1, 0, 0]]
     assert machine.acc_bits == (2 * 3).bit_length()
