@@ -41,8 +41,9 @@ class Field:
 class Map:
     """Where a map of activity lies and how a window finds its way in it.
 
-    ``height`` × ``width`` places of ``words`` words each, a row ``pitch`` places. ``kind``: a word is 16 spikes, or one value (a pixel, a count), or the
-    map is the list of the pixels that are not 0. ``previous``: what is read is the step before,
+    ``height`` × ``width`` places of ``words`` words each, a row ``pitch`` places. ``kind``: a word
+    is 16 spikes, or one value (a pixel, a count), or the map is the list of the pixels that are not
+    0. ``previous``: what is read is the step before,
     nothing at the first. ``pad``: what lies around the map. ``origin`` is the place (y, x) of
     window entry (0, 0) for output place (0, 0), ``stride`` how far it moves with an output place.
     """

@@ -12,7 +12,7 @@ commands are ignored. The host waits for a reply before it sends the next sample
 line low for longer than a byte) resets link and core; the weights must then be sent again.
 """
 
-from .arch import WORD, Image, Machine
+from .arch import Image, Machine
 
 VERSION = 1
 WEIGHTS = ord("W")

@@ -5,6 +5,7 @@ Their numbers mean nothing; their shapes and widths do.
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -46,11 +47,9 @@ def changes(graph: Graph) -> Iterator[Change]:
     if widest > 1:
         narrowed = _each(graph, lambda node: _narrowed(node, widest // 2))
         yield Change(f"{widest // 2}-bit weights", narrowed, "training again with narrower weights")
-    try:
+    with suppress(IrError):             # of groups or sums that half the channels don't fit
         yield Change("half the neurons in the hidden layers", _halved(graph),
                      "training a smaller network")
-    except IrError:
-        pass                            # groups or sums that half the channels don't fit
 
 
 def _each(graph: Graph, change: Callable[[Node], Node]) -> Graph:

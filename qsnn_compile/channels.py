@@ -116,7 +116,8 @@ def channels(graph: Graph, stage: Stage, shift: int, stepwise: bool) -> Channels
 
 def _part(graph: Graph, stage: Stage, part: Synapses, flip: Ints, doubled: bool,
           stepwise: bool) -> Part:
-    top = max((1 << graph.input.bits) - 1, part.pad) if part.spikes.origin == graph.input.name else 1
+    is_input = part.spikes.origin == graph.input.name
+    top = (1 << graph.input.bits) - 1 if is_input else 1
     total = top * len(part.spikes.spread) * (len(stage.spread) if stage.pooling == "sum" else 1)
     if stage.neuron is None and not stepwise:
         total *= graph.steps

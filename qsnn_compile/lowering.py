@@ -148,8 +148,6 @@ class _Lowering:
             self.pads.add(pad)
             others = self.pads - {pad}
             return f"0 or {min(others)}, as in another layer" if others else None
-        if pad > 1:
-            return "0 or 1 around spikes"
         if spikes.shape[0] % WORD:
             return f"0 around {spikes.shape[0]} channels, which don't fill words of {WORD}"
         return None

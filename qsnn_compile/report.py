@@ -99,7 +99,7 @@ def read_report(folder: str | Path) -> Report:
 def _layers(machine: Machine, graph: Graph) -> list[dict[str, Any]]:
     return [{
         "name": stage.name, "shape": list(stage.shape),
-        "fan_in": sum(part.weight[0].size for part in stage.current.parts),
+        "fan_in": sum(part.weight[0].size // part.groups for part in stage.current.parts),
         "neurons": math.prod(neuron_shape(stage)),
         "weight_bits": max(part.bits for part in stage.current.parts),
         "pooling": stage.pooling, "groups": machine.groups(index),

@@ -36,8 +36,8 @@ class Spikes:
 
 @dataclass(frozen=True, eq=False)
 class Synapses:
-    """``weight`` [C, C_in, kh, kw] of ``bits`` bits over the map ``spikes``. Of ``groups`` groups of
-    channels each looks at its own inputs alone: the weights of others are 0."""
+    """``weight`` [C, C_in, kh, kw] of ``bits`` bits over the map ``spikes``. Each of ``groups``
+    groups of channels looks at its own inputs alone: the weights of others are 0."""
 
     spikes: Spikes
     weight: Ints

@@ -62,13 +62,9 @@ def _layer(graph: Graph, found: list[Channels], index: int, channels: Channels, 
         banks = 1                           # the readout looks at the first bank
     else:
         banks = _group_banks(groups, height * width, width, shape.banks)
-    return Layer(stage.name, count, maps, _split(words, maps[0], channels, shape), _rows(channels), height,
-                 width, channels.fires, pooling, len(passes), channels.doubled,
-                 banks, channels.each)
-
-
-def _rows(channels: Channels) -> int:
-    return sum(part.rows for part in channels.parts)
+    return Layer(stage.name, count, maps, _split(words, maps[0], channels, shape),
+                 sum(part.rows for part in channels.parts), height, width, channels.fires, pooling,
+                 len(passes), channels.doubled, banks, channels.each)
 
 
 def _group_banks(groups: int, places: int, width: int, banks: int) -> int:
@@ -167,16 +163,13 @@ def _taps(part: Part, spread: tuple[tuple[int, int], ...]
 
 
 def _early(found: Map, word: Word, index: int, before: list[Layer], shape: Shape) -> bool:
-    """Whether the word was written before the last round of the layer before."""
+    """Whether the word was written before the last round of the layer before: by the groups of a
+    single place it can be told."""
     if found.layer < max(index - 1, 0) or found.previous:
         return True
     source = before[found.layer]
-    if found.origin != (0, 0) or source.places > 1 and found.stride != (1, 1):
+    if source.places > 1 or found.origin != (0, 0):
         return False
-    side = shape.banks // source.group_banks
-    rounds, turns = -(-source.places // side), -(-(-(-source.channels // shape.lanes))
-                                                  // source.group_banks)
-    if source.places > 1:
-        return False
-    turn = word.index * WORD // shape.lanes // source.group_banks
-    return rounds == 1 and turn < turns - 1
+    groups = -(-source.channels // shape.lanes)
+    turns = -(-groups // source.group_banks)
+    return word.index * WORD // shape.lanes // source.group_banks < turns - 1

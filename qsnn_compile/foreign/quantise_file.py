@@ -16,7 +16,7 @@ from .calibrate import DEFAULT_STEPS, read_data
 from .float_model import DataError
 from .nir_file import is_nir
 from .nir_front import read_nir
-from .normal import Add, Delay, Network, Neuron, Node
+from .normal import Network, Neuron, Node
 from .onnx_front import read_onnx
 from .quantise import quantise
 from .quantise_report import Report

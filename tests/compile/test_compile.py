@@ -42,6 +42,10 @@ def test_report(build):
     report = build[0].report
     assert report["schema"] == 1
     assert (report["target"], report["lanes"]) == ("ice40", 64)
+    machine = build[0].program.machine
+    assert (report["banks"], report["units"]) == (machine.banks, machine.banks * machine.units)
+    assert [layer["rows"] for layer in report["layers"]] == [
+        machine.row(i + 1) - machine.row(i) for i in range(2)]
     assert (report["weight_bits"], report["membrane_bits"]) == (1, 4)
     assert report["fmax_mhz"] is None and report["resources"] is None
     assert set(report["predicted"]) == {"lc", "ebr", "spram", "dsp"}
@@ -116,7 +120,8 @@ def test_nothing_is_written_without_output(tmp_path, monkeypatch):
     model = Path(MODEL).absolute()
     monkeypatch.chdir(tmp_path)
     made = qsnn_compile.compile(model, lanes=16)
-    assert made.program.machine.lanes == 16 and not list(tmp_path.iterdir())
+    machine = made.program.machine
+    assert machine.banks * machine.lanes == 16 and not list(tmp_path.iterdir())
 
 
 def test_steps_go_before_the_file(tmp_path):

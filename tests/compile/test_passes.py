@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from core_graphs import random_data, random_graph
 
-from qsnn_compile.ir import Dense, Graph, Input, Neuron, Node, Readout, equal, ints
+from qsnn_compile.ir import Conv2d, Dense, Graph, Input, Neuron, Node, Readout, equal, ints
 from qsnn_compile.passes import PASSES, run_passes
 from qsnn_compile.passes.clip_thresholds import ClipThresholds
 from qsnn_compile.passes.legalise import Legalise
@@ -52,6 +52,13 @@ def test_clip_thresholds():
 def test_legalise_fits_weights(weight, given, wanted):
     made = run_passes(graph(Neuron(4, ints(3)), weight, given), [Legalise()])
     assert made["fc"].op.bits == wanted
+
+
+def test_legalise_fits_convolutions():
+    nodes = (Node("conv", Conv2d(ints([[[[1, -2]]]]), 8), ("x",)), Node("lif", Neuron(4, ints(3)),
+                                                                      ("conv",)))
+    made = Graph("net", 2, Input((1, 1, 2), 4, "direct"), nodes, Readout("count", "lif"))
+    assert run_passes(made, [Legalise()])["conv"].op.bits == 2
 
 
 def test_names_and_descriptions():

@@ -1,17 +1,22 @@
+import json
 import re
 from dataclasses import replace
 
 import pytest
 from core_graphs import random_graph
+from image_graphs import image_graph
 
 from qsnn_compile.mapping import map_graph
 from qsnn_compile.passes import PASSES, run_passes
 from qsnn_compile.program import Program, ProgramError
+from qsnn_hw import frames
+
+SHAPES = (dict(lanes=16), dict(lanes=64), dict(lanes=16, units=1, banks=4))
 
 
 def program(seed):
-    graph = run_passes(random_graph(seed), PASSES)
-    machine, image = map_graph(graph, lanes=(16, 32, 64)[seed % 3])
+    graph = run_passes(image_graph(seed) if seed % 2 else random_graph(seed), PASSES)
+    machine, image = map_graph(graph, **SHAPES[seed % 3])
     return Program(machine, image, graph.input, "ice40", "icebreaker", 30.0)
 
 
@@ -50,14 +55,14 @@ def shorten(name):
 
 def test_truncated_weights(tmp_path):
     text = broken(tmp_path, shorten("weights.bin"))
-    size = len(program(7).image.weights) * program(7).machine.lanes // 8
+    size = frames.weight_bytes(program(7).machine)
     assert text == (f"build/weights.bin: must hold {size} bytes, not {size // 2}; the file is "
                     "truncated or of another program: compile the model again with qsnnc")
 
 
 def test_truncated_parameters(tmp_path):
-    text = broken(tmp_path, shorten("memory/neuron_threshold_0.hex"))
-    assert text.startswith("build/memory/neuron_threshold_0.hex: must hold ")
+    text = broken(tmp_path, shorten("memory/neuron_threshold_0_0.hex"))
+    assert text.startswith("build/memory/neuron_threshold_0_0.hex: must hold ")
 
 
 def test_missing_image(tmp_path):
@@ -86,8 +91,22 @@ def test_no_build(tmp_path):
 def test_other_format(tmp_path):
     def older(folder):
         text = (folder / "program.json").read_text()
-        (folder / "program.json").write_text(text.replace('"format": 1', '"format": 0'))
-    assert "format must be 1, not 0" in broken(tmp_path, older)
+        (folder / "program.json").write_text(text.replace('"format": 2', '"format": 0'))
+    assert "format must be 2, not 0" in broken(tmp_path, older)
+
+
+def test_a_damaged_window(tmp_path):
+    def shorter(folder):
+        text = (folder / "program.json").read_text()
+        (folder / "program.json").write_text(re.sub(r'"\d+ [-\d ]+"', '"0 0 0"', text))
+    assert "must be a program of format 2, not a damaged one" in broken(tmp_path, shorter)
+
+
+def test_windows_that_all_banks_share_stand_in_the_file_once(tmp_path):
+    made = program(2)
+    made.save(tmp_path)
+    layer = json.loads((tmp_path / "program.json").read_text())["machine"]["layers"][0]
+    assert made.machine.banks == 4 and len(layer["windows"]) == 1
 
 
 @pytest.mark.parametrize("damage", ['"lanes": 0', '"lanes": "64"', '"lanes": null'])
@@ -95,7 +114,7 @@ def test_damaged_machine(tmp_path, damage):
     def other(folder):
         text = (folder / "program.json").read_text()
         (folder / "program.json").write_text(re.sub(r'"lanes": \d+', damage, text))
-    assert "must be a program of format 1, not a damaged one" in broken(tmp_path, other)
+    assert "must be a program of format 2, not a damaged one" in broken(tmp_path, other)
 
 
 def test_digest_depends_on_machine_and_image():
