@@ -21,8 +21,8 @@ A clock is the number of a cycle; all arrays run over samples. For each bank, in
    clock later; with several banks two clocks behind the last of them.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -45,8 +45,8 @@ class Timing:
     ``result`` [N]: the first clock with result valid; ``latency`` [N]: from the last input beat's
     clock to it. ``rotations``: for each layer the clock of slot 0 of each of its rotations,
     [N, banks, rotations], silent ones included. ``layer_clocks`` [N, layers]: from the end of the
-    layer before (of the input) to its last transfer. ``events`` [N, layers]: events in all lanes
-    of all banks, ``lane_clocks`` the same times the channels they meet.
+    layer before (of the input) to its last transfer. ``lane_clocks`` [N, layers]: events in all
+    banks, times the channels that they meet; without those of pixels as they arrive.
     """
 
     result: Ints
@@ -78,29 +78,56 @@ class Activity:
         direct = machine.coding == "direct"
         frames = np.asarray(x)[:, None] if direct else np.asarray(x)
         self.maps[-1] = places(frames)
-        self.samples = len(x)
-        self.listed = np.count_nonzero(frames.reshape(len(x), -1), axis=1) if direct else None
-        self._counts: dict[tuple[int, str, bool], Ints] = {}
+        self.listed: Ints = np.count_nonzero(frames.reshape(len(x), -1), axis=1)
+        self._counts: dict[tuple[int, str, bool], NDArray[np.uint8]] = {}
 
-    def word(self, found: Map, layer: int, step: int, y: int, x: int, index: int) -> Ints:
-        """Events of word *index* at place (y, x), in the step's frame; of all columns where the
-        layer takes them merged."""
+    def words(self, found: Map, layer: int) -> NDArray[np.uint8]:
+        """Events of the words of a map that *layer* reads, [steps, height, width, words, N]; of all
+        columns where the layer takes them merged."""
         merged = found.kind == "spikes" and self.machine.merged(layer)
-        counts = self._of(found, merged)
-        if found.layer < 0 and self.machine.coding == "direct":
-            step = 0
-        return counts[:, step, y, x, index]
-
-    def _of(self, found: Map, merged: bool) -> Ints:
         key = (found.layer, found.kind, merged)
         if key not in self._counts:
             train = self.maps[found.layer]
-            if found.kind == "spikes":
-                train = _merged(train, self.machine.columns) if merged else train
-                self._counts[key] = _words(train)
-            else:
-                self._counts[key] = (train != 0).astype(np.int64)
+            train = _merged(train, self.machine.columns) if merged else train
+            counts = _words(train) if found.kind == "spikes" else (train != 0).astype(np.uint8)
+            self._counts[key] = np.ascontiguousarray(np.moveaxis(counts, 0, -1))
         return self._counts[key]
+
+
+class _Window:
+    """A pass of a layer's window: for items and a step the events of each word."""
+
+    def __init__(self, activity: Activity, index: int, part: Sequence[Word]) -> None:
+        layer = activity.machine.layers[index]
+        self.words = part
+        self.maps = layer.maps
+        self.source, self.dy, self.dx, self.index = np.array(
+            [(word.source, word.dy, word.dx, word.index) for word in part]).T
+        self.tables = [activity.words(found, index) for found in layer.maps
+                       if found.kind != "list"]
+        self.direct = [found.layer < 0 and activity.machine.coding == "direct"
+                       for found in layer.maps]
+
+    def counts(self, items: Sequence[Item], step: int) -> Ints:
+        """[words, items, N]"""
+        samples = self.tables[0].shape[-1]
+        counts = np.zeros((len(self.words), len(items), samples), dtype=np.int64)
+        silent = np.array([item.silent for item in items])
+        for number, (found, table) in enumerate(zip(self.maps, self.tables, strict=True)):
+            if found.previous and step == 0:
+                continue
+            mine = self.source == number
+            origin = np.array([item.origins[number] for item in items])
+            y = self.dy[mine, None] + origin[:, 1]
+            x = self.dx[mine, None] + origin[:, 2]
+            inside = (y >= 0) & (y < found.height) & (x >= 0) & (x < found.width)
+            at = 0 if self.direct[number] else step - found.previous
+            pad = 0 if not found.pad else WORD if found.kind == "spikes" else 1
+            read = table[at, np.where(inside, y, 0), np.where(inside, x, 0),
+                         self.index[mine, None]]
+            counts[mine] = np.where((inside & ~silent)[..., None], read,
+                                    np.where(silent, 0, pad)[:, None])
+        return counts
 
 
 def places(train: NDArray[Any]) -> NDArray[Any]:
@@ -119,38 +146,74 @@ def _merged(train: NDArray[Any], columns: int) -> NDArray[Any]:
     return joined
 
 
-def _words(train: NDArray[Any]) -> Ints:
+def _words(train: NDArray[Any]) -> NDArray[np.uint8]:
     """``[..., C]`` -> spikes in each word of 16, ``[..., words]``."""
     count = -(-train.shape[-1] // WORD)
     padded = np.zeros((*train.shape[:-1], count * WORD), dtype=bool)
     padded[..., :train.shape[-1]] = train != 0
-    sums: Ints = padded.reshape(*train.shape[:-1], count, WORD).sum(axis=-1, dtype=np.int64)
+    sums: NDArray[np.uint8] = padded.reshape(*train.shape[:-1], count, WORD).sum(
+        axis=-1, dtype=np.uint8)
     return sums
 
 
-@dataclass(eq=False)
-class _Bank:
-    """Where a bank stands: the clocks from which its next request, take, event, transfer may be."""
+class _Banks:
+    """Where each bank stands, [banks, N]: the clocks from which its next request, take, event and
+    transfer may be."""
 
-    number: int
-    request: Ints
-    left: Ints                  # the word before has left the memories' output
-    spent: Ints                 # the word register can take another one
-    free: Ints                  # events and the next job may follow the transfer before
-    shadow: Ints                # the next transfer
-    written: list[Ints] = field(default_factory=list)       # rounds, in order
-    taken: bool = False
+    def __init__(self, banks: int, begin: Ints) -> None:
+        shape = (banks, len(begin))
+        self.request = np.broadcast_to(begin + 2, shape).copy()
+        self.left = np.full(shape, LONG_AGO)    # the word before has left the memories' output
+        self.spent = np.full(shape, LONG_AGO)   # the word register can take another one
+        self.free = np.full(shape, LONG_AGO)    # events may follow the transfer before
+        self.shadow = np.full(shape, LONG_AGO)  # the next transfer
+
+    def word(self, rows: slice, gate: Ints, count: Ints, ends: bool) -> None:
+        """A word's request and its *count* events."""
+        free, spent = self.free[rows], self.spent[rows]
+        asked = np.maximum(np.maximum(self.request[rows], self.left[rows]), gate)
+        if ends:
+            np.maximum(asked, free, out=asked)
+        asked += 1
+        left = np.maximum(asked, spent)
+        after = np.maximum(left + 1, free) + np.maximum(count - 1, 0)
+        self.request[rows] = asked
+        self._move(rows, (count == 0) & (not ends), asked, left, after)
+
+    def pixels(self, rows: slice, gate: Ints, count: Ints, ends: bool) -> None:
+        """The pixels of a list, a request each; the first of no pixels is a word without events."""
+        free, spent = self.free[rows], self.spent[rows]
+        asked = np.maximum(np.maximum(self.request[rows], self.left[rows]), gate)
+        several = count > 1
+        first = np.maximum(np.maximum(asked + 1, spent) + 1, free)
+        last = np.where(several, np.maximum(asked + count - 1, first + count - 3), asked)
+        if ends:
+            last = np.maximum(last, free)
+        left = np.maximum(last + 1, np.where(several, first + count - 2, spent))
+        self.request[rows] = last + 1
+        self._move(rows, (count == 0) & (not ends), last + 1, left, np.maximum(left + 1, free))
+
+    def _move(self, rows: slice, dropped: Any, asked: Ints, left: Ints, spent: Ints) -> None:
+        """On to the next word; one that is dropped leaves the register as it is."""
+        if dropped.any():
+            left = np.where(dropped, asked, left)
+            spent = np.where(dropped, self.spent[rows], spent)
+        self.left[rows], self.spent[rows] = left, spent
 
 
 class _Run:
     def __init__(self, machine: Machine, activity: Activity, arrivals: Ints) -> None:
         self.machine, self.activity, self.arrivals = machine, activity, arrivals
         self.begin, self.ready = arrivals[:, 0], arrivals[:, -1] + 1
-        ago = np.full_like(self.begin, LONG_AGO)
-        self.banks = [_Bank(b, self.begin + 2, ago, ago, ago, ago) for b in range(machine.banks)]
+        self.banks = _Banks(machine.banks, self.begin)
+        self.taken = False                  # the list has been through its first pass
+        self.written: list[Ints] = []       # rounds, in order, [banks, N]
         self.visible: list[Ints] = []       # the clock from which a walker sees so many rounds
         layers = range(len(machine.layers))
-        self.rotations: list[list[list[Ints]]] = [[[] for _ in self.banks] for _ in layers]
+        self.items = [_items(machine, index) for index in layers]
+        self.windows = [[[_Window(activity, index, part) for part in _passes(window)]
+                         for window in _windows(machine, index)] for index in layers]
+        self.rotations: list[list[Ints]] = [[] for _ in layers]
         self.ends = [arrivals[:, -1] for _ in layers]
         self.lane_clocks = np.zeros((len(self.begin), len(machine.layers)), dtype=np.int64)
 
@@ -161,153 +224,113 @@ class _Run:
                 self._layer(index, time)
         result = self._result()
         ends = np.stack([self.arrivals[:, -1], *self.ends], axis=1)
-        rotations = tuple(np.stack([np.stack(bank, axis=1) for bank in layer], axis=1)
-                          for layer in self.rotations)
+        rotations = tuple(np.stack(layer, axis=-1).swapaxes(0, 1) for layer in self.rotations)
         return Timing(result, result - self.arrivals[:, -1], rotations, np.diff(ends, axis=1),
                       self.lane_clocks)
 
     def _layer(self, index: int, time: int) -> None:
-        machine = self.machine
+        """The banks side by side where they look through the same window, else one by one."""
+        machine, windows = self.machine, self.windows[index]
         transfers = []
-        for bank in self.banks:
-            items = [item for item in schedule.items(machine, bank.number) if item.layer == index]
-            for number, item in enumerate(items):
-                transfers += [self._item(bank, item, time)]
-                bank.request = bank.request + 1         # the next item is read
-                del number
-        if machine.joins and index == len(machine.layers) - 1:
-            self._join(index, transfers)
+        for number, window in enumerate(windows):
+            rows = slice(None) if len(windows) == 1 else slice(number, number + 1)
+            for items in self.items[index]:
+                transfers.append(self._item(rows, items[rows], window, time))
+                self.banks.request[rows] += 1           # the next item is read
+        if machine.joins and machine.is_last(index):
+            self._join(index, np.concatenate(transfers))
         self._count_rounds()
 
-    def _item(self, bank: _Bank, item: Item, time: int) -> Ints:
-        """One item's passes; the clock of its last transfer."""
-        machine, layer = self.machine, self.machine.layers[item.layer]
-        window, transfer = layer.windows[bank.number], bank.free
-        passes, ors = _passes(window), layer.pooling == "or"
-        steps = machine.window_steps(item.layer)
-        order = ([(step, part) for part in passes for step in range(steps)] if ors
-                 else [(step, part) for step in range(steps) for part in passes])
+    def _item(self, rows: slice, items: Sequence[Item], window: Sequence[_Window],
+              time: int) -> Ints:
+        """One item's passes in each bank; the clocks of their last transfers."""
+        machine, index = self.machine, items[0].layer
+        layer, transfer = machine.layers[index], self.banks.free[rows]
+        ors, steps = layer.pooling == "or", machine.window_steps(index)
+        order = ([(step, part) for part in window for step in range(steps)] if ors
+                 else [(step, part) for step in range(steps) for part in window])
         for step, part in order:
-            spent = self._pass(bank, item, part, step, time)
-            if layer.fires or machine.order == "step" or step == steps - 1:
-                transfer = self._transfer(bank, item, spent, ors or part[-1].final)
+            ends = layer.fires or machine.order == "step" or step == steps - 1
+            self._pass(rows, items, part, (step, time), ends)
+            if ends:
+                transfer = self._transfer(rows, index, ors or part.words[-1].final)
         return transfer
 
-    def _pass(self, bank: _Bank, item: Item, part: Sequence[Word], step: int, time: int) -> Ints:
-        machine = self.machine
-        last = machine.order == "step" or machine.layers[item.layer].fires \
-            or step == machine.window_steps(item.layer) - 1
-        spent = bank.spent
-        for word in part:
-            ends = word.ends and last
-            gate = np.maximum(self.ready, self._visible(item.layer, word, step, time))
-            count, pixels = self._events(bank, item, word, step, time)
-            spent = (self._list if pixels else self._word)(bank, gate, count, ends)
-            channels = 0 if item.silent else _channels(machine, item)
-            self.lane_clocks[:, item.layer] += count * channels
-        return spent
+    def _pass(self, rows: slice, items: Sequence[Item], part: _Window, when: tuple[int, int],
+              ends: bool) -> None:
+        machine, index = self.machine, items[0].layer
+        gates = {early: np.maximum(self.ready, self._visible(index, early, *when))
+                 for early in {word.early for word in part.words}}
+        channels = np.array([0 if item.silent else _channels(machine, item) for item in items])
+        if part.maps[0].kind == "list":
+            self._list(rows, gates, channels, part, ends)
+            return
+        counts = part.counts(items, when[1] if machine.order == "step" else when[0])
+        self.lane_clocks[:, index] += channels @ counts.sum(axis=0)
+        for word, count in zip(part.words, counts, strict=True):
+            self.banks.word(rows, gates[word.early], count, word.ends and ends)
 
-    def _word(self, bank: _Bank, gate: Ints, count: Ints, ends: bool) -> Ints:
-        """A word's request and its events; the clock of the last one."""
-        asked = np.maximum(np.maximum(bank.request, gate), bank.left)
-        if ends:
-            asked = np.maximum(asked, bank.free)
-        left = np.maximum(asked + 1, bank.spent)
-        spent = np.maximum(left + 1, bank.free) + np.maximum(count, 1) - 1
-        dropped = (count == 0) & (not ends)
-        bank.request = asked + 1
-        bank.left = np.where(dropped, asked + 1, left)
-        bank.spent = np.where(dropped, bank.spent, spent)
-        return bank.spent
+    def _list(self, rows: slice, gates: dict[bool, Ints], channels: Ints, part: _Window,
+              ends: bool) -> None:
+        """A pass over the list; the first one of a sample is done: the lanes took the pixels."""
+        for word in part.words:
+            gate, last = gates[word.early], word.ends and ends
+            if self.taken:
+                self.banks.pixels(rows, gate, self.activity.listed, last)
+                self.lane_clocks[:, 0] += self.activity.listed * channels.sum()
+            else:
+                self.banks.word(rows, gate, np.zeros_like(self.begin), last)
+                self.taken = True
 
-    def _list(self, bank: _Bank, gate: Ints, count: Ints, ends: bool) -> Ints:
-        """The pixels of a list, a request each; the first of no pixels is a word without events."""
-        asked = np.maximum(np.maximum(bank.request, gate), bank.left)
-        several = count > 1
-        first = np.maximum(np.maximum(asked + 1, bank.spent) + 1, bank.free)
-        last = np.where(several, np.maximum(asked + count - 1, first + count - 3), asked)
-        if ends:
-            last = np.maximum(last, bank.free)
-        before = np.where(several, first + count - 2, bank.spent)
-        left = np.maximum(last + 1, before)
-        spent = np.maximum(left + 1, bank.free)
-        dropped = (count == 0) & (not ends)
-        bank.request = last + 1
-        bank.left = np.where(dropped, last + 1, left)
-        bank.spent = np.where(dropped, bank.spent, spent)
-        return bank.spent
-
-    def _transfer(self, bank: _Bank, item: Item, spent: Ints, closes: bool) -> Ints:
-        machine, index = self.machine, item.layer
+    def _transfer(self, rows: slice, index: int, closes: bool) -> Ints:
+        machine, banks = self.machine, self.banks
         rotation, replays = machine.rotation(index), machine.replays(index) if closes else 1
-        transfer = np.maximum(spent + 1, bank.shadow)
-        bank.free, bank.shadow = transfer + 1, transfer + rotation * replays
-        self.ends[index] = np.maximum(self.ends[index], transfer)
-        if machine.joins and machine.is_last(index):
-            return transfer
-        first = transfer + TRANSFER_TO_SLOT
-        for replay in range(replays):
-            self._rotate(bank, index, first + replay * rotation, closes)
+        transfer = np.maximum(banks.spent[rows] + 1, banks.shadow[rows])
+        banks.free[rows], banks.shadow[rows] = transfer + 1, transfer + rotation * replays
+        self.ends[index] = np.maximum(self.ends[index], transfer.max(axis=0))
+        if not (machine.joins and machine.is_last(index)):
+            for replay in range(replays):
+                self._rotate(index, transfer + TRANSFER_TO_SLOT + replay * rotation, closes)
         return transfer
 
-    def _rotate(self, bank: _Bank, index: int, slot: Ints, closes: bool) -> None:
+    def _rotate(self, index: int, slot: Ints, closes: bool) -> None:
         machine = self.machine
-        self.rotations[index][bank.number].append(slot)
+        self.rotations[index].append(slot)
         if not (closes and machine.layers[index].fires):
             return
         sent = slot + machine.used_slots(index) - 1 + SLOT_TO_WORD + machine.pools
         if machine.banks > 1:
-            turn = sent + 1 - (self.begin + 1 + bank.number)
+            turn = sent - self.begin - np.arange(machine.banks)[:, None]
             sent = sent + 1 + (-turn) % machine.banks
-        bank.written.append(sent)
+        self.written.append(sent)
 
-    def _join(self, index: int, transfers: list[Ints]) -> None:
-        joined = np.max(transfers, axis=0) + TRANSFER_TO_SLOT
-        for bank in self.banks:
-            bank.shadow = np.maximum(
-                bank.shadow, joined + self.machine.rotation(index) - ISSUE_TO_LANES)
-            self.rotations[index][bank.number].append(joined + 1)
+    def _join(self, index: int, transfers: Ints) -> None:
+        banks, joined = self.banks, transfers.max(axis=0) + TRANSFER_TO_SLOT
+        banks.shadow = np.maximum(
+            banks.shadow, joined + self.machine.rotation(index) - ISSUE_TO_LANES)
+        self.rotations[index].append(np.broadcast_to(joined + 1, banks.shadow.shape))
 
     def _count_rounds(self) -> None:
         """Which clock each round that all banks have written is visible in."""
         several = self.machine.banks > 1
-        for round_ in range(len(self.visible), min(len(bank.written) for bank in self.banks)):
-            done = np.max([bank.written[round_] for bank in self.banks], axis=0) + 1 + several
+        for sent in self.written[len(self.visible):]:
+            done = sent.max(axis=0) + 1 + several
             if self.visible and several:
                 done = np.maximum(done, self.visible[-1] + 1)
             self.visible.append(done)
 
-    def _visible(self, index: int, word: Word, step: int, time: int) -> Ints:
+    def _visible(self, index: int, early: bool, step: int, time: int) -> Ints:
         machine = self.machine
         need = schedule.needs(machine, index) + time * schedule.total_rounds(machine)
-        if not word.early:
+        if not early:
             waits = machine.steps if machine.merged(index) else step + 1
             need += 1 if machine.order == "step" else waits
         return self.visible[need - 1] if need > 0 else self.begin
 
-    def _events(self, bank: _Bank, item: Item, word: Word, step: int,
-                time: int) -> tuple[Ints, bool]:
-        """Events of a word, and whether they are a list's, requested one by one."""
-        machine, layer = self.machine, self.machine.layers[item.layer]
-        found, nothing = layer.maps[word.source], np.zeros_like(self.begin)
-        step = time if machine.order == "step" else step
-        if found.kind == "list":
-            first, bank.taken = not bank.taken, True
-            assert self.activity.listed is not None
-            return (nothing, False) if first else (self.activity.listed, True)
-        _, oy, ox = item.origins[word.source]
-        y, x = oy + word.dy, ox + word.dx
-        if item.silent or (found.previous and step == 0):
-            return nothing, False
-        if not (0 <= y < found.height and 0 <= x < found.width):
-            return nothing + (found.pad != 0), False
-        return self.activity.word(found, item.layer, step - found.previous, y, x, word.index), False
-
     def _result(self) -> Ints:
         machine = self.machine
         last = len(machine.layers) - 1
-        rotations = self.rotations[last][0]
-        slot = rotations[-1] + (machine.classes - 1) % machine.slots
+        slot = self.rotations[last][-1][0] + (machine.classes - 1) % machine.slots
         if machine.readout == "count":
             return slot + SLOT_TO_WORD + machine.pools + 1
         return slot + 5 + (machine.banks > 1) + (machine.order == "step")
@@ -320,6 +343,19 @@ def _passes(window: Sequence[Word]) -> list[list[Word]]:
         if word.ends:
             passes.append([])
     return passes[:-1]
+
+
+def _windows(machine: Machine, index: int) -> tuple[tuple[Word, ...], ...]:
+    """The window of all banks, or of each."""
+    layer = machine.layers[index]
+    return layer.windows[:1] if layer.fires else layer.windows
+
+
+def _items(machine: Machine, index: int) -> list[tuple[Item, ...]]:
+    """The items of a layer, in order, of all banks side by side."""
+    banks = [[item for item in schedule.items(machine, bank) if item.layer == index]
+             for bank in range(machine.banks)]
+    return list(zip(*banks, strict=True))
 
 
 def _channels(machine: Machine, item: Item) -> int:
@@ -336,9 +372,3 @@ def worst_case(machine: Machine) -> int:
     spikes = [np.ones((1, machine.steps, layer.channels, layer.height, layer.width), np.uint8)
               for layer in machine.layers if layer.fires]
     return int(run(machine, x, spikes).latency[0])
-
-
-def all_items(machine: Machine) -> Iterator[Item]:
-    """The items of all banks."""
-    for bank in range(machine.banks):
-        yield from schedule.items(machine, bank)

@@ -14,6 +14,7 @@ from qsnn_compile.report import make_report, write_report
 from qsnn_compile.resource import predict
 from qsnn_compile.targets import target
 from qsnn_sim import cycle, golden
+from qsnn_sim.work import work
 
 SAMPLES = 300           # more than a batch
 SPREAD = {"min", "median", "p99", "max", "mean", "worst_case"}
@@ -81,14 +82,15 @@ def test_numbers_are_the_models(build, data, capsys):
     x = np.load(data)["x"]
     result = golden.run(network(), x, record="spikes")
     timing = cycle.run(machine, x, list(result.spikes.values()))
-    clocks, sops = timing.latency, timing.sops
+    clocks, asked = timing.latency, work(network(), x, result)
     assert report["clocks"] == {
         "min": clocks.min(), "median": np.median(clocks), "max": clocks.max(),
         "p99": sorted(clocks)[297], "mean": pytest.approx(clocks.mean()),
         "worst_case": cycle.worst_case(machine)}
     assert report["latency_us"]["median"] == np.median(clocks) / 20
     assert report["clocks_with_input"]["max"] == clocks.max() + machine.input_beats - 1
-    assert report["sops"] == pytest.approx(sops.sum(axis=1).mean())
+    assert report["sops"] == pytest.approx(asked.sops.sum(axis=1).mean())
+    assert [layer["unit_roof"] for layer in report["layers"]] == [30, 6]
     assert report["utilisation"] == pytest.approx(
         timing.lane_clocks.sum() / 16 / clocks.sum())
     assert sum(layer["clocks"] for layer in report["layers"]) < report["clocks"]["mean"]

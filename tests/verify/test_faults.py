@@ -55,18 +55,19 @@ def verdict(verilog, plan, folder):
 def test_one_wrong_spike(network, tmp_path):
     plan = network.plan(SAMPLES)
     layer = plan.spikes[1].copy()
-    layer[3, 2, 1] ^= 1
+    layer[3, 2, 0, 1] ^= 1
     found = verdict(network.verilog(), replace(plan, spikes=(plan.spikes[0], layer)), tmp_path)
     assert (found.samples, found.spike_mismatches, found.result_mismatches,
             found.clock_mismatches) == (SAMPLES, 1, 0, 0)
+    spike = layer[3, 2, 0, 1].item()
     assert found.first.startswith("sample 3, layer b, neuron 1, step 2, clock ")
-    assert found.first.endswith(f": golden {layer[3, 2, 1]}, RTL {1 - layer[3, 2, 1]}")
+    assert found.first.endswith(f": golden {spike}, RTL {1 - spike}")
 
 
 def test_wrong_threshold_in_the_rtl(network, tmp_path):
     image = network.program.image
-    stored = image.neuron["threshold"]
-    changed = (tuple(number ^ 1 for number in stored[0]), *stored[1:])
+    ((first, *others),) = image.neuron["threshold"]
+    changed = ((tuple(number ^ 1 for number in first), *others),)
     wrong = replace(image, neuron=image.neuron | {"threshold": changed})
     other = replace(network, program=replace(network.program, image=wrong))
     found = verdict(other.verilog(), network.plan(12), tmp_path)
