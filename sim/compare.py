@@ -99,8 +99,8 @@ class _Pair:
 
     def _wrong(self, bank: int) -> NDArray[np.int64]:
         """Slot and unit of each neuron of a bank whose spike differs, [n, 2]."""
-        one, other = self.expected.spikes[bank], self.found.spikes[bank][:len(self._view(bank).slot)]
-        return np.argwhere((one != other) & (self._view(bank).neuron != SPARE))
+        one, neuron = self.expected.spikes[bank], self._view(bank).neuron
+        return np.argwhere((one != self.found.spikes[bank][:len(one)]) & (neuron != SPARE))
 
     def _view(self, bank: int) -> View:
         return views(self.machine)[bank]

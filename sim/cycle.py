@@ -10,9 +10,9 @@ A clock is the number of a cycle; all arrays run over samples. For each bank, in
 1. A word is requested in clock f: one a clock, a word when the one before has left the memories'
    output, two clocks after the last request of an item; when the input is there and the rounds that
    it needs are visible; and the last word of a pass a clock after the transfer before.
-2. It leaves the memories' output in clock l: f + 1 without spikes (unless it ends a pass), else when
-   the word register is free; its n spikes are events in max(n, 1) clocks from l + 1 on, behind the
-   transfer before. The next word may move in with the last one.
+2. It leaves the memories' output in clock l: f + 1 without spikes (unless it ends a pass), else
+   when the word register is free; its n spikes are events in max(n, 1) clocks from l + 1 on,
+   behind the transfer before. The next word may move in with the last one.
 3. A pass's transfer comes in the clock after its last event, when the shadow is free: rotation ×
    replays clocks after the transfer before. Slot j of rotation r is 4 clocks later, + r · rotation
    + j; where banks share a readout, 5 clocks behind the last of them.
@@ -29,8 +29,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qsnn_hw import schedule
-from qsnn_hw.arch import ISSUE_TO_LANES, WORD, Machine, Map, Word
+from qsnn_hw.arch import ISSUE_TO_LANES, WORD, Machine, Word
 from qsnn_hw.schedule import Item
+
+from .activity import Activity, Window
 
 Ints = NDArray[np.int64]
 TRANSFER_TO_SLOT = ISSUE_TO_LANES + 1
@@ -67,93 +69,6 @@ def run(machine: Machine, x: Any, spikes: Sequence[Any], *, arrivals: Any = None
     if arrivals is None:
         arrivals = np.broadcast_to(np.arange(machine.input_beats), (len(x), machine.input_beats))
     return _Run(machine, Activity(machine, x, spikes), np.asarray(arrivals, np.int64)).timing()
-
-
-class Activity:
-    """How many events each word of each map has: spikes in a word, 1 for a value that is not 0."""
-
-    def __init__(self, machine: Machine, x: Any, spikes: Sequence[Any]) -> None:
-        self.machine = machine
-        self.maps = {index: places(np.asarray(train)) for index, train in enumerate(spikes)}
-        direct = machine.coding == "direct"
-        frames = np.asarray(x)[:, None] if direct else np.asarray(x)
-        self.maps[-1] = places(frames)
-        self.listed: Ints = np.count_nonzero(frames.reshape(len(x), -1), axis=1)
-        self._counts: dict[tuple[int, str, bool], NDArray[np.uint8]] = {}
-
-    def words(self, found: Map, layer: int) -> NDArray[np.uint8]:
-        """Events of the words of a map that *layer* reads, [steps, height, width, words, N]; of all
-        columns where the layer takes them merged."""
-        merged = found.kind == "spikes" and self.machine.merged(layer)
-        key = (found.layer, found.kind, merged)
-        if key not in self._counts:
-            train = self.maps[found.layer]
-            train = _merged(train, self.machine.columns) if merged else train
-            counts = _words(train) if found.kind == "spikes" else (train != 0).astype(np.uint8)
-            self._counts[key] = np.ascontiguousarray(np.moveaxis(counts, 0, -1))
-        return self._counts[key]
-
-
-class _Window:
-    """A pass of a layer's window: for items and a step the events of each word."""
-
-    def __init__(self, activity: Activity, index: int, part: Sequence[Word]) -> None:
-        layer = activity.machine.layers[index]
-        self.words = part
-        self.maps = layer.maps
-        self.source, self.dy, self.dx, self.index = np.array(
-            [(word.source, word.dy, word.dx, word.index) for word in part]).T
-        self.tables = [activity.words(found, index) for found in layer.maps
-                       if found.kind != "list"]
-        self.direct = [found.layer < 0 and activity.machine.coding == "direct"
-                       for found in layer.maps]
-
-    def counts(self, items: Sequence[Item], step: int) -> Ints:
-        """[words, items, N]"""
-        samples = self.tables[0].shape[-1]
-        counts = np.zeros((len(self.words), len(items), samples), dtype=np.int64)
-        silent = np.array([item.silent for item in items])
-        for number, (found, table) in enumerate(zip(self.maps, self.tables, strict=True)):
-            if found.previous and step == 0:
-                continue
-            mine = self.source == number
-            origin = np.array([item.origins[number] for item in items])
-            y = self.dy[mine, None] + origin[:, 1]
-            x = self.dx[mine, None] + origin[:, 2]
-            inside = (y >= 0) & (y < found.height) & (x >= 0) & (x < found.width)
-            at = 0 if self.direct[number] else step - found.previous
-            pad = 0 if not found.pad else WORD if found.kind == "spikes" else 1
-            read = table[at, np.where(inside, y, 0), np.where(inside, x, 0),
-                         self.index[mine, None]]
-            counts[mine] = np.where((inside & ~silent)[..., None], read,
-                                    np.where(silent, 0, pad)[:, None])
-        return counts
-
-
-def places(train: NDArray[Any]) -> NDArray[Any]:
-    """``[N, T, C, H, W]`` -> ``[N, T, H, W, C]``; any other shape is one place's channels."""
-    if train.ndim == 5:
-        return train.transpose(0, 1, 3, 4, 2)
-    return train.reshape(*train.shape[:2], 1, 1, -1)
-
-
-def _merged(train: NDArray[Any], columns: int) -> NDArray[Any]:
-    """The steps of a line joined: a spike in any."""
-    lines = -(-train.shape[1] // columns)
-    padded = np.zeros((len(train), lines * columns, *train.shape[2:]), dtype=bool)
-    padded[:, :train.shape[1]] = train != 0
-    joined: NDArray[Any] = padded.reshape(len(train), lines, columns, *train.shape[2:]).any(axis=2)
-    return joined
-
-
-def _words(train: NDArray[Any]) -> NDArray[np.uint8]:
-    """``[..., C]`` -> spikes in each word of 16, ``[..., words]``."""
-    count = -(-train.shape[-1] // WORD)
-    padded = np.zeros((*train.shape[:-1], count * WORD), dtype=bool)
-    padded[..., :train.shape[-1]] = train != 0
-    sums: NDArray[np.uint8] = padded.reshape(*train.shape[:-1], count, WORD).sum(
-        axis=-1, dtype=np.uint8)
-    return sums
 
 
 class _Banks:
@@ -211,7 +126,7 @@ class _Run:
         self.visible: list[Ints] = []       # the clock from which a walker sees so many rounds
         layers = range(len(machine.layers))
         self.items = [_items(machine, index) for index in layers]
-        self.windows = [[[_Window(activity, index, part) for part in _passes(window)]
+        self.windows = [[[Window(activity, index, part) for part in _passes(window)]
                          for window in _windows(machine, index)] for index in layers]
         self.rotations: list[list[Ints]] = [[] for _ in layers]
         self.ends = [arrivals[:, -1] for _ in layers]
@@ -241,7 +156,7 @@ class _Run:
             self._join(index, np.concatenate(transfers))
         self._count_rounds()
 
-    def _item(self, rows: slice, items: Sequence[Item], window: Sequence[_Window],
+    def _item(self, rows: slice, items: Sequence[Item], window: Sequence[Window],
               time: int) -> Ints:
         """One item's passes in each bank; the clocks of their last transfers."""
         machine, index = self.machine, items[0].layer
@@ -256,7 +171,7 @@ class _Run:
                 transfer = self._transfer(rows, index, ors or part.words[-1].final)
         return transfer
 
-    def _pass(self, rows: slice, items: Sequence[Item], part: _Window, when: tuple[int, int],
+    def _pass(self, rows: slice, items: Sequence[Item], part: Window, when: tuple[int, int],
               ends: bool) -> None:
         machine, index = self.machine, items[0].layer
         gates = {early: np.maximum(self.ready, self._visible(index, early, *when))
@@ -270,7 +185,7 @@ class _Run:
         for word, count in zip(part.words, counts, strict=True):
             self.banks.word(rows, gates[word.early], count, word.ends and ends)
 
-    def _list(self, rows: slice, gates: dict[bool, Ints], channels: Ints, part: _Window,
+    def _list(self, rows: slice, gates: dict[bool, Ints], channels: Ints, part: Window,
               ends: bool) -> None:
         """A pass over the list; the first one of a sample is done: the lanes took the pixels."""
         for word in part.words:

@@ -98,8 +98,8 @@ class Roof:
 
 
 def roof(machine: Machine, found: Work) -> Roof:
-    """The roof of *machine*: operations · W / all lanes, neuron updates / all units. What the lanes add as pixels of a
-    list arrive is not among the operations."""
+    """The roof of *machine*: operations · W / all lanes, neuron updates / all units. What the lanes
+    add as pixels of a list arrive is not among the operations."""
     bits = found.bits.astype(np.float64)
     if machine.lists:
         first = machine.layers[0]
