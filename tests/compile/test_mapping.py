@@ -90,7 +90,7 @@ def images(coding, bits, channels, *nodes):
 
 
 def conv(channels, count, pad=0, stride=(1, 1), padding=(1, 1, 1, 1)):
-    weight = np.random.default_rng(count).integers(-2, 2, (count, channels, 3, 3))
+    weight = np.random.default_rng(count).choice((-2, -1, 1, 1, 1), (count, channels, 3, 3))
     return Conv2d(ints(weight), 2, stride, padding, 1, pad)
 
 

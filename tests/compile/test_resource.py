@@ -1,15 +1,21 @@
+import re
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from image_graphs import image_graph
 
+from qsnn_compile.mapping import map_graph
 from qsnn_compile.memories import Memory, memories, spram
+from qsnn_compile.onnx_import import import_onnx
+from qsnn_compile.passes import PASSES, run_passes
 from qsnn_compile.resource import predict
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
 
 from fit_resources import WITHIN, measured, show
-from machine_shapes import CHECKED, FITTED, Zoo
+from machine_shapes import CHECKED, FITTED
 
 
 @pytest.mark.parametrize("width, depth, rom, blocks", (
@@ -21,16 +27,34 @@ def test_block_rams_of_a_memory(width, depth, rom, blocks):
     assert Memory("m", width, depth, rom).ebr == blocks
 
 
-def test_the_zoo_machine():
-    machine, image = Zoo("fashion_mnist_mlp").machine()
-    assert {m.name: m.ebr for m in memories(machine, image) if m.ebr} == {
-        "buffer0": 5, "buffer1": 3, "queue": 1, "counts": 1, "membranes": 1, "fired": 1,
-        "parameters1": 3, "parameters2": 2, "parameters3": 1}
+@pytest.mark.parametrize("shape, blocks", (
+    (dict(lanes=64), {"list": 5, "copy": 4, "parameters": 6, "membranes": 1}),
+    (dict(lanes=32, units=1, banks=2), {"list": 5, "copy": 8, "parameters": 6, "membranes": 2})))
+def test_the_zoo_machine(shape, blocks):
+    """As yosys maps the core: 16 and 21 block RAMs."""
+    machine, image = map_graph(zoo("fashion_mnist_mlp"), **shape)
+    found = Counter()
+    for memory in memories(machine, image):
+        found[re.match("[a-z]+", memory.name)[0]] += memory.ebr
+    assert +found == blocks
     assert spram(machine) == 4
 
 
+def test_every_memory_of_an_image_network():
+    names = Counter()
+    for seed in range(30):
+        graph = run_passes(image_graph(seed), PASSES)
+        names.update({re.match("[a-z]+", m.name)[0] for m in memories(*map_graph(graph, lanes=16))})
+    assert names.keys() == {"list", "values", "copy", "totals", "readout", "windows", "items",
+                            "parameters", "membranes", "pool", "sent"}
+
+
+def zoo(name):
+    return run_passes(import_onnx(f"models/zoo/{name}.onnx"), PASSES)
+
+
 def test_more_lanes_take_more_cells():
-    cells = [predict(*Zoo("mnist_mlp", lanes).machine()).lc for lanes in (16, 32, 64)]
+    cells = [predict(*map_graph(zoo("mnist_mlp"), lanes=lanes)).lc for lanes in (16, 32, 64)]
     assert cells == sorted(cells)
 
 

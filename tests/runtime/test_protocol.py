@@ -2,14 +2,21 @@ import numpy as np
 import pytest
 
 from qsnn_hw import frames
-from qsnn_hw.arch import Image, Layer, Machine
+from qsnn_hw.arch import Image, Layer, Machine, Map, Word
 from qsnn_runtime import protocol
+
+
+def layer(name, inputs, channels):
+    window = (Word(0, 0, 0, 0, 0, ends=True, final=True),)
+    return Layer(name, channels, (Map("spikes", -1, words=-(-inputs // 16)),), (window,) * 2,
+                 inputs)
 
 
 def machine(**changes):
     given = dict(
         name="tiny", steps=2, coding="direct", input_bits=8,
-        layers=(Layer("hidden", 3, 32, 1), Layer("out", 32, 3, 1)), readout="count",
+        input_map=Map("list", -1, words=3), layers=(layer("hidden", 3, 32), layer("out", 32, 3)),
+        readout="count",
         neuron_fields=(), readout_fields=(), acc_bits=12, sum_bits=10, current_bits=12,
         potential_bits=12, membrane_bits=4, score_bits=3, decay_shift=1, lanes=32, units=2,
         digest="0123456789abcdef")
@@ -35,11 +42,13 @@ def test_another_board_is_refused(reply, message):
         protocol.check_identification(machine(), reply)
 
 
-def test_load_sends_rows_lowest_lanes_first():
-    one_row = machine(layers=(Layer("out", 2, 3, 1),))
-    frame = protocol.load(one_row, Image(weights=(0x44332211, 0x88776655)))
+def test_load_sends_bank_by_bank_lowest_lanes_first():
+    two = machine(layers=(layer("out", 2, 3),), banks=2, lanes=16)
+    rows = ((0x2211, 0x4433), (0x6655, 0x8877))
+    frame = protocol.load(two, Image(weights=rows))
     assert frame == b"W\x11\x22\x33\x44\x55\x66\x77\x88"
-    assert len(frame) == 1 + frames.weight_bytes(one_row)
+    assert len(frame) == 1 + frames.weight_bytes(two)
+    assert frames.weights_from_bytes(two, frame[1:]) == rows
 
 
 def test_a_direct_sample_is_a_byte_a_pixel():
@@ -48,21 +57,41 @@ def test_a_direct_sample_is_a_byte_a_pixel():
     assert len(frame) == 1 + frames.input_bytes(machine())
 
 
-@pytest.mark.parametrize("inputs", [1, 15, 16, 17, 33])
-def test_a_spike_sample_is_words_step_by_step(inputs):
-    spiking = machine(coding="spikes", input_bits=1, layers=(Layer("out", inputs, 3, 1),))
-    x = np.random.default_rng(inputs).integers(0, 2, (2, inputs), dtype=np.uint8)
+def test_an_image_goes_place_by_place():
+    image = machine(input_map=Map("values", -1, 2, 2, 3, 2))
+    x = np.arange(12, dtype=np.uint8).reshape(3, 2, 2)
+    frame = protocol.sample(image, x)
+    assert frame[1:] == bytes([0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11])
+    assert len(frame) == 1 + frames.input_bytes(image)
+
+
+def test_counts_are_a_byte_each():
+    counts = machine(coding="spikes", input_bits=3, input_map=Map("values", -1, 1, 2, 2, 2))
+    x = np.arange(8, dtype=np.uint8).reshape(2, 2, 1, 2)
+    frame = protocol.sample(counts, x)
+    assert frame[1:] == bytes([0, 2, 1, 3, 4, 6, 5, 7])
+    assert len(frame) == 1 + frames.input_bytes(counts)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (15, 1, 1), (16, 2, 1), (17, 2, 3), (33, 1, 2)])
+def test_a_spike_sample_is_words_step_by_step_and_place_by_place(shape):
+    channels, height, width = shape
+    words = -(-channels // 16)
+    spiking = machine(coding="spikes", input_bits=1,
+                      input_map=Map("spikes", -1, height, width, words, width))
+    x = np.random.default_rng(channels).integers(0, 2, (2, *shape), dtype=np.uint8)
     frame = protocol.sample(spiking, x)
     assert len(frame) == 1 + frames.input_bytes(spiking)
-    words = np.frombuffer(frame[1:], "<u2").reshape(2, -1)
-    naive = [[words[t, i // 16] >> i % 16 & 1 for i in range(inputs)] for t in range(2)]
+    found = np.frombuffer(frame[1:], "<u2").reshape(2, height, width, words)
+    naive = [[[[int(found[t, y, z, c // 16]) >> c % 16 & 1 for z in range(width)]
+               for y in range(height)] for c in range(channels)] for t in range(2)]
     assert np.array_equal(naive, x)
 
 
 @pytest.mark.parametrize("classes", [2, 256, 257, 1000])
 @pytest.mark.parametrize("score", [0, -1, 2**31 - 1, -2**31])
 def test_result_round_trip(classes, score):
-    wide = machine(layers=(Layer("out", 3, classes, 1),))
+    wide = machine(layers=(layer("out", 3, classes),))
     reply = protocol.result(wide, classes - 1, score)
     assert len(reply) == protocol.result_bytes(wide) == (5 if classes <= 256 else 6)
     assert protocol.parse_result(wide, reply) == protocol.Result(classes - 1, score)
