@@ -245,7 +245,7 @@ class _Run:
     def _result(self) -> Ints:
         machine = self.machine
         last = len(machine.layers) - 1
-        slot = self.rotations[last][-1][0] + (machine.classes - 1) % machine.slots
+        slot: Ints = self.rotations[last][-1][0] + (machine.classes - 1) % machine.slots
         if machine.readout == "count":
             return slot + SLOT_TO_WORD + machine.pools + 1
         return slot + 5 + (machine.banks > 1) + (machine.order == "step")
