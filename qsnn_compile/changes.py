@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -110,7 +111,7 @@ class _Half:
             groups = 1 if op.groups == 1 else count
             weight = op.weight[:count, :self.count(node.inputs[0]) // groups]
             return replace(node, op=replace(op, weight=ints(weight), groups=groups))
-        arrays = {field.name: getattr(op, field.name) for field in fields(op)
+        arrays: dict[str, Any] = {field.name: getattr(op, field.name) for field in fields(op)
                   if isinstance(getattr(op, field.name), np.ndarray)}
         full = self.sizes[node.name][0]
         return replace(node, op=replace(op, **{

@@ -35,12 +35,12 @@ class Part:
     @property
     def rows(self) -> int:
         """Weight rows of a group."""
-        return self.synapses.bits * self.stored[0].size
+        return self.synapses.bits * int(self.stored[0].size)
 
     def row(self, plane: int, ky: int, kx: int, channel: int) -> int:
         """The weight row of one synapse, from the part's first one on."""
         _, channels, height, width = self.stored.shape
-        return ((plane * height + ky) * width + kx) * channels + channel
+        return ((plane * int(height) + ky) * int(width) + kx) * int(channels) + channel
 
     def row_bits(self) -> Ints:
         """``[rows, C]``: the bit of each channel in each row."""

@@ -21,7 +21,7 @@ from .ir import (
     SumPool,
     shapes,
 )
-from .stages import Current, Pair, Shape3, Spikes, Stage, Synapses, three, ungrouped
+from .stages import Current, Pair, Pooling, Shape3, Spikes, Stage, Synapses, three, ungrouped
 
 __all__ = ["Stage", "has_values", "lower"]
 
@@ -75,7 +75,7 @@ class _Lowering:
             raise Unsupported(f"readout source {source!r}: pad_value must be 0 before the readout, "
                               "not another; pad with 0")
         self._check_classes(source, value.shape)
-        pooling = "sum" if value.is_pooled else "none"
+        pooling: Pooling = "sum" if value.is_pooled else "none"
         return Stage(source, value, None, value.shape, pooling, value.spread, value.pace)
 
     def _count(self, source: str) -> Stage:
@@ -232,7 +232,7 @@ class _Lowering:
         if not isinstance(value, Current):
             raise Unsupported(f"node {node.name!r}: a neuron's input must be a current, not the "
                               f"spikes {node.inputs[0]!r}; put weights between")
-        pooling = "max" if value.maximum else "sum" if value.is_pooled else "none"
+        pooling: Pooling = "max" if value.maximum else "sum" if value.is_pooled else "none"
         self.found[node.name] = Stage(node.name, value, node.op, value.shape, pooling,
                                       value.spread, value.pace)
 

@@ -147,8 +147,10 @@ def _map(given: dict[str, Any]) -> Map:
 
 
 def _word(line: str) -> Word:
-    numbers = zip(fields(Word), map(int, line.split()), strict=True)
-    return Word(*(bool(number) if field.type is bool else number for field, number in numbers))
+    given: dict[str, Any] = {
+        field.name: bool(number) if field.type is bool else number
+        for field, number in zip(fields(Word), map(int, line.split()), strict=True)}
+    return Word(**given)
 
 
 # -- memory images --------------------------------------------------------------------------------

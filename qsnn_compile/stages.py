@@ -13,6 +13,7 @@ from .ir import Conv2d, Ints, Neuron
 
 Shape3 = tuple[int, int, int]
 Pair = tuple[int, int]
+Pooling = Literal["none", "sum", "max", "or"]
 ONE: tuple[Pair, ...] = ((0, 0),)
 
 
@@ -76,7 +77,7 @@ class Stage:
     current: Current
     neuron: Neuron | None
     shape: Shape3
-    pooling: Literal["none", "sum", "max", "or"] = "none"
+    pooling: Pooling = "none"
     spread: tuple[Pair, ...] = ONE
     pace: Pair = (1, 1)
 
