@@ -7,8 +7,9 @@ from qsnn_hw.arch import Image, Machine
 
 from .changes import changes
 from .errors import DoesNotFit
+from .fields import Pad
 from .ir import Graph
-from .mapping import Pad, Prepared, machine_of, most_columns, possible, prepare, with_image
+from .mapping import Prepared, machine_of, most_columns, possible, prepare, with_image
 from .passes import PASSES, run_passes
 from .resource import Resources, predict
 from .speed import typical_clocks

@@ -3,6 +3,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -140,7 +141,7 @@ def _words(channels: Channels, number: int, part: Part, maps: tuple[Map, ...],
     inputs = part.stored.shape[1]
     spread = channels.stage.spread if place is None else (place,)
     for plane in range(synapses.bits):
-        common = {"source": number, "plane": part.plane + plane, "scale": part.scale,
+        common: dict[str, Any] = {"source": number, "plane": part.plane + plane, "scale": part.scale,
                   "sums": plane == 0}
         if found.kind == "list":
             yield Word(dy=0, dx=0, index=0, row=first + plane * found.words, **common)

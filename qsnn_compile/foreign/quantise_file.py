@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from qsnn_compile import ir
-from qsnn_compile.passes.legalise import Unsupported
+from qsnn_compile.errors import Unsupported
 
 from .calibrate import DEFAULT_STEPS, read_data
 from .float_model import DataError
