@@ -114,6 +114,6 @@ class _Half:
         arrays: dict[str, Any] = {field.name: getattr(op, field.name) for field in fields(op)
                   if isinstance(getattr(op, field.name), np.ndarray)}
         full = self.sizes[node.name][0]
-        return replace(node, op=replace(op, **{
-            name: ints(value[:count]) for name, value in arrays.items()
-            if value.ndim and len(value) == full}))
+        halved: dict[str, Any] = {name: ints(value[:count]) for name, value in arrays.items()
+                                  if value.ndim and len(value) == full}
+        return replace(node, op=replace(op, **halved))

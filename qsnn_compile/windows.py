@@ -141,8 +141,8 @@ def _words(channels: Channels, number: int, part: Part, maps: tuple[Map, ...],
     inputs = part.stored.shape[1]
     spread = channels.stage.spread if place is None else (place,)
     for plane in range(synapses.bits):
-        common: dict[str, Any] = {"source": number, "plane": part.plane + plane, "scale": part.scale,
-                  "sums": plane == 0}
+        common: dict[str, Any] = {"source": number, "plane": part.plane + plane,
+                                  "scale": part.scale, "sums": plane == 0}
         if found.kind == "list":
             yield Word(dy=0, dx=0, index=0, row=first + plane * found.words, **common)
             continue
