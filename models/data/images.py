@@ -1,33 +1,20 @@
-"""MNIST and Fashion-MNIST as uint8 arrays, every file checked against its md5."""
+"""MNIST and Fashion-MNIST, every file checked against its md5, and scikit-learn's digits."""
 
 import gzip
 import hashlib
-import os
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qsnn_models.data.dataset import Bytes, Dataset
+from qsnn_models.data.places import roots
 from qsnn_models.errors import DataError
-
-Bytes = NDArray[np.uint8]
 
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte",
          "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
-
-
-@dataclass(frozen=True, eq=False)
-class Dataset:
-    """Images ``[N, 784]`` (row-major 28 x 28 pixels, 0..255) and labels ``[N]``, both uint8."""
-
-    name: str
-    train_x: Bytes
-    train_y: Bytes
-    test_x: Bytes
-    test_y: Bytes
 
 
 @dataclass(frozen=True)
@@ -55,41 +42,43 @@ SOURCES = {
 }
 
 
-def load(name: str, folder: str | Path | None = None) -> Dataset:
-    """The data set *name*, ``"mnist"`` or ``"fashion-mnist"``.
+def load_idx(name: str, folder: str | Path | None = None) -> Dataset:
+    """MNIST or Fashion-MNIST: 60,000 and 10,000 images ``[N, 784]``."""
+    train_x, train_y, test_x, test_y = (_read(SOURCES[name], index, folder) for index in range(4))
+    return Dataset(name, train_x, train_y, test_x, test_y, (1, 28, 28))
 
-    Looked for in *folder*, else in ``$QSNN_DATA``, ``./data`` and ``~/.cache/qsnn``; there in the
-    sub-folder *name* too, as IDX files, gzipped or not, or as the npm archive. Raises DataError
-    naming the command that installs what is missing.
+
+def load_idx_test(name: str, folder: str | Path | None = None) -> tuple[Bytes, Bytes]:
+    """Only the 10,000 test images ``[N, 784]`` and labels ``[N]`` of *name*."""
+    return _read(SOURCES[name], 2, folder), _read(SOURCES[name], 3, folder)
+
+
+def load_rows(name: str, folder: str | Path | None = None) -> Dataset:
+    """An image set as frames ``[N, 28, 28]``: a row of 28 pixels a step, from the top."""
+    images = load_idx(name.removesuffix("-rows"), folder)
+    return Dataset(name, images.train_x.reshape(-1, 28, 28), images.train_y,
+                   images.test_x.reshape(-1, 28, 28), images.test_y)
+
+
+def load_digits(name: str, folder: str | Path | None = None) -> Dataset:
+    """scikit-learn's 1,797 digits of 8 x 8: ``[N, 64]``, every fifth one for testing.
+
+    Its pixels are 0..16; they come as 16 times that, at most 255, so that the upper 4 bits hold
+    all that there is. *folder* is not looked at: the data are in scikit-learn's wheel.
     """
-    source = _source(name)
-    found = [_read(source, index, folder) for index in range(4)]
-    train_x, train_y, test_x, test_y = found
-    return Dataset(name, train_x, train_y, test_x, test_y)
-
-
-def load_test(name: str, folder: str | Path | None = None) -> tuple[Bytes, Bytes]:
-    """Only the 10,000 test images ``[N, 784]`` and labels ``[N]`` of *name*. See `load`."""
-    source = _source(name)
-    return _read(source, 2, folder), _read(source, 3, folder)
-
-
-def _source(name: str) -> Source:
-    if name not in SOURCES:
-        raise DataError(f"data set must be one of {', '.join(SOURCES)}, not {name!r}")
-    return SOURCES[name]
-
-
-def _roots(folder: str | Path | None) -> list[Path]:
-    if folder is not None:
-        return [Path(folder)]
-    env = os.environ.get("QSNN_DATA")
-    return [*([Path(env)] if env else []), Path("data"), Path.home() / ".cache" / "qsnn"]
+    try:
+        from sklearn import datasets
+    except ImportError:
+        raise DataError("digits: scikit-learn holds them and is missing; "
+                        "pip install 'qsnn[train]'") from None
+    x, y = datasets.load_digits(return_X_y=True)
+    x, y = np.minimum(x * 16, 255).astype(np.uint8), y.astype(np.uint8)
+    test = np.arange(len(x)) % 5 == 4
+    return Dataset(name, x[~test], y[~test], x[test], y[test], (1, 8, 8))
 
 
 def _candidates(source: Source, file: str, folder: str | Path | None) -> Iterator[Path]:
-    roots = _roots(folder)
-    for place in [r / s for r in roots for s in (source.name, "")]:
+    for place in [r / s for r in roots(folder) for s in (source.name, "")]:
         yield from (place / file, place / f"{file}.gz")
         if source.archive:
             yield place / source.archive
@@ -115,14 +104,14 @@ def _read(source: Source, index: int, folder: str | Path | None) -> Bytes:
 
 
 def _complaint(source: Source, file: str, wrong: Path | None, folder: str | Path | None) -> str:
-    root = _roots(folder)[0 if folder is not None else -1]
+    root = roots(folder)[0 if folder is not None else -1]
     install = source.install.format(folder=root)
     if source.archive:
         install = f"mkdir -p {root} && {install}"
     if wrong is not None:
         return (f"{wrong} must be the {source.name} file {file} (md5 of the decompressed file "
                 f"differs): truncated or another data set. Delete it, then: {install}")
-    places = [str(p) for p in _roots(folder)] + list(source.folders if folder is None else ())
+    places = [str(p) for p in roots(folder)] + list(source.folders if folder is None else ())
     return f"{source.name}: {file} not found in {', '.join(places)}. Install it with: {install}"
 
 
@@ -144,16 +133,3 @@ def _idx(content: bytes) -> Bytes:
     count = int.from_bytes(content[4:8], "big")
     values = np.frombuffer(content, np.uint8, offset=4 + 4 * rank)
     return values.reshape(count, -1) if rank > 1 else values
-
-
-def encode(images: Bytes, coding: str, bits: int, steps: int) -> Bytes:
-    """Pixels ``[N, I]`` as a network's input, uint8.
-
-    ``direct``: the upper *bits* bits of each pixel, ``[N, I]``. ``spikes``: ``[N, T, I]``, a spike
-    at step t where the pixel is above ``256 · (t + 1/2) / T``: as many as it is bright, no chance.
-    """
-    if coding == "direct":
-        return np.right_shift(images, np.uint8(8 - bits))
-    levels = (256 * (np.arange(steps) + 0.5) / steps).astype(np.uint8)
-    spikes: Bytes = (images[:, None, :] > levels[:, None]).astype(np.uint8)
-    return spikes
