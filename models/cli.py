@@ -1,11 +1,16 @@
-"""``qsnn train NAME``: train a network, freeze it, write its ONNX file and its ledger."""
+"""``qsnn train``: train a network, freeze it, write its ONNX file and its ledger.
+
+NAME is a recipe (--list) or a TOML file with the tables [network] and [training].
+"""
 
 import argparse
 import json
 import os
+import shlex
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -14,14 +19,21 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from qsnn_models import checkpoint, data, ledger
+from qsnn_models import checkpoint, config_file, data, ledger
+from qsnn_models.board import MISSING, BoardLog
+from qsnn_models.describe import described
 from qsnn_models.errors import ModelsError
 from qsnn_models.freeze import freeze
+from qsnn_models.loop import Epoch
 from qsnn_models.network import QSNN
 from qsnn_models.onnx_export import save
 from qsnn_models.progress import TrainingProgress
 from qsnn_models.train import train
 from qsnn_models.zoo import RECIPES, Recipe, recipe
+
+FLAGS = {"seed": "random seed", "epochs": "passes over the training images",
+         "holdout": "training images kept back and only measured",
+         "threads": "CPU threads; the result depends on it"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,34 +51,50 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """The arguments of ``qsnn train``."""
     found = argparse.ArgumentParser(prog="qsnn train", description=__doc__)
-    found.add_argument("name", metavar="NAME", help=f"one of {', '.join(RECIPES)}")
+    found.add_argument("name", metavar="NAME", nargs="?",
+                       help=f"one of {', '.join(RECIPES)}, or a file FILE.toml")
+    found.add_argument("--list", action="store_true", help="print the recipes and end")
+    found.add_argument("--set", action="append", default=[], metavar="TABLE.KEY=VALUE",
+                       help="another value of a field, as network.membrane_bits=2; may be repeated")
+    for name, text in FLAGS.items():
+        found.add_argument(f"--{name}", type=int, help=f"{text}; as --set training.{name}=N")
+    found.add_argument("--data", type=Path, metavar="DIR", help="folder of the data set")
     found.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR",
                        help="where NAME.onnx, NAME.ledger.json and the checkpoint go (%(default)s)")
     found.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
-    found.add_argument("--data", type=Path, metavar="DIR", help="folder of the data set")
     found.add_argument("--json", metavar="FILE", help="write the ledger there too; - is stdout")
-    for name, text in (("seed", "random seed"), ("epochs", "passes over the training images"),
-                       ("holdout", "training images kept back and only measured"),
-                       ("threads", "CPU threads; the result depends on it")):
-        found.add_argument(f"--{name}", type=int, help=f"{text} (the recipe's)")
+    found.add_argument("--log", type=Path, metavar="DIR", help="write a log for TensorBoard there")
     return found
 
 
 def _run(arguments: argparse.Namespace, console: Console) -> None:
+    if arguments.list:
+        _list(console)
+        return
     chosen = _chosen(arguments)
     _check_json(arguments.json)
-    images = data.load(chosen.config.data, arguments.data)
+    found = data.load(chosen.config.data, arguments.data)
     _make(arguments.out)
     start = time.monotonic(), time.process_time()
-    model = _train(chosen, images, arguments, console)
+    model = _train(chosen, found, arguments, console)
     seconds = time.monotonic() - start[0], time.process_time() - start[1]
     path = arguments.out / f"{chosen.network.name}.onnx"
-    result = _deliver(model, path, _encode(chosen, images.test_x), images.test_y)
-    content = _content(chosen, arguments, result, seconds)
+    result = _deliver(model, path, _encode(chosen, found.test_x), found.test_y)
+    content = _content(chosen, arguments, result, seconds, len(found.test_x))
     ledger.write(path.with_suffix(".ledger.json"), content)
     _show(console, chosen, result, path)
     if arguments.json:
         _write_json(arguments.json, content)
+
+
+def _list(console: Console) -> None:
+    table = Table("name", "data", "epochs", "network")
+    for name, known in RECIPES.items():
+        fields = asdict(known.network)
+        fields.pop("name")
+        text = ", ".join(f"{key} {value}" for key, value in fields.items())
+        table.add_row(name, known.config.data, str(known.config.epochs), text)
+    console.print(table)
 
 
 def _check_json(file: str | None) -> None:
@@ -93,36 +121,65 @@ def _deliver(model: QSNN, path: Path, x: data.Bytes, y: data.Bytes) -> ledger.Ev
 
 
 def _chosen(arguments: argparse.Namespace) -> Recipe:
-    found = recipe(arguments.name)
-    given = {name: getattr(arguments, name) for name in ("seed", "epochs", "holdout", "threads")
-             if getattr(arguments, name) is not None}
-    return replace(found, config=replace(found.config, **given))
+    """The recipe or file, then --set, then the flags."""
+    name = arguments.name
+    if name is None:
+        raise ModelsError("the name of a network must be given, or a file FILE.toml; "
+                          "--list shows those there are")
+    found = config_file.read(Path(name)) if name.endswith(".toml") else recipe(name)
+    found = config_file.override(found, arguments.set)
+    return replace(found, config=replace(found.config, **_flags(arguments)))
 
 
-def _encode(chosen: Recipe, images: data.Bytes) -> data.Bytes:
+def _flags(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(arguments, name) for name in FLAGS
+            if getattr(arguments, name) is not None}
+
+
+def _encode(chosen: Recipe, values: data.Bytes) -> data.Bytes:
     network = chosen.network
-    return data.encode(images, network.coding, network.input_bits, network.steps)
+    return data.encode(values, network.coding, network.input_bits, network.steps)
 
 
-def _train(chosen: Recipe, images: data.Dataset, arguments: argparse.Namespace,
+def _train(chosen: Recipe, found: data.Dataset, arguments: argparse.Namespace,
            console: Console) -> QSNN:
     network, config = chosen.network, chosen.config
-    x = _encode(chosen, images.train_x)
+    x = _encode(chosen, found.train_x)
     done = checkpoint.epochs(arguments.out, network.name) if arguments.resume else 0
-    with TrainingProgress(console, network.name, config.epochs, done) as progress:
-        return train(network, config, x, images.train_y, folder=arguments.out,
-                     resume=arguments.resume, report=progress.report, tick=progress.tick)
+    with ExitStack() as stack:
+        progress = stack.enter_context(TrainingProgress(console, network.name, config.epochs, done))
+        for line in described(network, config, x[:1]):
+            progress.print(line)
+        log = _log(arguments, chosen, done, progress, stack)
+
+        def report(epoch: Epoch) -> None:
+            progress.report(epoch)
+            if log:
+                log.report(epoch)
+        return train(network, config, x, found.train_y, folder=arguments.out,
+                     resume=arguments.resume, report=report, tick=progress.tick)
+
+
+def _log(arguments: argparse.Namespace, chosen: Recipe, done: int, progress: TrainingProgress,
+         stack: ExitStack) -> BoardLog | None:
+    if arguments.log is None:
+        return None
+    try:
+        return stack.enter_context(BoardLog(arguments.log, config_file.text_of(chosen), done))
+    except ImportError:
+        progress.print(MISSING)
+        return None
 
 
 def _content(chosen: Recipe, arguments: argparse.Namespace, result: ledger.Evaluation,
-             seconds: tuple[float, float]) -> dict[str, Any]:
-    given = "".join(f" --{name} {getattr(arguments, name)}"
-                    for name in ("seed", "epochs", "holdout", "threads")
-                    if getattr(arguments, name) is not None)
+             seconds: tuple[float, float], tested: int) -> dict[str, Any]:
+    given = [f"--set={setting}" for setting in arguments.set]
+    for name, value in _flags(arguments).items():
+        given += [f"--{name}", str(value)]
     return {
         "version": 1, "network": asdict(chosen.network), "training": asdict(chosen.config),
-        "command": f"qsnn train {arguments.name}{given}", "seed": chosen.config.seed,
-        "test": f"{chosen.config.data}, all 10,000 test images",
+        "command": shlex.join(["qsnn", "train", arguments.name, *given]),
+        "seed": chosen.config.seed, "test": f"{chosen.config.data}, all {tested:,} test images",
         "stages": [asdict(stage) for stage in result.stages], "spike_rates": result.spike_rates,
         "train_seconds": round(seconds[0], 1), "train_cpu_seconds": round(seconds[1], 1),
         "resumed": arguments.resume,

@@ -35,13 +35,14 @@ def same(a, b):
 def test_training_learns_and_reports():
     epochs, ticks = [], []
     model = train(NETWORK, replace(CONFIG, holdout=140), X, Y, report=epochs.append,
-                  tick=lambda *a: ticks.append(a))
+                  tick=ticks.append)
     x, y = blobs(400, 1)
     assert accuracy_of(model, torch.from_numpy(x), torch.from_numpy(y)) > 0.9
     assert (freeze(model)(torch.from_numpy(x)).argmax(1).numpy() == y).mean() > 0.9
     assert [e.number for e in epochs] == [1, 2, 3, 4] and epochs[-1].holdout > 0.9
     assert 0.05 < epochs[-1].rates[0] < 0.4 and 0 <= epochs[-1].saturation[0] <= 1
-    assert len(ticks) == 4 * (500 // 32) and ticks[-1][0] == 1
+    assert len(ticks) == 4 * (500 // 32) and ticks[-1].share == 1
+    assert ticks[-1].rates.shape == ticks[-1].saturation.shape == (1,)
 
 
 def test_seeds_decide_and_the_global_random_state_is_left_alone():
