@@ -19,15 +19,17 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from qsnn_models import checkpoint, config_file, data, ledger
+from qsnn_models import checkpoint, config_file, data, ledger, search_space
 from qsnn_models.board import MISSING, BoardLog
 from qsnn_models.describe import described
 from qsnn_models.errors import ModelsError
 from qsnn_models.freeze import freeze
-from qsnn_models.loop import Epoch
+from qsnn_models.loop import Epoch, Report
 from qsnn_models.network import QSNN
 from qsnn_models.onnx_export import save
 from qsnn_models.progress import TrainingProgress
+from qsnn_models.search_space import Space
+from qsnn_models.sweep import sweep
 from qsnn_models.train import train
 from qsnn_models.zoo import RECIPES, Recipe, recipe
 
@@ -64,6 +66,13 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
     found.add_argument("--json", metavar="FILE", help="write the ledger there too; - is stdout")
     found.add_argument("--log", type=Path, metavar="DIR", help="write a log for TensorBoard there")
+    sweeps = found.add_argument_group("sweeps")
+    sweeps.add_argument("--sweep", type=Path, metavar="FILE.toml",
+                        help="train variants: FILE has the fields that vary and their ranges")
+    sweeps.add_argument("--trials", type=int, metavar="N", help="how many (20)")
+    sweeps.add_argument("--storage", metavar="URL", help="database that several machines share, "
+                        "as sqlite:///sweep.db or postgresql://…")
+    sweeps.add_argument("--study", metavar="NAME", help="its name there (the network's)")
     return found
 
 
@@ -72,9 +81,13 @@ def _run(arguments: argparse.Namespace, console: Console) -> None:
         _list(console)
         return
     chosen = _chosen(arguments)
+    space = _space(arguments, chosen)
     _check_json(arguments.json)
     found = data.load(chosen.config.data, arguments.data)
     _make(arguments.out)
+    if space:
+        _sweep(chosen, space, found, arguments, console)
+        return
     start = time.monotonic(), time.process_time()
     model = _train(chosen, found, arguments, console)
     seconds = time.monotonic() - start[0], time.process_time() - start[1]
@@ -158,6 +171,38 @@ def _train(chosen: Recipe, found: data.Dataset, arguments: argparse.Namespace,
                 log.report(epoch)
         return train(network, config, x, found.train_y, folder=arguments.out,
                      resume=arguments.resume, report=report, tick=progress.tick)
+
+
+def _space(arguments: argparse.Namespace, chosen: Recipe) -> Space:
+    """What --sweep varies; empty without. Options that only one of both takes are refused."""
+    others, word = (("resume", "log"), "without") if arguments.sweep else (
+        ("trials", "storage", "study"), "with")
+    for name in others:
+        if getattr(arguments, name) not in (None, False):
+            raise ModelsError(f"--{name} must be given {word} --sweep FILE.toml")
+    return search_space.read(arguments.sweep, chosen) if arguments.sweep else {}
+
+
+def _sweep(chosen: Recipe, space: Space, found: data.Dataset, arguments: argparse.Namespace,
+           console: Console) -> None:
+    """Run the trials, print the best and write its file."""
+    def one(variant: Recipe, report: Report) -> None:
+        train(variant.network, variant.config, _encode(variant, found.train_x), found.train_y,
+              report=report)
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+    trials = 20 if arguments.trials is None else arguments.trials
+    best = sweep(chosen, space, one, trials=trials, storage=arguments.storage,
+                 study=arguments.study, say=say)
+    path = arguments.out / f"{chosen.network.name}.best.toml"
+    text = (f"best of study {best.study}: {best.accuracy:.2%} of {chosen.config.holdout:,} "
+            f"held-out images; {best.finished} trials finished, {best.pruned} ended early, "
+            f"{best.failed} failed")
+    path.write_text(f"# {text}\n{config_file.text_of(best.recipe)}", encoding="utf-8")
+    say(f"{text}\nwrote {path}: qsnn train {path}")
+    if arguments.json:
+        _write_json(arguments.json, {"version": 1, **asdict(best)})
 
 
 def _log(arguments: argparse.Namespace, chosen: Recipe, done: int, progress: TrainingProgress,

@@ -34,13 +34,17 @@ T = TypeVar("T")
 
 def read(path: Path) -> Recipe:
     """The recipe in file *path*. Raises ModelsError naming file, table and key."""
+    return recipe_of(parse(path), str(path))
+
+
+def parse(path: Path) -> dict[str, Any]:
+    """The content of TOML file *path*."""
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ModelsError(f"{path} must be a TOML file: {error}") from None
     except OSError as error:
         raise ModelsError(f"{path} must be a file that can be read: {error.strerror}") from None
-    return recipe_of(content, str(path))
 
 
 def recipe_of(content: Mapping[str, Any], where: str) -> Recipe:

@@ -44,19 +44,19 @@ class TrainingProgress:
         if self.bar.disable or (now - self.refreshed < REFRESH and batch.share < 1):
             return
         self.refreshed = now
-        found = [batch.loss.item(), batch.accuracy.item(), *batch.rates.tolist(),
-                 *batch.saturation.tolist()]
-        old = self.values if len(self.values) == len(found) else found
-        self.values = [was + SMOOTH * (is_now - was)
-                       for was, is_now in zip(old, found, strict=True)]
-        self.bar.update(self._task(batch.network), state=self._state(),
+        if batch.network not in self.tasks:
+            self.values = []
+            self.tasks[batch.network] = self.bar.add_task(batch.network, total=self.epochs,
+                                                          state="")
+        self._follow([batch.loss.item(), batch.accuracy.item(), *batch.rates.tolist(),
+                      *batch.saturation.tolist()])
+        self.bar.update(self.tasks[batch.network], state=self._state(),
                         completed=self.done.get(batch.network, 0) + batch.share)
 
-    def _task(self, name: str) -> TaskID:
-        if name not in self.tasks:
-            self.values = []
-            self.tasks[name] = self.bar.add_task(name, total=self.epochs, state="")
-        return self.tasks[name]
+    def _follow(self, found: list[float]) -> None:
+        """Move the running values towards those of a batch."""
+        old = self.values or found
+        self.values = [was + SMOOTH * (now - was) for was, now in zip(old, found, strict=True)]
 
     def _state(self) -> str:
         loss, accuracy, *layers = self.values

@@ -1,0 +1,122 @@
+"""``qsnn train`` as a user calls it."""
+
+import json
+
+import pytest
+from blobs import CONFIG, NETWORK, dataset
+
+from qsnn_models import board, cli, config_file, data, zoo
+from qsnn_models.errors import ModelsError
+
+RECIPE = zoo.Recipe(NETWORK, CONFIG)
+
+
+@pytest.fixture
+def command(monkeypatch, tmp_path):
+    """``qsnn train tiny`` on the blobs, in a folder of its own."""
+    monkeypatch.setitem(zoo.RECIPES, "tiny", RECIPE)
+    monkeypatch.setattr(data, "load", lambda name, folder: dataset())
+    monkeypatch.chdir(tmp_path)
+    return lambda *options, name="tiny": cli.main([name, *options])
+
+
+def test_the_command_writes_network_ledger_and_checkpoint(command, tmp_path, capsys):
+    assert command("--seed", "3", "--epochs", "2", "--set", "network.membrane_bits=2") == 0
+    ledger = json.loads((tmp_path / "runs/tiny.ledger.json").read_text())
+    assert [s["stage"] for s in ledger["stages"]] == ["qat", "frozen", "onnx"]
+    assert ledger["stages"][2]["differ"] == 0 and ledger["seed"] == 3
+    assert ledger["command"] == ("qsnn train tiny --set=network.membrane_bits=2 --seed 3 "
+                                 "--epochs 2")
+    assert ledger["network"]["membrane_bits"] == 2 and ledger["training"]["epochs"] == 2
+    assert set(ledger["spike_rates"]) == {"lif1"}
+    assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == [
+        "tiny.checkpoint.pt", "tiny.ledger.json", "tiny.onnx"]
+    out = capsys.readouterr().out
+    assert "epoch   2/2" in out and "frozen" in out
+
+
+def test_it_says_what_it_trains_before_it_starts(command, capsys):
+    assert command("--epochs", "1", "--set", "network.weight_bits=[8, 1]",
+                   "--set", "training.device=cpu") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:3] == [
+        "tiny: 16-24-4, 4 steps, on tiny",
+        "device CPU, 1 thread; 561 parameters",
+        "weights 384 of 8 bits + 96 of 1 bit = 3,168 bits; membranes 24 of 4 bits = 96 bits"]
+    assert lines[3].startswith("epoch   1/1")
+
+
+def test_the_command_resumes_and_prints_json(command, capsys):
+    assert command("--epochs", "2") == 0
+    capsys.readouterr()
+    assert command("--epochs", "2", "--resume", "--json", "-") == 0
+    assert json.loads(capsys.readouterr().out)["resumed"] is True
+
+
+def test_a_file_is_trained_as_the_recipe_it_holds(command, tmp_path):
+    (tmp_path / "my.toml").write_text(config_file.text_of(RECIPE).replace('"tiny"', '"mine"', 1))
+    assert command("--epochs", "1", "--out", "a") == 0
+    assert command("--set", "training.epochs=1", "--out", "b", name="my.toml") == 0
+    assert (tmp_path / "a/tiny.onnx").stat().st_size
+    ledgers = [json.loads((tmp_path / path).read_text())
+               for path in ("a/tiny.ledger.json", "b/mine.ledger.json")]
+    assert ledgers[0]["stages"] == ledgers[1]["stages"]
+    assert ledgers[1]["command"] == "qsnn train my.toml --set=training.epochs=1"
+
+
+def test_the_list_of_recipes(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    assert cli.main(["--list"]) == 0
+    out = capsys.readouterr().out
+    assert all(name in out and recipe.config.data in out for name, recipe in zoo.RECIPES.items())
+
+
+def test_a_log_is_written_or_the_missing_package_named_and_training_goes_on(
+        command, tmp_path, capsys, monkeypatch):
+    assert command("--epochs", "1", "--log", "log") == 0
+    assert [path.name[:19] for path in (tmp_path / "log/tiny").iterdir()] == ["events.out.tfevents"]
+
+    def missing(*_):
+        raise ImportError
+    monkeypatch.setattr(board.BoardLog, "__init__", missing)
+    assert command("--epochs", "1", "--log", "log") == 0
+    assert ("--log writes nothing: the package tensorboard is missing; pip install 'qsnn[train]'"
+            in capsys.readouterr().out.splitlines())
+
+
+@pytest.mark.parametrize("options, said", (
+    (("--holdout", "-1"), "holdout must be at least 0, not -1"),
+    (("--holdout", "640"), "holdout must be below the 640 training images, not 640"),
+    (("--set", "training.epochs=0"), "--set: [training] epochs must be at least 1, not 0"),
+    (("--json", "."), "--json must name a file in a folder that can be written, not '.'; choose "
+                      "another"),
+    (("--out", "occupied"), "--out must be a folder that can be written, not 'occupied': "
+                            "File exists; choose another"),
+    (("--log", "occupied"), "--log must be a folder that can be written, not 'occupied': "
+                            "File exists; choose another"),
+    (("--resume",), "runs/tiny.checkpoint.pt: no checkpoint there; train without --resume first"),
+    (("--trials", "3"), "--trials must be given with --sweep FILE.toml"),
+    (("--storage", "sqlite:///x"), "--storage must be given with --sweep FILE.toml"),
+))
+def test_the_command_refuses_before_it_trains(command, tmp_path, capsys, options, said):
+    (tmp_path / "occupied").write_text("a letter")
+    assert command(*options) == 2
+    assert capsys.readouterr().err == f"qsnn train: {said}\n"
+    assert not [path for path in tmp_path.rglob("*") if path.name not in ("runs", "occupied")]
+
+
+@pytest.mark.parametrize("arguments, said", (
+    (["resnet"], "qsnn train: network must be one of fashion-mnist-mlp, mnist-mlp"),
+    ([], "qsnn train: the name of a network must be given, or a file FILE.toml; --list shows "
+         "those there are"),
+    (["my.toml"], "qsnn train: my.toml must be a file that can be read: No such file"),
+))
+def test_a_network_that_is_not_there(capsys, arguments, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(arguments) == 2
+    assert capsys.readouterr().err.startswith(said)
+
+
+def test_recipes_are_named():
+    with pytest.raises(ModelsError, match="network must be one of .*mnist-mlp, not 'resnet'"):
+        zoo.recipe("resnet")
