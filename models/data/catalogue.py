@@ -6,7 +6,7 @@ from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
 
-from qsnn_models.data import images, nmnist, spoken
+from qsnn_models.data import images, nmnist, spoken, tonic_sets
 from qsnn_models.data.dataset import Bytes, Dataset
 from qsnn_models.errors import DataError
 
@@ -34,6 +34,12 @@ CATALOGUE = {entry.name: entry for entry in (
     Entry("spoken-digits", spoken.load_spoken,
           "3,000 spoken digits, 40 frames of 40 bands; official split, or a speaker held out",
           "[SPEAKER]"),
+    Entry("nmnist", tonic_sets.load_nmnist,
+          "N-MNIST, 60,000 and 10,000 recordings, 10 frames of 2 x 17 x 17; by tonic"),
+    Entry("shd", tonic_sets.load_shd,
+          "Spiking Heidelberg Digits, 20 classes, 50 frames of 140 channels; by tonic"),
+    Entry("dvs-gesture", tonic_sets.load_gesture,
+          "DVS-Gesture, 11 classes, 20 frames of 2 x 32 x 32; by tonic"),
 )}
 
 

@@ -1,5 +1,6 @@
 """Sound as frames of an ear's channels: log energies of mel bands, and where they rise and fall."""
 
+import math
 from dataclasses import dataclass
 from functools import cache
 
@@ -75,14 +76,15 @@ def _levels(sound: NDArray[np.int16], ear: Cochlea) -> Floats:
 @cache
 def _triangles(ear: Cochlea) -> NDArray[np.float64]:
     """Weights ``[window / 2 + 1, bands]`` of mel bands, each of sum 1."""
-    mel = 2595 * np.log10(1 + np.array([ear.lowest, ear.rate / 2]) / 700)
-    edges = 700 * (10 ** (np.linspace(*mel, ear.bands + 2) / 2595) - 1)
+    low, high = (2595 * math.log10(1 + hertz / 700) for hertz in (ear.lowest, ear.rate / 2))
+    edges = 700 * (10 ** (np.linspace(low, high, ear.bands + 2) / 2595) - 1)
     hertz = np.fft.rfftfreq(ear.window, 1 / ear.rate)[:, None]
     width = np.maximum(np.diff(edges), ear.rate / ear.window)     # never between two lines
     rise = 1 - (edges[1:-1] - hertz) / width[:-1]
     fall = 1 - (hertz - edges[1:-1]) / width[1:]
-    weights = np.maximum(np.minimum(rise, fall), 0)
-    return weights / weights.sum(0)
+    weights: NDArray[np.float64] = np.maximum(np.minimum(rise, fall), 0)
+    weights /= weights.sum(0)
+    return weights
 
 
 def _trim(level: Floats, ear: Cochlea) -> Floats:
@@ -96,5 +98,6 @@ def _fit(level: Floats, ear: Cochlea) -> Floats:
         first = place.astype(int)
         share = (place - first)[:, None].astype(np.float32)
         second = np.minimum(first + 1, len(level) - 1)
-        return level[first] * (1 - share) + level[second] * share
+        found: Floats = level[first] * (1 - share) + level[second] * share
+        return found
     return np.pad(level[:ear.steps], ((0, max(0, ear.steps - len(level))), (0, 0)))

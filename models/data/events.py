@@ -28,11 +28,11 @@ class Events:
 
 def join(recordings: Sequence[Events]) -> Events:
     """Several `Events` as one."""
-    starts = np.cumsum([0, *(len(r.t) for r in recordings)])
-    return Events(*(np.concatenate([getattr(r, name) for r in recordings])
-                    for name in ("x", "y", "p", "t")),
-                  np.concatenate([[0], *(r.starts[1:] + s for r, s in
-                                         zip(recordings, starts, strict=False))]))
+    first = np.cumsum([0, *(len(r.t) for r in recordings)])
+    starts = [r.starts[1:] + place for r, place in zip(recordings, first, strict=False)]
+    x, y, p, t = (np.concatenate([getattr(r, name) for r in recordings])
+                  for name in ("x", "y", "p", "t"))
+    return Events(x, y, p, t, np.concatenate([[0], *starts]))
 
 
 def decode(content: bytes, name: str, width: int = 34, height: int = 34) -> Events:
@@ -45,7 +45,7 @@ def decode(content: bytes, name: str, width: int = 34, height: int = 34) -> Even
     if x.max() >= width or y.max() >= height:
         raise DataError(f"{name} must have events within {width} x {height} pixels, not at "
                         f"({x.max()}, {y.max()}): not a recording of this camera")
-    t = (high & 127) << 16 | middle << 8 | low
+    t = ((high & 127) << 16 | middle << 8 | low).astype(np.uint32)
     return Events(x.astype(np.uint16), y.astype(np.uint16), (high >> 7).astype(np.uint8), t,
                   np.array([0, len(t)]))
 
@@ -66,11 +66,13 @@ class Frames:
                 raise DataError(f"{name} of event frames must be within 1 and {most}, "
                                 f"not {value!r}")
 
-    def shape(self, width: int, height: int) -> tuple[int, int, int]:
-        """Channels, rows and columns of a frame."""
-        if width % self.pool or height % self.pool:
-            raise DataError(f"pool must divide the camera's {width} x {height} pixels, "
+    def shape(self, width: int, height: int) -> tuple[int, ...]:
+        """One frame of a sensor of *width* x *height*: (2, H, W); of a line (SHD), (W,)."""
+        if width % self.pool or (height > 1 and height % self.pool):
+            raise DataError(f"pool must divide the sensor's {width} x {height} pixels, "
                             f"not {self.pool!r}")
+        if height == 1:
+            return (width // self.pool,)
         return 2, height // self.pool, width // self.pool
 
     def clip(self, counts: NDArray[np.integer]) -> Bytes:
@@ -85,24 +87,26 @@ class Frames:
 
 def frames(events: Events, form: Frames, duration: int, width: int = 34, height: int = 34
            ) -> Bytes:
-    """Every recording as ``[N, T, 2, H, W]`` frames of its first *duration* microseconds. What
-    comes later (a recording's last few events) counts into the last bin."""
-    _, rows, columns = form.shape(width, height)
-    found = np.empty((len(events), form.steps, 2, rows, columns), np.uint8)
+    """Every recording as frames ``[N, T, *form.shape(width, height)]`` of its first *duration*
+    microseconds; later events are left out. A line of pixels (height 1) has no polarity."""
+    shape = form.shape(width, height)
+    found = np.empty((len(events), form.steps, *shape), np.uint8)
     for first in range(0, len(events), 64):
         last = min(first + 64, len(events))
-        found[first:last] = _count(events, first, last, form, duration, (rows, columns))
+        found[first:last] = _count(events, first, last, form, duration, shape)
     return found
 
 
 def _count(events: Events, first: int, last: int, form: Frames, duration: int,
-           size: tuple[int, int]) -> Bytes:
+           frame: tuple[int, ...]) -> Bytes:
     chosen = slice(int(events.starts[first]), int(events.starts[last]))
-    sample = np.repeat(np.arange(last - first), np.diff(events.starts[first:last + 1]))
-    step = np.minimum(events.t[chosen].astype(np.int64) * form.steps // duration, form.steps - 1)
-    shape = (last - first, form.steps, 2, *size)
-    place = np.ravel_multi_index((sample, step, events.p[chosen], events.y[chosen] // form.pool,
-                                  events.x[chosen] // form.pool), shape)
+    kept = events.t[chosen] < duration
+    x, y, p, t = (getattr(events, name)[chosen][kept] for name in ("x", "y", "p", "t"))
+    sample = np.repeat(np.arange(last - first), np.diff(events.starts[first:last + 1]))[kept]
+    step = t.astype(np.int64) * form.steps // duration
+    cell = (x // form.pool,) if len(frame) == 1 else (p, y // form.pool, x // form.pool)
+    shape = (last - first, form.steps, *frame)
+    place = np.ravel_multi_index((sample, step, *cell), shape)
     counts = np.bincount(place, minlength=int(np.prod(shape))).reshape(shape)
     found: Bytes = np.minimum(counts, 2 ** form.bits - 1).astype(np.uint8)
     return found

@@ -3,14 +3,15 @@
 import gzip
 import hashlib
 import tarfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from qsnn_models.data.dataset import Bytes, Dataset
-from qsnn_models.data.places import roots
+from qsnn_models.data.places import roots, untar
 from qsnn_models.errors import DataError
 
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte",
@@ -44,13 +45,14 @@ SOURCES = {
 
 def load_idx(name: str, folder: str | Path | None = None) -> Dataset:
     """MNIST or Fashion-MNIST: 60,000 and 10,000 images ``[N, 784]``."""
-    train_x, train_y, test_x, test_y = (_read(SOURCES[name], index, folder) for index in range(4))
+    train_x, train_y, test_x, test_y = _read(SOURCES[name], FILES, folder)
     return Dataset(name, train_x, train_y, test_x, test_y, (1, 28, 28))
 
 
 def load_idx_test(name: str, folder: str | Path | None = None) -> tuple[Bytes, Bytes]:
     """Only the 10,000 test images ``[N, 784]`` and labels ``[N]`` of *name*."""
-    return _read(SOURCES[name], 2, folder), _read(SOURCES[name], 3, folder)
+    test_x, test_y = _read(SOURCES[name], FILES[2:], folder)
+    return test_x, test_y
 
 
 def load_rows(name: str, folder: str | Path | None = None) -> Dataset:
@@ -86,18 +88,24 @@ def _candidates(source: Source, file: str, folder: str | Path | None) -> Iterato
         yield Path(fixed) / f"{file}.gz"
 
 
-def _read(source: Source, index: int, folder: str | Path | None) -> Bytes:
-    """The first file that exists, provided that its md5 is right.
+def _read(source: Source, files: Sequence[str], folder: str | Path | None) -> list[Bytes]:
+    opened: dict[Path, dict[str, bytes]] = {}
+    return [_first(source, file, folder, opened) for file in files]
+
+
+def _first(source: Source, file: str, folder: str | Path | None,
+           opened: dict[Path, dict[str, bytes]]) -> Bytes:
+    """The first file that exists, provided that its md5 is right. *opened*: archives read so far.
 
     A wrong md5 is skipped when the file lies directly in a shared root, where MNIST and
     Fashion-MNIST have the same file names, and some other place has the right one.
     """
-    file, wrong = FILES[index], None
+    wrong = None
     for path in _candidates(source, file, folder):
         if not path.is_file():
             continue
-        content = _content(path, file)
-        if hashlib.md5(content).hexdigest() == source.md5[index]:
+        content = _content(path, file, opened)
+        if hashlib.md5(content).hexdigest() == source.md5[FILES.index(file)]:
             return _idx(content)
         wrong = wrong or path
     raise DataError(_complaint(source, file, wrong, folder))
@@ -115,16 +123,16 @@ def _complaint(source: Source, file: str, wrong: Path | None, folder: str | Path
     return f"{source.name}: {file} not found in {', '.join(places)}. Install it with: {install}"
 
 
-def _content(path: Path, file: str) -> bytes:
+def _content(path: Path, file: str, opened: dict[Path, dict[str, bytes]]) -> bytes:
     """The decompressed IDX file, or what could be read of it (the md5 check then refuses it)."""
     try:
         if path.name.endswith(".tgz"):
-            with tarfile.open(path) as archive:
-                member = archive.extractfile(f"package/data/{file}")
-                return member.read() if member else b""
+            if path not in opened:
+                opened[path] = untar(path, FILES)
+            return opened[path].get(file, b"")
         data = path.read_bytes()
         return gzip.decompress(data) if path.suffix == ".gz" else data
-    except (OSError, EOFError, KeyError, tarfile.TarError):
+    except (OSError, EOFError, zlib.error, tarfile.TarError):
         return b""
 
 

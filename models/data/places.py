@@ -6,6 +6,7 @@ import os
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -48,14 +49,17 @@ def contents(path: Path, suffixes: tuple[str, ...]) -> dict[str, bytes]:
         if path.is_dir():
             return {file.name: file.read_bytes() for file in sorted(path.rglob("*"))
                     if file.suffix in suffixes and file.is_file()}
-        read = _unzip if path.suffix == ".zip" else _untar
+        read = _unzip if path.suffix == ".zip" else untar
         return read(path, suffixes)
-    except (OSError, EOFError, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} must be a complete archive, but reading it failed: {error}; "
+    except (OSError, EOFError, lzma.LZMAError, zlib.error, tarfile.TarError,
+            zipfile.BadZipFile) as error:
+        reason = str(error).split(":\n")[0]
+        raise DataError(f"{path} must be a complete archive, but reading it failed: {reason}; "
                         "delete it and get it again") from None
 
 
-def _untar(path: Path, suffixes: tuple[str, ...]) -> dict[str, bytes]:
+def untar(path: Path, suffixes: tuple[str, ...]) -> dict[str, bytes]:
+    """`contents` of a tar file, with the errors that reading it may raise."""
     found = {}
     with tarfile.open(path) as archive:
         for member in archive:
@@ -87,7 +91,7 @@ def cached(name: str, key: object, make: Callable[[], Arrays]) -> Arrays:
     digest = hashlib.sha256(repr((_FORMAT, key)).encode()).hexdigest()[:16]
     path = Path.home() / ".cache" / "qsnn" / "decoded" / f"{name}-{digest}.npz"
     try:
-        with np.load(path) as found:
+        with path.open("rb") as file, np.load(file) as found:
             return dict(found)
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
         arrays = make()

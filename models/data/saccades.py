@@ -37,20 +37,20 @@ class Camera:
     floor: float = 0.35
     corners: tuple[tuple[float, float], ...] = ((-0.2, 1.0), (2.0, 7.5), (6.0, 1.2), (0.0, 1.3))
     moving: tuple[float, float] = (0.085, 0.795)
-    tick: int = 3_000           # microseconds between two looks
+    looks: int = 105            # at the scene: one every 3 ms; at least one a bin
     jitter: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("threshold", "floor", "tick"):
+        for name in ("threshold", "floor", "looks"):
             if not getattr(self, name) > 0:
                 raise DataError(f"the camera's {name} must be above 0, not "
                                 f"{getattr(self, name)!r}")
         if not 0 <= self.jitter <= 1:
             raise DataError(f"the camera's jitter must be within 0 and 1, not {self.jitter!r}")
 
-    def path(self) -> NDArray[np.float64]:
-        """The corner ``[looks, 2]`` (x, y) at the end of every tick, and first of all at rest."""
-        legs = np.arange(0, MICROSECONDS + 1, self.tick) / MICROSECONDS * (len(self.corners) - 1)
+    def path(self, looks: int) -> NDArray[np.float64]:
+        """The corner ``[looks + 1, 2]`` (x, y) in equal times from the start to the end."""
+        legs = np.linspace(0, len(self.corners) - 1, looks + 1)
         leg = np.minimum(legs.astype(int), len(self.corners) - 2)
         first, last = self.moving
         share = np.clip((legs - leg - first) / (last - first), 0, 1)
@@ -65,7 +65,7 @@ def counts(images: Bytes, steps: int, camera: Camera | None = None, seed: int = 
     """Events per time bin of *images* ``[N, 784]``, uint8, a block ``[n, T, 2, 34, 34]`` after the
     other (n up to 64): the whole of 60,000 images would not fit a small machine's memory."""
     camera = camera or Camera()
-    path = camera.path()
+    path = camera.path(max(camera.looks, steps))
     random = np.random.default_rng(seed)
     for first in range(0, len(images), 64):
         shift = random.uniform(-2, 2, 2) * camera.jitter
@@ -84,14 +84,24 @@ def _block(images: Bytes, steps: int, path: NDArray[np.float64], threshold: floa
     bins = (np.arange(len(path) - 1) * steps) // (len(path) - 1)
     found = np.zeros((len(images), steps, 2, SIDE, SIDE), np.uint8)
     reported = _level(scene, path[0], threshold)
-    for index, corner in enumerate(path[1:]):
+    for index in range(steps):
+        _bin(scene, path[1:][bins == index], threshold, reported, found[:, index])
+    return found
+
+
+def _bin(scene: Floats, path: NDArray[np.float64], threshold: float, reported: Floats, found: Bytes
+         ) -> None:
+    """Move along *path*; *reported* ``[n, 34, 34]`` goes with it, *found* ``[n, 2, 34, 34]`` gets
+    the events: those up and down are their number and what they change, added and halved."""
+    before, events = reported.copy(), np.zeros_like(reported)
+    for corner in path:
         change = _level(scene, corner, threshold)
         change -= reported
         np.trunc(change, out=change)
         reported += change
-        found[:, bins[index], 0] += np.maximum(change, 0).astype(np.uint8)
-        found[:, bins[index], 1] += np.maximum(-change, 0).astype(np.uint8)
-    return found
+        events += np.abs(change, out=change)
+    net = np.rint(reported - before)
+    found[:, 0], found[:, 1] = (events + net) / 2, (events - net) / 2
 
 
 def _level(scene: Floats, corner: NDArray[np.float64], threshold: float) -> Floats:
