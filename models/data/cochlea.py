@@ -44,6 +44,10 @@ class Cochlea:
             if not isinstance(value, int) or not 1 <= value <= most:
                 raise DataError(f"{name} of sound frames must be within 1 and {most}, "
                                 f"not {value!r}")
+        for name in ("window", "lowest", "span", "quiet", "gain", "rate"):
+            if not getattr(self, name) > 0:
+                raise DataError(f"{name} of sound frames must be above 0, "
+                                f"not {getattr(self, name)!r}")
 
     @property
     def channels(self) -> int:
@@ -74,7 +78,7 @@ def _levels(sound: NDArray[np.int16], ear: Cochlea) -> Floats:
 
 
 @cache
-def _triangles(ear: Cochlea) -> NDArray[np.float64]:
+def _triangles(ear: Cochlea) -> Floats:
     """Weights ``[window / 2 + 1, bands]`` of mel bands, each of sum 1."""
     low, high = (2595 * math.log10(1 + hertz / 700) for hertz in (ear.lowest, ear.rate / 2))
     edges = 700 * (10 ** (np.linspace(low, high, ear.bands + 2) / 2595) - 1)
@@ -82,9 +86,9 @@ def _triangles(ear: Cochlea) -> NDArray[np.float64]:
     width = np.maximum(np.diff(edges), ear.rate / ear.window)     # never between two lines
     rise = 1 - (edges[1:-1] - hertz) / width[:-1]
     fall = 1 - (hertz - edges[1:-1]) / width[1:]
-    weights: NDArray[np.float64] = np.maximum(np.minimum(rise, fall), 0)
-    weights /= weights.sum(0)
-    return weights
+    weights = np.maximum(np.minimum(rise, fall), 0)
+    found: Floats = (weights / weights.sum(0)).astype(np.float32)
+    return found
 
 
 def _trim(level: Floats, ear: Cochlea) -> Floats:

@@ -65,7 +65,9 @@ def _samples(content: bytes, name: str) -> NDArray[np.int16]:
     if form != (1, 2, RATE):
         raise DataError(f"{name} must be mono, 16 bits, {RATE} Hz, not {form[0]} channels, "
                         f"{8 * form[1]} bits, {form[2]} Hz")
-    if not count or len(data) != 2 * count:
+    if not count:
+        raise DataError(f"{name} must hold at least one sample; get it again")
+    if len(data) != 2 * count:
         raise DataError(f"{name} must hold {count} samples, not {len(data) // 2}: truncated; "
                         "get it again")
     return np.frombuffer(data, "<i2")
