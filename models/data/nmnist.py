@@ -1,6 +1,7 @@
 """1,000 genuine N-MNIST recordings, and MNIST through the simulated camera."""
 
 import hashlib
+import math
 from pathlib import Path
 from typing import Any
 
@@ -63,17 +64,19 @@ def load_saccades(name: str, folder: str | Path | None = None, *, steps: int = 1
 
 
 def convert(x: Bytes, form: Frames, camera: saccades.Camera, seed: int = 0) -> Bytes:
-    """Images ``[N, 784]`` by the simulated *camera* as frames, kept in the cache."""
+    """Images ``[N, 784]`` by the simulated *camera* as frames; kept in the cache."""
+    shape = (len(x), form.steps, *form.shape(saccades.SIDE, saccades.SIDE))
     key = (hashlib.sha256(x.tobytes()).hexdigest(), form, camera, seed)
 
     def make() -> dict[str, NDArray[Any]]:
-        shape = (len(x), form.steps, *form.shape(saccades.SIDE, saccades.SIDE))
-        found, first = np.empty(shape, np.uint8), 0
-        for block in saccades.counts(x, form.steps, camera, seed):
-            found[first:first + len(block)] = form.clip(block)
-            first += len(block)
-        return {"x": found}
-    return cached("saccades", key, make)["x"]
+        blocks = (form.clip(block) for block in saccades.counts(x, form.steps, camera, seed))
+        if form.bits == 1:
+            blocks = (np.packbits(block.reshape(len(block), -1), axis=1) for block in blocks)
+        return {"x": np.concatenate(list(blocks))}
+    found = cached("saccades", key, make)["x"]
+    if form.bits == 1:
+        found = np.unpackbits(found, axis=1, count=math.prod(shape[1:]))
+    return found.reshape(shape)
 
 
 def subset(folder: str | Path | None = None) -> tuple[Events, Bytes]:

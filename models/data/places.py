@@ -86,7 +86,7 @@ def cached(name: str, key: object, make: Callable[[], Arrays]) -> Arrays:
     """What *make* returns, kept as ``~/.cache/qsnn/decoded/NAME-DIGEST.npz`` with *key* digested.
 
     The file is written whole or not at all; one that can't be read is made again, and a folder
-    that can't be written only costs the time.
+    that can't be written only costs the time. Any of the files may be deleted.
     """
     digest = hashlib.sha256(repr((_FORMAT, key)).encode()).hexdigest()[:16]
     path = Path.home() / ".cache" / "qsnn" / "decoded" / f"{name}-{digest}.npz"
