@@ -59,22 +59,26 @@ Space = dict[str, Interval | Choices]
 
 
 def read(path: Path, recipe: Recipe) -> Space:
-    """The search space in *path*, by dotted field; each end of it is tried on *recipe*.
+    """The search space in file *path*, see `of`."""
+    return of(config_file.parse(path), recipe, str(path))
 
-    Raises ModelsError naming file, field and what is wrong.
+
+def of(content: Mapping[str, Any], recipe: Recipe, where: str) -> Space:
+    """The search space in a file's *content*, by dotted field; each end is tried on *recipe*.
+
+    Raises ModelsError beginning with *where*, and naming the field and what is wrong.
     """
-    content = config_file.parse(path)
     space: Space = {}
     for table, entries in content.items():
         if table not in config_file.TABLES or not isinstance(entries, Mapping):
-            raise ModelsError(f"{path}: {table!r} must be a table [network.KEY] or [training.KEY]")
+            raise ModelsError(f"{where}: {table!r} must be a table [network.KEY] or [training.KEY]")
         for key, entry in entries.items():
-            space[f"{table}.{key}"] = _dimension(entry, f"{path}: [{table}.{key}]")
+            space[f"{table}.{key}"] = _dimension(entry, f"{where}: [{table}.{key}]")
     if not space:
-        raise ModelsError(f"{path} must have a table, as [training.learning_rate] with {FORMS}")
+        raise ModelsError(f"{where} must have a table, as [training.learning_rate] with {FORMS}")
     for key, dimension in space.items():
         for value in dimension.ends:
-            config_file.with_values(recipe, {key: value}, str(path))
+            config_file.with_values(recipe, {key: value}, where)
     return space
 
 

@@ -4,6 +4,7 @@ Several processes and machines share one sweep through ``storage``: each adds it
 """
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -66,16 +67,9 @@ def _optuna() -> Any:
 
 
 def _study(optuna: Any, recipe: Recipe, space: Space, storage: str | None, name: str) -> Any:
-    from sqlalchemy.exc import SQLAlchemyError
     sampler = optuna.samplers.TPESampler(seed=None if storage else recipe.config.seed)
-    try:
-        study = optuna.create_study(
-            storage=storage, study_name=name, sampler=sampler, direction="maximize",
-            pruner=optuna.pruners.MedianPruner(STARTUP), load_if_exists=True)
-    except (SQLAlchemyError, ImportError, optuna.exceptions.OptunaError) as error:
-        reason = str(error).partition("\n")[0]
-        raise ModelsError("--storage must be a database that can be opened, as sqlite:///sweep.db, "
-                          f"not {storage!r}: {reason}") from None
+    study = _opened(optuna, storage, study_name=name, sampler=sampler, direction="maximize",
+                    pruner=optuna.pruners.MedianPruner(STARTUP), load_if_exists=True)
     ours = json.loads(json.dumps(_fields(recipe) | {
         f"the space of {key}": repr(dimension) for key, dimension in space.items()}))
     theirs = study.user_attrs.get("sweep", ours)
@@ -85,6 +79,20 @@ def _study(optuna: Any, recipe: Recipe, space: Space, storage: str | None, name:
                               f"{theirs.get(key)!r}, not {ours.get(key)!r}; name another --study")
     study.set_user_attr("sweep", ours)
     return study
+
+
+def _opened(optuna: Any, storage: str | None, tries: int = 5, **options: Any) -> Any:
+    """The study; of machines that make the same database at once, all but one must try again."""
+    from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+    try:
+        return optuna.create_study(storage=storage, **options)
+    except (SQLAlchemyError, ImportError, optuna.exceptions.OptunaError) as error:
+        if tries > 1 and (isinstance(error, IntegrityError) or "already exists" in str(error)):
+            time.sleep(0.5)
+            return _opened(optuna, storage, tries - 1, **options)
+        reason = str(error).partition("\n")[0]
+        raise ModelsError("--storage must be a database that can be opened, as sqlite:///sweep.db, "
+                          f"not {storage!r}: {reason}") from None
 
 
 def _fields(recipe: Recipe) -> dict[str, Any]:

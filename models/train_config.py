@@ -60,6 +60,8 @@ class TrainConfig:
     amp: Amp = "off"
 
     def __post_init__(self) -> None:
+        if isinstance(self.target_rate, list):      # JSON has no tuples
+            object.__setattr__(self, "target_rate", tuple(self.target_rate))
         for names, needed, fits in (
                 (AT_LEAST_ONE, "at least 1", lambda v: v >= 1),
                 (COUNTS, "at least 0", lambda v: 0 <= v <= LARGEST),

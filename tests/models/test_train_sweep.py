@@ -2,6 +2,7 @@
 
 import builtins
 import json
+import time
 from dataclasses import replace
 
 import pytest
@@ -113,6 +114,21 @@ def test_machines_share_a_storage(tmp_path):
               trials=1, storage=storage)
     assert sweep(RECIPE, SPACE, pretended([]), trials=1, storage=storage,
                  study="other").study == "other"
+
+
+def test_machines_that_make_the_same_storage_at_once(tmp_path, monkeypatch):
+    import optuna
+    from sqlalchemy.exc import IntegrityError
+    create, refused = optuna.create_study, []
+
+    def beaten(**options):
+        if len(refused) < 2:
+            refused.append(options)
+            raise IntegrityError("UNIQUE constraint failed", {}, Exception())
+        return create(**options)
+    monkeypatch.setattr(optuna, "create_study", beaten)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    assert sweep(RECIPE, SPACE, pretended([]), trials=1).finished == 1 and len(refused) == 2
 
 
 @pytest.mark.parametrize("storage, reason", (
