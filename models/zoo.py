@@ -17,10 +17,10 @@ class Recipe:
 
 RECIPES = {
     "fashion-mnist-mlp": Recipe(
-        NetworkConfig("fashion_mnist_mlp", (784, 256, 256, 10)),
+        NetworkConfig("fashion_mnist_mlp", "784-256-256-10"),
         TrainConfig("fashion-mnist", epochs=30, dropout=0.1)),
     "mnist-mlp": Recipe(
-        NetworkConfig("mnist_mlp", (784, 128, 10)),
+        NetworkConfig("mnist_mlp", "784-128-10"),
         TrainConfig("mnist", epochs=40, learning_rate=6e-3, dropout=0.0)),
 }
 

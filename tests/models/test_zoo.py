@@ -56,9 +56,7 @@ def test_the_whole_test_set_is_equal_and_as_good_as_the_ledger_says(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_ledger_is_of_the_recipe_and_its_stages_agree(name):
     found = ledger(name)
-    listed = {**found["network"], "sizes": tuple(found["network"]["sizes"]),
-              "decay": tuple(found["network"]["decay"])}
-    assert NetworkConfig(**listed) == RECIPES[name].network
+    assert NetworkConfig(**found["network"]) == RECIPES[name].network
     assert TrainConfig(**found["training"]) == RECIPES[name].config
     assert found["command"] == f"qsnn train {name}"
     qat, frozen, exported = found["stages"]

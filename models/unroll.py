@@ -1,0 +1,232 @@
+"""A neuron layer's T steps as one autograd function: the inner loop of training.
+
+Rows (a sample, or a sample's position) are independent, so they are taken a few at a time and step
+by step: all that a step touches then stays in the processor's cache. Masks are floats and constants
+tensors, because torch's CPU kernels for booleans and scalars are several times slower.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+BLOCK = 1 << 15         # values of a block of rows in one step
+SAMPLE = 1 << 16        # of the stored membranes, about as many are looked at for saturation
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What all channels share: the codes' limits (None: unrounded), hard or soft reset."""
+
+    low: float | None
+    high: float | None
+    hard: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """A layer's neurons in channel units, ``[C]`` each: b, θ, the reset's value (hard: r, soft: ρ),
+    step 2^k, decay m / 2^q, the first code u0, and *gain*, the worth of one unit where the
+    threshold is 1. *feedback* ``[C, C]``: weights of the layer's own spikes of the step before."""
+
+    gain: Tensor
+    bias: Tensor
+    threshold: Tensor
+    reset: Tensor
+    step: Tensor
+    decay: Tensor
+    initial: Tensor
+    feedback: Tensor | None = None
+
+
+def unroll(values: Tensor, cell: Cell, rules: Rules,
+           steps: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Currents I ``[T or 1, M, C]`` -> spikes ``[T, M, C]``, their mean, and the share of stored
+    membranes at a limit.
+
+    Forward, exact in integers held by floats::
+
+        v  = floor(u · 2^k · m / 2^q) + I + Σ_j R[c, j] · s_j(t - 1) + b
+        s  = [v >= θ]
+        v' = r (hard) | v - ρ (soft)         where s = 1
+        u' = clip(floor(v' / 2^k + 1/2))
+
+    Backward: floors are passed straight through; ds/dh = 1 / (1 + (π·h)²) with h = gain · (v - θ),
+    arctan's; the reset is detached; the gradient of 2^k is the learnt-step one: the rounding error
+    inside the range, the limit outside.
+    """
+    run: Callable[..., tuple[Tensor, Tensor, Tensor]] = _Unroll.apply
+    return run(values, *vars(cell).values(), rules, steps)
+
+
+class _Unroll(torch.autograd.Function):
+    """See `unroll`. Potentials are kept as ``w = v / 2^k + 1/2``, so that storing is a floor."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
+        cell, rules, steps = Cell(*rest[:-2]), rest[-2], rest[-1]
+        scaled = _Scaled(cell, rules)
+        w = values.new_empty(steps, *values.shape[1:])
+        spikes = torch.empty_like(w)
+        for block in blocks(w):
+            scaled.run(values[:, block], w[:, block], spikes[:, block])
+        ctx.save_for_backward(w, spikes, *rest[:-2])
+        ctx.rules, ctx.shared = rules, len(values) == 1
+        saturation = scaled.at_limit(w[:-1], spikes[:-1])
+        ctx.mark_non_differentiable(saturation)
+        return spikes, spikes.mean(), saturation
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        w, spikes, *parameters = ctx.saved_tensors
+        back = _Backward(Cell(*parameters), ctx.rules, grads[1] / max(1, w.numel()))
+        drive = w.new_empty(1 if ctx.shared else len(w), *w.shape[1:])
+        for block in blocks(w):
+            back.run(w[:, block], spikes[:, block], grads[0][:, block], drive[:, block])
+        return (drive, *back.gradients(), None, None)
+
+
+def blocks(w: Tensor) -> list[slice]:
+    """Rows of ``[T, M, C]`` to take at a time; all of them where the device isn't a CPU."""
+    _, rows, channels = w.shape
+    size = max(1, BLOCK // max(1, channels)) if w.device.type == "cpu" else max(1, rows)
+    return [slice(start, start + size) for start in range(0, rows, size)]
+
+
+class _Scaled:
+    """A cell in units of its step: every potential is divided by 2^k, exactly."""
+
+    def __init__(self, cell: Cell, rules: Rules) -> None:
+        inverse = 1 / cell.step
+        self.rules, self.inverse, self.decay = rules, inverse, cell.decay
+        self.half = 0.0 if rules.low is None else 0.5
+        self.offset = cell.bias * inverse + self.half
+        self.threshold = cell.threshold * inverse + self.half
+        self.reset = cell.reset * inverse
+        self.leak = cell.step * cell.decay          # floors are left out where they do nothing
+        self.floors = rules.low is not None and bool(self.leak.frac().any())
+        self.moved = rules.hard and bool(self.reset.any())
+        self.first = cell.initial if cell.initial.any() else None
+        self.feedback = None if cell.feedback is None else (cell.feedback * inverse[:, None]).T
+
+    def run(self, values: Tensor, w: Tensor, spikes: Tensor) -> None:
+        """Fill the potentials and spikes of a block."""
+        drive, u = torch.empty_like(w[0]), self.first
+        for t in range(len(w)):
+            if t < len(values):
+                torch.addcmul(self.offset, values[t], self.inverse, out=drive)
+            self._integrate(drive, u, w[t])
+            if self.feedback is not None and t:
+                w[t].addmm_(spikes[t - 1], self.feedback)
+            torch.ge(w[t], self.threshold, out=spikes[t])
+            u = self.stored(self.after(w[t], spikes[t]), spikes[t])
+
+    def after(self, w: Tensor, spikes: Tensor) -> Tensor:
+        """w less a soft reset; a hard one is left to `stored`."""
+        return w if self.rules.hard else torch.addcmul(w, spikes, self.reset, value=-1)
+
+    def stored(self, x: Tensor, spikes: Tensor) -> Tensor:
+        """The codes u' of `after`."""
+        u = x.clone() if self.rules.low is None else x.floor().clamp_(self.rules.low,
+                                                                      self.rules.high)
+        if not self.rules.hard:
+            return u
+        return u.addcmul_(u - self.reset if self.moved else u, spikes, value=-1)
+
+    def _integrate(self, drive: Tensor, u: Tensor | None, w: Tensor) -> None:
+        if u is None:
+            w.copy_(drive)
+        elif self.floors:
+            torch.addcmul(drive, (u * self.leak).floor_(), self.inverse, out=w)
+        else:
+            torch.addcmul(drive, u, self.decay, out=w)
+
+    def at_limit(self, w: Tensor, spikes: Tensor) -> Tensor:
+        """The share of stored codes that are the lowest or highest; of a sample, if many."""
+        if not w.numel() or self.rules.low is None or self.rules.high is None:
+            return w.new_zeros(())
+        every = max(1, w.numel() // SAMPLE)
+        w, spikes = w[:, ::every], spikes[:, ::every]
+        u = self.stored(self.after(w, spikes), spikes)
+        return (u != u.clamp(self.rules.low + 1, self.rules.high - 1)).to(w.dtype).mean()
+
+
+class _Backward:
+    """The gradient, block by block. e is that of v; it is carried from the next step to this one.
+    What the parameters need is summed up over all rows and steps."""
+
+    def __init__(self, cell: Cell, rules: Rules, rate: Tensor) -> None:
+        self.cell, self.rules = cell, rules
+        scaled = self.scaled = _Scaled(cell, rules)
+        self.steepness = cell.gain * cell.step * torch.pi
+        self.offset = -scaled.threshold * self.steepness
+        self.one, self.rate = torch.ones_like(cell.gain), rate.expand_as(cell.gain)
+        self.low = torch.full_like(cell.gain, -torch.inf if rules.low is None else rules.low)
+        self.top = torch.full_like(cell.gain, torch.inf if rules.high is None else rules.high + 1)
+        if rules.hard:
+            self.top = torch.minimum(self.top, scaled.threshold)
+        self.sums = {name: torch.zeros_like(cell.gain) for name in
+                     ("slope", "distance", "drive", "carried", "kept", "passed", "reset")}
+        self.feedback = None if cell.feedback is None else torch.zeros_like(cell.feedback)
+
+    def run(self, w: Tensor, spikes: Tensor, grads: Tensor, drive: Tensor) -> None:
+        """The gradient of a block's currents into *drive*; the parameters' are summed up."""
+        shared = len(drive) < len(w)
+        total, after = torch.zeros_like(w[0]), torch.empty_like(w[0])
+        for t in range(len(w) - 1, -1, -1):
+            grad = grads[t]
+            if self.cell.feedback is not None and t < len(w) - 1:
+                grad = torch.addmm(grad, after, self.cell.feedback)
+            e = self._fired(w[t], grad, torch.empty_like(total) if shared else drive[t])
+            if t < len(w) - 1:
+                self._carried(w[t], spikes[t], after, e)
+            after = e
+            if shared:
+                total += e
+            else:
+                self._add("drive", e)
+        if self.scaled.first is not None:       # the first code is exact too
+            for name in ("carried", "kept"):
+                self._add(name, after * self.scaled.first)
+        if shared:
+            drive[0] = total
+            self._add("drive", total)
+
+    def _fired(self, w: Tensor, grad: Tensor, e: Tensor) -> Tensor:
+        """The gradient of v through this step's spikes, into *e*."""
+        h = torch.addcmul(self.offset, w, self.steepness)
+        slope = torch.addcmul(self.one, h, h)
+        torch.div(torch.add(grad, self.rate, out=e), slope, out=slope)
+        self._add("slope", slope)
+        self._add("distance", h.mul_(slope))
+        return torch.mul(slope, self.cell.gain, out=e)
+
+    def _carried(self, w: Tensor, spikes: Tensor, after: Tensor, e: Tensor) -> None:
+        """Add to *e* what the next step's v makes of this one's, through the stored code."""
+        x = self.scaled.after(w, spikes)
+        passed = torch.lt(x, self.top, out=torch.empty_like(x))
+        passed.mul_(torch.ge(x, self.low, out=torch.empty_like(x))).mul_(after)
+        e.addcmul_(passed, self.cell.decay)
+        self._add("carried", self.scaled.stored(x, spikes).mul_(after))
+        self._add("passed", passed)
+        if not self.rules.hard:
+            self._add("reset", passed * spikes)
+        if self.scaled.moved:       # a reset's code is as exact as its value: no rounding error
+            self._add("kept", spikes * after * self.scaled.reset)
+        if self.feedback is not None:
+            self.feedback.addmm_(after.T, spikes)
+        self._add("kept", passed.mul_(x))
+
+    def _add(self, name: str, values: Tensor) -> None:
+        self.sums[name] += values.sum(0)
+
+    def gradients(self) -> list[Tensor | None]:
+        """One a field of `Cell`, in order."""
+        cell, sums = self.cell, self.sums
+        reset = None if self.rules.hard else -cell.decay * sums["reset"]
+        error = sums["carried"] - sums["kept"] + self.scaled.half * sums["passed"]
+        return [sums["distance"] / (cell.gain * torch.pi), sums["drive"],
+                -cell.gain * sums["slope"], reset, cell.decay * error,
+                cell.step * sums["carried"], None, self.feedback]
