@@ -15,7 +15,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -23,10 +22,9 @@ from qsnn_models import checkpoint, config_file, data, ledger, search_space
 from qsnn_models.board import MISSING, BoardLog
 from qsnn_models.describe import described
 from qsnn_models.errors import ModelsError
-from qsnn_models.freeze import freeze
 from qsnn_models.loop import Epoch, Report
 from qsnn_models.network import QSNN
-from qsnn_models.onnx_export import save
+from qsnn_models.outcome import deliver
 from qsnn_models.progress import TrainingProgress
 from qsnn_models.search_space import Space
 from qsnn_models.sweep import sweep
@@ -90,12 +88,11 @@ def _run(arguments: argparse.Namespace, console: Console) -> None:
         return
     start = time.monotonic(), time.process_time()
     model = _train(chosen, found, arguments, console)
-    seconds = time.monotonic() - start[0], time.process_time() - start[1]
-    path = arguments.out / f"{chosen.network.name}.onnx"
-    result = _deliver(model, path, _encode(chosen, found.test_x), found.test_y)
-    content = _content(chosen, arguments, result, seconds, len(found.test_x))
-    ledger.write(path.with_suffix(".ledger.json"), content)
-    _show(console, chosen, result, path)
+    facts = {"command": _command(arguments), "resumed": arguments.resume,
+             "train_seconds": round(time.monotonic() - start[0], 1),
+             "train_cpu_seconds": round(time.process_time() - start[1], 1)}
+    content = deliver(model, chosen, _encode(chosen, found.test_x), found.test_y, arguments.out,
+                      facts, console)
     if arguments.json:
         _write_json(arguments.json, content)
 
@@ -126,13 +123,6 @@ def _make(folder: Path) -> None:
                           f"{error.strerror}; choose another") from None
 
 
-def _deliver(model: QSNN, path: Path, x: data.Bytes, y: data.Bytes) -> ledger.Evaluation:
-    """Freeze *model*, write it to *path*, and measure every stage."""
-    frozen = freeze(model)
-    save(frozen.graph(), path)
-    return ledger.evaluate(model, frozen, path, x, y)
-
-
 def _chosen(arguments: argparse.Namespace) -> Recipe:
     """The recipe or file, then --set, then the flags."""
     name = arguments.name
@@ -151,7 +141,8 @@ def _flags(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _encode(chosen: Recipe, values: data.Bytes) -> data.Bytes:
     network = chosen.network
-    return data.encode(values, network.coding, network.input_bits, network.steps)
+    return data.encode(values, network.coding, network.input_bits, network.steps,
+                       network.structure.shape)
 
 
 def _train(chosen: Recipe, found: data.Dataset, arguments: argparse.Namespace,
@@ -161,7 +152,7 @@ def _train(chosen: Recipe, found: data.Dataset, arguments: argparse.Namespace,
     done = checkpoint.epochs(arguments.out, network.name) if arguments.resume else 0
     with ExitStack() as stack:
         progress = stack.enter_context(TrainingProgress(console, network.name, config.epochs, done))
-        for line in described(network, config, x[:1]):
+        for line in described(network, config):
             progress.print(line)
         log = _log(arguments, chosen, done, progress, stack)
 
@@ -171,6 +162,14 @@ def _train(chosen: Recipe, found: data.Dataset, arguments: argparse.Namespace,
                 log.report(epoch)
         return train(network, config, x, found.train_y, folder=arguments.out,
                      resume=arguments.resume, report=report, tick=progress.tick)
+
+
+def _command(arguments: argparse.Namespace) -> str:
+    """What repeats this training, but for where its files go."""
+    given = [f"--set={setting}" for setting in arguments.set]
+    for name, value in _flags(arguments).items():
+        given += [f"--{name}", str(value)]
+    return shlex.join(["qsnn", "train", arguments.name, *given])
 
 
 def _space(arguments: argparse.Namespace, chosen: Recipe) -> Space:
@@ -214,34 +213,6 @@ def _log(arguments: argparse.Namespace, chosen: Recipe, done: int, progress: Tra
     except ImportError:
         progress.print(MISSING)
         return None
-
-
-def _content(chosen: Recipe, arguments: argparse.Namespace, result: ledger.Evaluation,
-             seconds: tuple[float, float], tested: int) -> dict[str, Any]:
-    given = [f"--set={setting}" for setting in arguments.set]
-    for name, value in _flags(arguments).items():
-        given += [f"--{name}", str(value)]
-    return {
-        "version": 1, "network": asdict(chosen.network), "training": asdict(chosen.config),
-        "command": shlex.join(["qsnn", "train", arguments.name, *given]),
-        "seed": chosen.config.seed, "test": f"{chosen.config.data}, all {tested:,} test images",
-        "stages": [asdict(stage) for stage in result.stages], "spike_rates": result.spike_rates,
-        "train_seconds": round(seconds[0], 1), "train_cpu_seconds": round(seconds[1], 1),
-        "resumed": arguments.resume,
-        "torch": torch.__version__,
-    }
-
-
-def _show(console: Console, chosen: Recipe, result: ledger.Evaluation, path: Path) -> None:
-    table = Table("stage", "accuracy", "scores that differ",
-                  title=f"{chosen.network.name} on {chosen.config.data}")
-    for stage in result.stages:
-        accuracy = stage.note if stage.accuracy is None else f"{stage.accuracy:.2%}"
-        table.add_row(stage.stage, accuracy, "" if stage.differ is None else str(stage.differ))
-    rates = ", ".join(f"{name} {rate:.1%}" for name, rate in result.spike_rates.items())
-    console.print(table, f"firing rates: {rates}",
-                  f"wrote {path} and {path.with_suffix('.ledger.json')}", sep="\n",
-                  highlight=False, soft_wrap=True)
 
 
 def _write_json(target: str, content: dict[str, Any]) -> None:

@@ -14,11 +14,14 @@ from torch import Tensor
 from qsnn_models import augment, teacher
 from qsnn_models.average import Average
 from qsnn_models.device import precision
+from qsnn_models.errors import ModelsError
 from qsnn_models.network import QSNN, NetworkConfig, Output
 from qsnn_models.train_config import TrainConfig
 from qsnn_models.warm_start import warm_start
 
 Bytes = NDArray[np.uint8]
+
+MEASURED = 500      # samples at once: frames of images take much memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,11 +66,10 @@ class Run:
         self.network, self.config, self.device = network, config, device
         self.model = QSNN(network, config.dropout)
         self.model.to(device)
-        inputs, labels = torch.from_numpy(np.array(x)), torch.from_numpy(np.array(y)).long()
-        kept = len(x) - config.holdout
-        self.x, self.held_x = inputs.to(device).tensor_split([kept])
-        self.y, self.held_y = labels.to(device).tensor_split([kept])
-        self.batches = max(1, kept // config.batch)
+        kept, held = divided(len(x), config.holdout)
+        self.x, self.y = _on(device, x[kept], y[kept])
+        self.held_x, self.held_y = _on(device, x[held], y[held])
+        self.batches = max(1, len(self.x) // config.batch)
         self.advance: Callable[[float], None] = getattr(self.model, "progress", lambda share: None)
         self.moves = augment.parse(config.augment)
         self.targets = torch.tensor(config.targets(len(self.model.neurons)), device=device)
@@ -167,6 +169,9 @@ class Run:
         return Batch(self.network.name, share, row[0], row[1], row[2:2 + layers], row[2 + layers:])
 
     def _report(self, number: int, row: list[float]) -> Epoch:
+        if not math.isfinite(row[0]):
+            raise ModelsError(f"the loss must stay a number, but is {row[0]} after epoch {number}; "
+                              "lower learning_rate")
         layers = len(self.model.neurons)
         held = None
         if self.config.holdout:
@@ -175,14 +180,27 @@ class Run:
                      tuple(row[len(row) - layers:]), held, self.network.name)
 
 
+def divided(count: int, holdout: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Which of *count* samples are trained on, and which *holdout* of them are held back.
+
+    Drawn once, the same for every seed: what is judged by them is judged by the same images.
+    """
+    held = np.random.default_rng(0).permutation(count)[:holdout]
+    return np.setdiff1d(np.arange(count), held), held
+
+
+def _on(device: torch.device, x: Bytes, y: Bytes) -> tuple[Tensor, Tensor]:
+    return torch.from_numpy(x).to(device), torch.from_numpy(y).to(device).long()
+
+
 def accuracy_of(model: QSNN, x: Tensor, y: Tensor) -> float:
     """The share of *x* that *model* classifies as *y*, in evaluation mode and float32."""
     was_training = model.training
     model.eval()
     hits = 0
     with torch.no_grad(), precision("off", x.device):
-        for start in range(0, len(x), 2000):
-            found = model(x[start:start + 2000].float()).logits.argmax(1)
-            hits += int((found == y[start:start + 2000]).sum())
+        for start in range(0, len(x), MEASURED):
+            found = model(x[start:start + MEASURED].float()).logits.argmax(1)
+            hits += int((found == y[start:start + MEASURED]).sum())
     model.train(was_training)
     return hits / len(x)

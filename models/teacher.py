@@ -5,7 +5,6 @@ Hinton, Vinyals, Dean: Distilling the Knowledge in a Neural Network, arXiv 1503.
 
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,13 +15,13 @@ from qsnn_models.errors import CheckpointError
 from qsnn_models.network import QSNN, NetworkConfig
 
 FLOAT = "float"
-FULL: dict[str, Any] = {"weights": "float", "membrane": "float"}
-BATCH = 1000
+BATCH = 500
 
 
 def float_twin(network: NetworkConfig) -> NetworkConfig:
     """The spiking network of the same layers with float weights and membranes."""
-    return replace(network, name=f"{network.name}_teacher", **FULL)
+    return replace(network, name=f"{network.name}_teacher", weights="float",
+                   membrane="float")
 
 
 def read(path: Path, student: NetworkConfig) -> QSNN:
@@ -47,8 +46,8 @@ def read(path: Path, student: NetworkConfig) -> QSNN:
 
 
 def _face(config: NetworkConfig) -> tuple[object, ...]:
-    first, *_, last = str(config.layers).split("-")
-    return (first, config.input_bits), config.coding, last
+    structure = config.structure
+    return (structure.shape, config.input_bits), config.coding, structure.classes
 
 
 def divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:

@@ -32,7 +32,7 @@ class TrainConfig:
     `teacher.py`: ``(1 - teacher_weight) · CE + teacher_weight · KL`` at ``teacher_temperature``.
     ``ema`` > 0 keeps a moving average of the latent weights, which is then the result.
     ``start`` is another run's checkpoint to begin from. ``augment``: see `augment.parse`.
-    ``holdout`` training images, the last ones, are kept back and only measured.
+    ``holdout`` training images, the same for every seed, are kept back and only measured.
 
     ``device`` "auto" is CUDA where there is one. ``amp`` acts on CUDA, in training only; measuring
     is float32 everywhere, so its integers are exact. ``threads`` is fixed because the order of

@@ -16,12 +16,8 @@ def blobs(count, seed):
         y.astype(np.uint8)
 
 
-def network(*sizes, name="tiny", **fields):
-    return NetworkConfig(name, sizes, **fields)
-
-
 X, Y = blobs(640, 0)
-NETWORK = network(16, 24, 4)
+NETWORK = NetworkConfig("tiny", "16-24-4")
 CONFIG = TrainConfig("tiny", epochs=4, batch=64, learning_rate=1e-2)
 
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from blobs import CONFIG, NETWORK, X, Y, blobs, network
+from blobs import CONFIG, NETWORK, X, Y, blobs
 
 from qsnn_models import checkpoint
 from qsnn_models.errors import CheckpointError, ModelsError
@@ -67,6 +67,23 @@ def test_a_training_that_was_ended_resumes_to_the_same_bits(tmp_path, fields):
     assert [p.name for p in tmp_path.iterdir()] == ["tiny.checkpoint.pt"]
 
 
+def test_held_out_images_are_of_all_kinds_and_the_same_for_every_seed():
+    order = np.argsort(Y, kind="stable")        # a data set sorted by class
+    runs = [Run(NETWORK, replace(SHORT, holdout=100, seed=seed), X[order], Y[order], None, CPU)
+            for seed in (1, 2)]
+    assert torch.equal(runs[0].held_x, runs[1].held_x)
+    assert runs[0].held_y.unique().tolist() == [0, 1, 2, 3]
+    both = torch.cat([runs[0].x, runs[0].held_x])
+    assert sorted(both.tolist()) == sorted(X.tolist()) and len(runs[0].held_x) == 100
+
+
+def test_a_loss_that_is_no_number_ends_the_training(tmp_path):
+    with pytest.raises(ModelsError, match="the loss must stay a number, but is nan after epoch 1; "
+                                          "lower learning_rate"):
+        train(NETWORK, replace(SHORT, learning_rate=1e38, epochs=2), X, Y, folder=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 # -- the rate regulariser -------------------------------------------------------------------------
 
 @pytest.mark.parametrize("target, weight, wanted", (
@@ -76,7 +93,7 @@ def test_a_training_that_was_ended_resumes_to_the_same_bits(tmp_path, fields):
 ))
 def test_rate_regulariser(target, weight, wanted):
     config = replace(SHORT, target_rate=target, rate_weight=weight)
-    run = Run(network(16, 24, 8, 4), config, X, Y, None, CPU)
+    run = Run(replace(NETWORK, layers="16-24-8-4"), config, X, Y, None, CPU)
     rates = torch.tensor([0.1, 0.3])
     found = run._regulariser(Output(torch.zeros(1, 4), rates, torch.zeros(2)))
     assert float(found) == pytest.approx(wanted)
@@ -132,7 +149,7 @@ def test_a_start_of_another_network_is_refused(tmp_path):
     path = checkpoint.path_of(tmp_path, "tiny")
     with pytest.raises(CheckpointError, match=r"start must be a checkpoint of the same layers: "
                                               r".* is \(24.*\) in .*tiny.checkpoint.pt, not \(8"):
-        train(network(16, 8, 4), replace(SHORT, start=str(path)), X, Y)
+        train(replace(NETWORK, layers="16-8-4"), replace(SHORT, start=str(path)), X, Y)
     with pytest.raises(CheckpointError, match="nowhere.pt: no checkpoint there"):
         train(NETWORK, replace(SHORT, start="nowhere.pt"), X, Y)
 

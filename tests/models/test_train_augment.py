@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-from blobs import CONFIG, NETWORK, X, Y, network
+from blobs import CONFIG, NETWORK, X, Y
 
 from qsnn_models import augment
 from qsnn_models.errors import ModelsError
@@ -86,12 +88,11 @@ def test_inputs_without_such_axes_are_refused(text, shape, frames, message):
 
 
 def test_training_sees_moved_batches():
-    losses = []
+    losses, short = [], replace(CONFIG, epochs=1)
     for text in ("", "shift2"):
-        train(NETWORK, CONFIG.__class__("tiny", epochs=1, batch=32, augment=text), X, Y,
+        train(NETWORK, replace(short, augment=text), X, Y,
               report=lambda epoch: losses.append(epoch.loss))
     assert losses[0] != losses[1]
     frames = (np.random.default_rng(0).random((64, 4, 16)) < 0.3).astype(np.uint8)
-    spiking = network(16, 8, 4, coding="spikes", input_bits=1)
-    train(spiking, CONFIG.__class__("tiny", epochs=1, batch=32, augment="time+band"), frames,
-          Y[:64])
+    spiking = replace(NETWORK, coding="spikes", input_bits=1)
+    train(spiking, replace(short, augment="time+band"), frames, Y[:64])

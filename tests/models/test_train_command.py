@@ -71,6 +71,28 @@ def test_the_list_of_recipes(capsys, monkeypatch):
     assert all(name in out and recipe.config.data in out for name, recipe in zoo.RECIPES.items())
 
 
+def test_a_network_without_an_integer_form_has_a_ledger_that_says_why(command, tmp_path, capsys):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs/tiny.onnx").write_text("an older one")
+    assert command("--epochs", "2", "--set", "network.weights=float") == 0
+    assert not (tmp_path / "runs/tiny.onnx").exists()
+    ledger = json.loads((tmp_path / "runs/tiny.ledger.json").read_text())
+    trained, frozen = ledger["stages"]
+    assert trained["accuracy"] > 0.5 and frozen["accuracy"] is None
+    assert frozen["note"].startswith("none: weights 'float' are no integers")
+    assert 0 < ledger["spike_rates"]["lif1"] < 1
+    assert capsys.readouterr().out.splitlines()[-1] == "wrote runs/tiny.ledger.json"
+
+
+def test_images_come_in_the_network_s_shape(command, tmp_path, capsys):
+    assert command("--epochs", "1", "--set", "network.layers=1x4x4-4C3-4",
+                   "--set", "training.augment=shift+flip") == 0
+    stages = json.loads((tmp_path / "runs/tiny.ledger.json").read_text())["stages"]
+    assert stages[2]["differ"] == 0 and stages[1]["accuracy"] == stages[2]["accuracy"]
+    assert ("weights 292 of 1 bit = 292 bits; membranes 64 of 4 bits = 256 bits"
+            in capsys.readouterr().out.splitlines())
+
+
 def test_a_log_is_written_or_the_missing_package_named_and_training_goes_on(
         command, tmp_path, capsys, monkeypatch):
     assert command("--epochs", "1", "--log", "log") == 0

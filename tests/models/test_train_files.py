@@ -1,11 +1,14 @@
 """Configuration files, --set, and what is said of mistakes in them."""
 
-from dataclasses import replace
+import re
+import tomllib
+from dataclasses import fields, replace
+from pathlib import Path
 
 import pytest
 from blobs import CONFIG, NETWORK
 
-from qsnn_models import config_file
+from qsnn_models import config_file, search_space
 from qsnn_models.config_file import Recipe, build, override, read, text_of
 from qsnn_models.errors import ModelsError
 from qsnn_models.train_config import TrainConfig
@@ -128,3 +131,14 @@ def test_overrides_are_checked(setting, message):
 def test_every_field_of_training_has_a_type_a_file_can_say():
     content = config_file.content_of(Recipe(NETWORK, TrainConfig("mnist")))["training"]
     assert build(TrainConfig, content, "") == TrainConfig("mnist")
+
+
+def test_the_files_in_the_documentation_are_read():
+    text = (Path(__file__).parents[2] / "docs/training.md").read_text()
+    first, second = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    recipe = config_file.recipe_of(tomllib.loads(first), "docs")
+    assert recipe.config.targets(2) == (0.2, 0.1)
+    assert set(search_space.of(tomllib.loads(second), recipe, "docs")) == {
+        "training.learning_rate", "network.membrane_bits", "network.weight_bits"}
+    table = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", text, re.MULTILINE))))
+    assert table <= {field.name for field in fields(TrainConfig)}
