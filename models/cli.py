@@ -98,12 +98,11 @@ def _run(arguments: argparse.Namespace, console: Console) -> None:
 
 
 def _list(console: Console) -> None:
-    table = Table("name", "data", "epochs", "network")
+    table = Table("name", "network", "steps", "weight bits", "membrane bits", "data", "epochs")
     for name, known in RECIPES.items():
-        fields = asdict(known.network)
-        fields.pop("name")
-        text = ", ".join(f"{key} {value}" for key, value in fields.items())
-        table.add_row(name, known.config.data, str(known.config.epochs), text)
+        network, config = known.network, known.config
+        table.add_row(name, network.layers, str(network.steps), str(network.weight_bits),
+                      str(network.membrane_bits), config.data, str(config.epochs))
     console.print(table)
 
 
