@@ -98,11 +98,13 @@ def _run(arguments: argparse.Namespace, console: Console) -> None:
 
 
 def _list(console: Console) -> None:
-    table = Table("name", "network", "steps", "weight bits", "membrane bits", "data", "epochs")
+    table = Table()
+    for head in ("name", "network", "T", "weights", "membranes", "data", "epochs"):
+        table.add_column(head, no_wrap=head in ("name", "data"), overflow="fold")
     for name, known in RECIPES.items():
         network, config = known.network, known.config
-        table.add_row(name, network.layers, str(network.steps), str(network.weight_bits),
-                      str(network.membrane_bits), config.data, str(config.epochs))
+        table.add_row(name, network.layers, str(network.steps), f"{network.weight_bits} bit",
+                      f"{network.membrane_bits} bit", config.data, str(config.epochs))
     console.print(table)
 
 
