@@ -5,14 +5,14 @@ by step: all that a step touches then stays in the processor's cache. Masks are 
 tensors, because torch's CPU kernels for booleans and scalars are several times slower.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-BLOCK = 1 << 15         # values of a block of rows in one step
+BLOCK = 1 << 16         # values of a block of rows in one step
 SAMPLE = 1 << 16        # of the stored membranes, about as many are looked at for saturation
 
 
@@ -70,8 +70,8 @@ class _Unroll(torch.autograd.Function):
         scaled = _Scaled(cell, rules)
         w = values.new_empty(steps, *values.shape[1:])
         spikes = torch.empty_like(w)
-        for block in blocks(w):
-            scaled.run(values[:, block], w[:, block], spikes[:, block])
+        for block, room in blocks(w, 3):
+            scaled.run(values[:, block], w[:, block], spikes[:, block], room)
         ctx.save_for_backward(w, spikes, *rest[:-2])
         ctx.rules, ctx.shared = rules, len(values) == 1
         saturation = scaled.at_limit(w[:-1], spikes[:-1])
@@ -83,16 +83,20 @@ class _Unroll(torch.autograd.Function):
         w, spikes, *parameters = ctx.saved_tensors
         back = _Backward(Cell(*parameters), ctx.rules, grads[1] / max(1, w.numel()))
         drive = w.new_empty(1 if ctx.shared else len(w), *w.shape[1:])
-        for block in blocks(w):
-            back.run(w[:, block], spikes[:, block], grads[0][:, block], drive[:, block])
+        for block, room in blocks(w, 8):
+            back.run(w[:, block], spikes[:, block], grads[0][:, block], drive[:, block], room)
         return (drive, *back.gradients(), None, None)
 
 
-def blocks(w: Tensor) -> list[slice]:
-    """Rows of ``[T, M, C]`` to take at a time; all of them where the device isn't a CPU."""
+def blocks(w: Tensor, buffers: int) -> Iterator[tuple[slice, Tensor]]:
+    """Rows of ``[T, M, C]`` to take at a time, all of them where the device isn't a CPU, and room
+    for so many results of a step, the same for each block."""
     _, rows, channels = w.shape
     size = max(1, BLOCK // max(1, channels)) if w.device.type == "cpu" else max(1, rows)
-    return [slice(start, start + size) for start in range(0, rows, size)]
+    room = w.new_empty(buffers, min(size, rows), channels)
+    for start in range(0, rows, size):
+        stop = min(start + size, rows)
+        yield slice(start, stop), room[:, :stop - start]
 
 
 class _Scaled:
@@ -111,37 +115,41 @@ class _Scaled:
         self.first = cell.initial if cell.initial.any() else None
         self.feedback = None if cell.feedback is None else (cell.feedback * inverse[:, None]).T
 
-    def run(self, values: Tensor, w: Tensor, spikes: Tensor) -> None:
+    def run(self, values: Tensor, w: Tensor, spikes: Tensor, room: Tensor) -> None:
         """Fill the potentials and spikes of a block."""
-        drive, u = torch.empty_like(w[0]), self.first
+        shared, u = len(values) < len(w), self.first
         for t in range(len(w)):
+            now, fired = w[t], spikes[t]
+            drive = now if not shared else w[0] if self.first is None else room[2]
             if t < len(values):
                 torch.addcmul(self.offset, values[t], self.inverse, out=drive)
-            self._integrate(drive, u, w[t])
+            if u is not None:
+                self._add_kept(drive, u, now)
             if self.feedback is not None and t:
-                w[t].addmm_(spikes[t - 1], self.feedback)
-            torch.ge(w[t], self.threshold, out=spikes[t])
-            u = self.stored(self.after(w[t], spikes[t]), spikes[t])
+                now.addmm_(spikes[t - 1], self.feedback)
+            torch.ge(now, self.threshold, out=fired)
+            if t < len(w) - 1:
+                u = self.stored(self.after(now, fired, room[0]), fired, room[1])
 
-    def after(self, w: Tensor, spikes: Tensor) -> Tensor:
+    def after(self, w: Tensor, spikes: Tensor, out: Tensor) -> Tensor:
         """w less a soft reset; a hard one is left to `stored`."""
-        return w if self.rules.hard else torch.addcmul(w, spikes, self.reset, value=-1)
+        return w if self.rules.hard else torch.addcmul(w, spikes, self.reset, value=-1, out=out)
 
-    def stored(self, x: Tensor, spikes: Tensor) -> Tensor:
+    def stored(self, x: Tensor, spikes: Tensor, out: Tensor) -> Tensor:
         """The codes u' of `after`."""
-        u = x.clone() if self.rules.low is None else x.floor().clamp_(self.rules.low,
-                                                                      self.rules.high)
+        if self.rules.low is None:
+            u = out.copy_(x)
+        else:
+            u = torch.floor(x, out=out).clamp_(self.rules.low, self.rules.high)
         if not self.rules.hard:
             return u
         return u.addcmul_(u - self.reset if self.moved else u, spikes, value=-1)
 
-    def _integrate(self, drive: Tensor, u: Tensor | None, w: Tensor) -> None:
-        if u is None:
-            w.copy_(drive)
-        elif self.floors:
-            torch.addcmul(drive, (u * self.leak).floor_(), self.inverse, out=w)
+    def _add_kept(self, drive: Tensor, u: Tensor, out: Tensor) -> None:
+        if self.floors:
+            torch.addcmul(drive, (u * self.leak).floor_(), self.inverse, out=out)
         else:
-            torch.addcmul(drive, u, self.decay, out=w)
+            torch.addcmul(drive, u, self.decay, out=out)
 
     def at_limit(self, w: Tensor, spikes: Tensor) -> Tensor:
         """The share of stored codes that are the lowest or highest; of a sample, if many."""
@@ -149,7 +157,7 @@ class _Scaled:
             return w.new_zeros(())
         every = max(1, w.numel() // SAMPLE)
         w, spikes = w[:, ::every], spikes[:, ::every]
-        u = self.stored(self.after(w, spikes), spikes)
+        u = self.stored(self.after(w, spikes, torch.empty_like(w)), spikes, torch.empty_like(w))
         return (u != u.clamp(self.rules.low + 1, self.rules.high - 1)).to(w.dtype).mean()
 
 
@@ -168,51 +176,46 @@ class _Backward:
         if rules.hard:
             self.top = torch.minimum(self.top, scaled.threshold)
         self.sums = {name: torch.zeros_like(cell.gain) for name in
-                     ("slope", "distance", "drive", "carried", "kept", "passed", "reset")}
+                     ("distance", "drive", "carried", "kept", "passed", "reset")}
         self.feedback = None if cell.feedback is None else torch.zeros_like(cell.feedback)
 
-    def run(self, w: Tensor, spikes: Tensor, grads: Tensor, drive: Tensor) -> None:
+    def run(self, w: Tensor, spikes: Tensor, grads: Tensor, drive: Tensor, room: Tensor) -> None:
         """The gradient of a block's currents into *drive*; the parameters' are summed up."""
-        shared = len(drive) < len(w)
-        total, after = torch.zeros_like(w[0]), torch.empty_like(w[0])
-        for t in range(len(w) - 1, -1, -1):
-            grad = grads[t]
-            if self.cell.feedback is not None and t < len(w) - 1:
+        shared, last = len(drive) < len(w), len(w) - 1
+        after = self._fired(w[last], grads[last], drive[-1], room)
+        for t in range(last - 1, -1, -1):
+            now, grad = w[t], grads[t]
+            if self.cell.feedback is not None:
                 grad = torch.addmm(grad, after, self.cell.feedback)
-            e = self._fired(w[t], grad, torch.empty_like(total) if shared else drive[t])
-            if t < len(w) - 1:
-                self._carried(w[t], spikes[t], after, e)
-            after = e
+            e = self._fired(now, grad, room[6 + t % 2] if shared else drive[t], room)
+            self._carried(now, spikes[t], after, e, room)
             if shared:
-                total += e
-            else:
-                self._add("drive", e)
+                drive[0].add_(e)
+            after = e
+        for e in drive:
+            self._add("drive", e)
         if self.scaled.first is not None:       # the first code is exact too
             for name in ("carried", "kept"):
                 self._add(name, after * self.scaled.first)
-        if shared:
-            drive[0] = total
-            self._add("drive", total)
 
-    def _fired(self, w: Tensor, grad: Tensor, e: Tensor) -> Tensor:
+    def _fired(self, w: Tensor, grad: Tensor, e: Tensor, room: Tensor) -> Tensor:
         """The gradient of v through this step's spikes, into *e*."""
-        h = torch.addcmul(self.offset, w, self.steepness)
-        slope = torch.addcmul(self.one, h, h)
+        h = torch.addcmul(self.offset, w, self.steepness, out=room[0])
+        slope = torch.addcmul(self.one, h, h, out=room[1])
         torch.div(torch.add(grad, self.rate, out=e), slope, out=slope)
-        self._add("slope", slope)
         self._add("distance", h.mul_(slope))
         return torch.mul(slope, self.cell.gain, out=e)
 
-    def _carried(self, w: Tensor, spikes: Tensor, after: Tensor, e: Tensor) -> None:
+    def _carried(self, w: Tensor, spikes: Tensor, after: Tensor, e: Tensor, room: Tensor) -> None:
         """Add to *e* what the next step's v makes of this one's, through the stored code."""
-        x = self.scaled.after(w, spikes)
-        passed = torch.lt(x, self.top, out=torch.empty_like(x))
-        passed.mul_(torch.ge(x, self.low, out=torch.empty_like(x))).mul_(after)
+        x = self.scaled.after(w, spikes, room[2])
+        passed = torch.lt(x, self.top, out=room[3])
+        passed.mul_(torch.ge(x, self.low, out=room[4])).mul_(after)
         e.addcmul_(passed, self.cell.decay)
-        self._add("carried", self.scaled.stored(x, spikes).mul_(after))
         self._add("passed", passed)
+        self._add("carried", self.scaled.stored(x, spikes, room[4]).mul_(after))
         if not self.rules.hard:
-            self._add("reset", passed * spikes)
+            self._add("reset", torch.mul(passed, spikes, out=room[5]))
         if self.scaled.moved:       # a reset's code is as exact as its value: no rounding error
             self._add("kept", spikes * after * self.scaled.reset)
         if self.feedback is not None:
@@ -227,6 +230,6 @@ class _Backward:
         cell, sums = self.cell, self.sums
         reset = None if self.rules.hard else -cell.decay * sums["reset"]
         error = sums["carried"] - sums["kept"] + self.scaled.half * sums["passed"]
-        return [sums["distance"] / (cell.gain * torch.pi), sums["drive"],
-                -cell.gain * sums["slope"], reset, cell.decay * error,
-                cell.step * sums["carried"], None, self.feedback]
+        fired = sums["drive"] - cell.decay * sums["passed"]     # e without what was carried
+        return [sums["distance"] / (cell.gain * torch.pi), sums["drive"], -fired, reset,
+                cell.decay * error, cell.step * sums["carried"], None, self.feedback]

@@ -18,6 +18,11 @@ WINDOW = 1.5                # standard deviations; outside it a 1-bit weight get
 SPANS = {2: 1.2, 4: 2.7, 8: 4.0}    # deviations: the widest range that pays for normal weights
 
 
+def _signs(w: Tensor) -> Tensor:
+    """+1 where w >= 0, else -1; in floats throughout, torch's booleans are slow."""
+    return torch.ge(w, 0.0, out=torch.empty_like(w)).mul_(2).sub_(1)
+
+
 class _StandardSign(torch.autograd.Function):
     """Latent weights ``[C, N]`` -> the sign of ``ŵ = (w - mean_c) / std_c``, +1 where ŵ >= 0.
 
@@ -27,18 +32,20 @@ class _StandardSign(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, latent: Tensor, window: float) -> Tensor:
         centred = latent - latent.mean(1, keepdim=True)
-        std = (centred.square().mean(1, keepdim=True) + VARIANCE_FLOOR).sqrt_()
+        norm = torch.linalg.vector_norm(centred, dim=1, keepdim=True)
+        std = (norm.square_() / latent.shape[1]).add_(VARIANCE_FLOOR).sqrt_()
         ctx.save_for_backward(centred, std)
         ctx.window = window
-        return (centred >= 0).to(latent.dtype).mul_(2).sub_(1)
+        return _signs(centred)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         centred, std = ctx.saved_tensors
-        grad = grads[0] * (centred.abs() < ctx.window * std)
-        along = (grad * centred).mean(1, keepdim=True) / std.square()
-        grad -= grad.mean(1, keepdim=True)
-        return grad.sub_(centred * along).div_(std), None
+        grad = torch.abs(centred)
+        torch.lt(grad, ctx.window * std, out=grad).mul_(grads[0])
+        along = torch.linalg.vecdot(grad, centred, dim=1).unsqueeze(1) / std.square()
+        grad.sub_(grad.mean(1, keepdim=True)).addcmul_(centred, along / -centred.shape[1])
+        return grad.div_(std), None
 
 
 class _Sign(torch.autograd.Function):
@@ -48,7 +55,7 @@ class _Sign(torch.autograd.Function):
     def forward(ctx: Any, w: Tensor, window: float) -> Tensor:
         ctx.save_for_backward(w)
         ctx.window = window
-        return (w >= 0).to(w.dtype).mul_(2).sub_(1)
+        return _signs(w)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
@@ -64,7 +71,7 @@ class _TanhSign(torch.autograd.Function):
     def forward(ctx: Any, w: Tensor, t: float) -> Tensor:
         ctx.save_for_backward(w)
         ctx.t = t
-        return (w >= 0).to(w.dtype).mul_(2).sub_(1)
+        return _signs(w)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
