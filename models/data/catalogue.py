@@ -32,7 +32,7 @@ CATALOGUE = {entry.name: entry for entry in (
     Entry("nmnist-subset", nmnist.load_subset,
           "1,000 genuine N-MNIST recordings in 5 folds, 10 frames of 2 x 34 x 34", "FOLD"),
     Entry("spoken-digits", spoken.load_spoken,
-          "3,000 spoken digits, 40 frames of 40 bands; official split, or a speaker held out",
+          "3,000 spoken digits, 25 frames of 72 channels; official split, or a speaker held out",
           "[SPEAKER]"),
     Entry("nmnist", tonic_sets.load_nmnist,
           "N-MNIST, 60,000 and 10,000 recordings, 10 frames of 2 x 17 x 17; by tonic"),

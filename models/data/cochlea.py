@@ -20,16 +20,17 @@ class Cochlea:
     Every ``hop`` samples, a Hann window of ``window`` samples; its power in ``bands`` mel bands
     (triangles between ``lowest`` Hz and half the rate) in decibels below the recording's loudest
     band, the loudest ``span`` decibels as 0..1. Silence at both ends (all bands more than ``quiet``
-    decibels below) is cut off; then it is padded with zeros or cut to ``steps`` frames. With
-    ``stretch`` it is resampled to ``steps`` frames instead. With ``edges``, three channels a band:
-    its level, and by how much it rose and fell since the frame before, times ``gain``.
+    decibels below) is cut off. What is left is resampled to ``steps`` frames (``stretch``: slow and
+    fast speakers become alike), else padded with zeros or cut to them. With ``edges``, three
+    channels a band: its level, and by how much it rose and fell since the frame before, times
+    ``gain``.
     """
 
-    steps: int = 40
-    bands: int = 40
+    steps: int = 25
+    bands: int = 24
     bits: int = 4
-    edges: bool = False
-    stretch: bool = False
+    edges: bool = True
+    stretch: bool = True
     window: int = 256
     hop: int = 100
     lowest: float = 80.0

@@ -12,6 +12,8 @@ from qsnn_models.data.cochlea import Cochlea, encode_sound
 from qsnn_models.data.places import BESIDE
 from qsnn_models.errors import DataError
 
+PLAIN = {"steps": 40, "bands": 40, "edges": False, "stretch": False}     # levels, real time
+
 
 def tone(hertz, samples=4000, rate=8000, loud=8000):
     return (loud * np.sin(2 * np.pi * hertz * np.arange(samples) / rate)).astype(np.int16)
@@ -30,13 +32,13 @@ def wav(samples, channels=1, rate=8000):
 # -- the ear --------------------------------------------------------------------------------------
 
 def test_a_higher_tone_is_a_higher_channel():
-    loudest = [encode_sound(tone(hertz), Cochlea()).sum(0).argmax()
+    loudest = [encode_sound(tone(hertz), Cochlea(**PLAIN)).sum(0).argmax()
                for hertz in (150, 300, 600, 1200, 2400, 3600)]
     assert loudest == sorted(set(loudest))
 
 
-@pytest.mark.parametrize("options", [{}, {"bits": 1}, {"bits": 8, "steps": 20}, {"edges": True},
-                                     {"stretch": True, "bands": 128}])
+@pytest.mark.parametrize("options", [{}, PLAIN, {"bits": 1}, {"bits": 8, "steps": 20},
+                                     {"edges": False}, {"stretch": False, "bands": 128}])
 @pytest.mark.parametrize("samples", [20, 300, 4000, 30_000])
 def test_frames_have_the_promised_shape(options, samples):
     ear = Cochlea(**options)
@@ -47,33 +49,33 @@ def test_frames_have_the_promised_shape(options, samples):
 
 def test_loudness_and_silence_around_do_not_matter():
     sound = tone(700)
-    wanted = encode_sound(sound, Cochlea())
-    louder = encode_sound((sound * 3).astype(np.int16), Cochlea())
+    wanted = encode_sound(sound, Cochlea(**PLAIN))
+    louder = encode_sound((sound * 3).astype(np.int16), Cochlea(**PLAIN))
     assert np.abs(louder.astype(int) - wanted).max() <= 1
-    around = encode_sound(np.pad(sound, (2000, 3000)), Cochlea())
+    around = encode_sound(np.pad(sound, (2000, 3000)), Cochlea(**PLAIN))
     first = np.abs(around[4:30].astype(int) - wanted[:26])
     assert np.percentile(first, 95) <= 1
 
 
 def test_silence_is_nothing():
-    assert not encode_sound(np.zeros(2000, np.int16), Cochlea()).any()
+    assert not encode_sound(np.zeros(2000, np.int16), Cochlea(**PLAIN)).any()
 
 
 def test_short_is_padded_and_long_is_cut():
-    short = encode_sound(tone(500, 1000), Cochlea())
+    short = encode_sound(tone(500, 1000), Cochlea(**PLAIN))
     assert short[:8].any(1).all() and not short[11:].any()
-    stretched = encode_sound(tone(500, 1000), Cochlea(stretch=True))
+    stretched = encode_sound(tone(500, 1000), Cochlea(**PLAIN | {"stretch": True}))
     assert stretched.any(1).all()
-    long = tone(500, 8000)
-    assert (encode_sound(long, Cochlea()) == encode_sound(long[:6000], Cochlea())).all()
+    long, cut = (encode_sound(tone(500, samples), Cochlea(**PLAIN)) for samples in (8000, 6000))
+    assert (long == cut).all()
 
 
 def test_edges_are_the_rises_and_falls():
-    ear = Cochlea(bands=10, edges=True, bits=8)
+    ear = Cochlea(**PLAIN | {"bands": 10, "edges": True, "bits": 8})
     sound = np.concatenate([tone(400, 2000), tone(2500, 2000)])
     found = encode_sound(sound, ear)
-    low = encode_sound(tone(400), Cochlea(bands=10)).sum(0).argmax()
-    high = encode_sound(tone(2500), Cochlea(bands=10)).sum(0).argmax()
+    low = encode_sound(tone(400), Cochlea(**PLAIN | {"bands": 10})).sum(0).argmax()
+    high = encode_sound(tone(2500), Cochlea(**PLAIN | {"bands": 10})).sum(0).argmax()
     rises, falls = found[15:25, 10:20].max(0), found[15:25, 20:].max(0)
     assert rises[high] > 20 > rises[low] and falls[low] > 20 > falls[high]
 
@@ -109,7 +111,7 @@ def digits(monkeypatch, tmp_path):
 
 
 def test_the_official_split(digits):
-    found = data.load("spoken-digits", digits.parent, steps=12, bands=16)
+    found = data.load("spoken-digits", digits.parent, steps=12, bands=16, edges=False)
     assert found.train_x.shape == (40, 12, 16) and found.test_x.shape == (100, 12, 16)
     assert np.bincount(found.test_y).tolist() == [10] * 10
     assert found.shape == (16,) and found.bits == 4
@@ -121,7 +123,7 @@ def test_the_official_split(digits):
 def test_a_speaker_held_out(digits):
     for file in digits.glob("*_theo_*"):
         file.write_bytes(wav(tone(3900, 1500)))
-    found = data.load("spoken-digits:theo", digits.parent)
+    found = data.load("spoken-digits:theo", digits.parent, edges=False)
     assert len(found.train_y) == len(found.test_y) == 70
     heard, learnt = (x.sum(1).argmax(1) for x in (found.test_x, found.train_x))
     assert heard.min() > learnt.max()
@@ -185,7 +187,7 @@ def test_the_genuine_recordings(monkeypatch, tmp_path):
         pytest.skip("no ../shared/data/fsdd.tar.xz")
     monkeypatch.setenv("HOME", str(tmp_path))
     found = data.load("spoken-digits", BESIDE)
-    assert found.train_x.shape == (2700, 40, 40) and found.test_x.shape == (300, 40, 40)
+    assert found.train_x.shape == (2700, 25, 72) and found.test_x.shape == (300, 25, 72)
     assert np.bincount(found.test_y).tolist() == [30] * 10
     held = data.load("spoken-digits:lucas", BESIDE)
     assert np.bincount(held.test_y).tolist() == [50] * 10 and len(held.train_y) == 2500
