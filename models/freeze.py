@@ -131,7 +131,7 @@ def _units(layer: QDense | QConv2d | QRecurrent, neuron: LIF, reach: Tensor) -> 
     gain, bias = layer.units()
     current = Current(gain, gain, bias)         # the values play no part
     units = channel_units(current, neuron)
-    dead = gain * reach < DEAD
+    dead = gain * reach.clamp(min=1) < DEAD
     if not dead.any():
         return units
     fixed = constant_units(current, neuron, int(reach.max()))
