@@ -34,7 +34,7 @@ def network(seed=0, settle=True, **config):
         for _ in range(8 if settle else 0):
             model.train()(samples(model.config, 24, seed))
         for name, parameter in model.named_parameters():
-            if name.endswith(("log_step", "skip", "leak")):
+            if name.endswith(("log_step", "offset", "skip", "leak")):
                 parameter.add_(torch.randn_like(parameter))
     return model.eval()
 
@@ -78,7 +78,7 @@ def check_chain(model, count=20):
     return frozen
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**31), st.sampled_from(LAYERS), st.sampled_from(WEIGHTS),
        st.sampled_from([*((name, u) for name in GRIDS for u in range(2, 9)), ("none", 0)]),
        st.sampled_from(["hard", "soft"]), st.sampled_from(["count", "potential"]),
@@ -193,6 +193,8 @@ def make_dead(model):
         layer.beta[:6] = torch.tensor([0.3, 0.6, 0.6, 1.0, -1.0, 5.0])
         if hasattr(block.neuron.membrane, "log_step") and block.neuron.membrane.log_step.ndim:
             block.neuron.membrane.log_step[:6] = -3
+        if hasattr(block.neuron.membrane, "offset"):
+            block.neuron.membrane.offset[:6] = 0
 
 
 def dead_trains(model):
@@ -208,7 +210,7 @@ def dead_trains(model):
 
 
 def test_thresholds_that_are_integers_but_for_rounding_stay_so():
-    model = network(settle=False).float()
+    model = network(settle=False, membrane="fixed").float()
     with torch.no_grad():
         model.blocks[0].layer.gamma.fill_(0.1 * (1 + 1e-5) ** 0.5)      # epsilon of the variance
         model.blocks[0].layer.beta.zero_()
