@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+RESET = 4               # which input of the function is Cell.reset
 BLOCK = 1 << 16         # values of a block of rows in one step
 SAMPLE = 1 << 16        # of the stored membranes, about as many are looked at for saturation
 
@@ -54,8 +55,8 @@ def unroll(values: Tensor, cell: Cell, rules: Rules,
         u' = clip(floor(v' / 2^k + 1/2))
 
     Backward: floors are passed straight through; ds/dh = 1 / (1 + (π·h)²) with h = gain · (v - θ),
-    arctan's; the reset is detached; the gradient of 2^k is the learnt-step one: the rounding error
-    inside the range, the limit outside.
+    arctan's; s is detached in the reset; the gradient of 2^k is the learnt-step one: the rounding
+    error inside the range, the limit outside. The potentials r and u0 · 2^k don't depend on 2^k.
     """
     run: Callable[..., tuple[Tensor, Tensor, Tensor]] = _Unroll.apply
     return run(values, *vars(cell).values(), rules, steps)
@@ -81,7 +82,8 @@ class _Unroll(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         w, spikes, *parameters = ctx.saved_tensors
-        back = _Backward(Cell(*parameters), ctx.rules, grads[1] / max(1, w.numel()))
+        back = _Backward(Cell(*parameters), ctx.rules, grads[1] / max(1, w.numel()),
+                         ctx.needs_input_grad[RESET])
         drive = w.new_empty(1 if ctx.shared else len(w), *w.shape[1:])
         for block, room in blocks(w, 8):
             back.run(w[:, block], spikes[:, block], grads[0][:, block], drive[:, block], room)
@@ -100,20 +102,30 @@ def blocks(w: Tensor, buffers: int) -> Iterator[tuple[slice, Tensor]]:
 
 
 class _Scaled:
-    """A cell in units of its step: every potential is divided by 2^k, exactly."""
+    """A cell in units of its step, counted from a hard reset's value: every potential is divided by
+    2^k and less *zero* = r / 2^k, exactly. A reset is then to 0."""
 
     def __init__(self, cell: Cell, rules: Rules) -> None:
         inverse = 1 / cell.step
         self.rules, self.inverse, self.decay = rules, inverse, cell.decay
-        self.half = 0.0 if rules.low is None else 0.5
-        self.offset = cell.bias * inverse + self.half
-        self.threshold = cell.threshold * inverse + self.half
         self.reset = cell.reset * inverse
+        self.zero = self.reset if rules.hard else torch.zeros_like(inverse)
+        self.moved = bool(self.zero.any())
+        self.half = 0.0 if rules.low is None else 0.5
         self.leak = cell.step * cell.decay          # floors are left out where they do nothing
         self.floors = rules.low is not None and bool(self.leak.frac().any())
-        self.moved = rules.hard and bool(self.reset.any())
-        self.first = cell.initial if cell.initial.any() else None
+        kept = self.zero * self.leak
+        whole = kept.floor() if self.floors else kept
+        self.rest = kept - whole
+        self.offset = (cell.bias + whole) * inverse + self.half - self.zero
+        self.threshold = cell.threshold * inverse + self.half - self.zero
+        self.low, self.high = self._limit(rules.low), self._limit(rules.high)
+        first = cell.initial - self.zero
+        self.first = first if first.any() else None
         self.feedback = None if cell.feedback is None else (cell.feedback * inverse[:, None]).T
+
+    def _limit(self, code: float | None) -> Tensor | None:
+        return None if code is None else code - self.zero
 
     def run(self, values: Tensor, w: Tensor, spikes: Tensor, room: Tensor) -> None:
         """Fill the potentials and spikes of a block."""
@@ -137,46 +149,46 @@ class _Scaled:
 
     def stored(self, x: Tensor, spikes: Tensor, out: Tensor) -> Tensor:
         """The codes u' of `after`."""
-        if self.rules.low is None:
+        if self.low is None:
             u = out.copy_(x)
         else:
-            u = torch.floor(x, out=out).clamp_(self.rules.low, self.rules.high)
-        if not self.rules.hard:
-            return u
-        return u.addcmul_(u - self.reset if self.moved else u, spikes, value=-1)
+            u = torch.floor(x, out=out).clamp_(self.low, self.high)
+        return u.addcmul_(u, spikes, value=-1) if self.rules.hard else u
 
     def _add_kept(self, drive: Tensor, u: Tensor, out: Tensor) -> None:
         if self.floors:
-            torch.addcmul(drive, (u * self.leak).floor_(), self.inverse, out=out)
+            kept = torch.addcmul(self.rest, u, self.leak).floor_()
+            torch.addcmul(drive, kept, self.inverse, out=out)
         else:
             torch.addcmul(drive, u, self.decay, out=out)
 
     def at_limit(self, w: Tensor, spikes: Tensor) -> Tensor:
         """The share of stored codes that are the lowest or highest; of a sample, if many."""
-        if not w.numel() or self.rules.low is None or self.rules.high is None:
+        if not w.numel() or self.low is None or self.high is None:
             return w.new_zeros(())
         every = max(1, w.numel() // SAMPLE)
         w, spikes = w[:, ::every], spikes[:, ::every]
         u = self.stored(self.after(w, spikes, torch.empty_like(w)), spikes, torch.empty_like(w))
-        return (u != u.clamp(self.rules.low + 1, self.rules.high - 1)).to(w.dtype).mean()
+        return (u != u.clamp(self.low + 1, self.high - 1)).to(w.dtype).mean()
 
 
 class _Backward:
     """The gradient, block by block. e is that of v; it is carried from the next step to this one.
     What the parameters need is summed up over all rows and steps."""
 
-    def __init__(self, cell: Cell, rules: Rules, rate: Tensor) -> None:
+    def __init__(self, cell: Cell, rules: Rules, rate: Tensor, reset_learns: bool) -> None:
         self.cell, self.rules = cell, rules
         scaled = self.scaled = _Scaled(cell, rules)
+        self.resets = not rules.hard or scaled.moved or reset_learns
         self.steepness = cell.gain * cell.step * torch.pi
         self.offset = -scaled.threshold * self.steepness
         self.one, self.rate = torch.ones_like(cell.gain), rate.expand_as(cell.gain)
-        self.low = torch.full_like(cell.gain, -torch.inf if rules.low is None else rules.low)
-        self.top = torch.full_like(cell.gain, torch.inf if rules.high is None else rules.high + 1)
+        self.low = torch.full_like(cell.gain, -torch.inf) if scaled.low is None else scaled.low
+        self.top = torch.full_like(cell.gain, torch.inf) if scaled.high is None else scaled.high + 1
         if rules.hard:
             self.top = torch.minimum(self.top, scaled.threshold)
         self.sums = {name: torch.zeros_like(cell.gain) for name in
-                     ("distance", "drive", "carried", "kept", "passed", "reset")}
+                     ("distance", "drive", "first", "carried", "kept", "passed", "reset")}
         self.feedback = None if cell.feedback is None else torch.zeros_like(cell.feedback)
 
     def run(self, w: Tensor, spikes: Tensor, grads: Tensor, drive: Tensor, room: Tensor) -> None:
@@ -194,9 +206,7 @@ class _Backward:
             after = e
         for e in drive:
             self._add("drive", e)
-        if self.scaled.first is not None:       # the first code is exact too
-            for name in ("carried", "kept"):
-                self._add(name, after * self.scaled.first)
+        self._add("first", after)
 
     def _fired(self, w: Tensor, grad: Tensor, e: Tensor, room: Tensor) -> Tensor:
         """The gradient of v through this step's spikes, into *e*."""
@@ -214,10 +224,9 @@ class _Backward:
         e.addcmul_(passed, self.cell.decay)
         self._add("passed", passed)
         self._add("carried", self.scaled.stored(x, spikes, room[4]).mul_(after))
-        if not self.rules.hard:
-            self._add("reset", torch.mul(passed, spikes, out=room[5]))
-        if self.scaled.moved:       # a reset's code is as exact as its value: no rounding error
-            self._add("kept", spikes * after * self.scaled.reset)
+        if self.resets:
+            through = after if self.rules.hard else passed
+            self._add("reset", torch.mul(through, spikes, out=room[5]))
         if self.feedback is not None:
             self.feedback.addmm_(after.T, spikes)
         self._add("kept", passed.mul_(x))
@@ -227,9 +236,14 @@ class _Backward:
 
     def gradients(self) -> list[Tensor | None]:
         """One a field of `Cell`, in order."""
-        cell, sums = self.cell, self.sums
-        reset = None if self.rules.hard else -cell.decay * sums["reset"]
-        error = sums["carried"] - sums["kept"] + self.scaled.half * sums["passed"]
+        cell, sums, zero = self.cell, self.sums, self.scaled.zero
         fired = sums["drive"] - cell.decay * sums["passed"]     # e without what was carried
-        return [sums["distance"] / (cell.gain * torch.pi), sums["drive"], -fired, reset,
-                cell.decay * error, cell.step * sums["carried"], None, self.feedback]
+        later = sums["drive"] - sums["first"]
+        error = sums["carried"] - sums["kept"] + self.scaled.half * sums["passed"]
+        if self.scaled.moved:       # zero · (what was clipped)
+            error = error + zero * (later - sums["passed"] - sums["reset"])
+        carried = sums["carried"] + zero * later + cell.initial * sums["first"]
+        reset = cell.decay * sums["reset"] if self.rules.hard else -cell.decay * sums["reset"]
+        return [sums["distance"] / (cell.gain * torch.pi), sums["drive"], -fired,
+                reset if self.resets else None, cell.decay * error, cell.step * carried,
+                cell.step * cell.decay * sums["first"], self.feedback]
