@@ -18,7 +18,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from qsnn_models import checkpoint, config_file, data, ledger, search_space
+from qsnn_models import checkpoint, config_file, data, folds, ledger, search_space
 from qsnn_models.board import MISSING, BoardLog
 from qsnn_models.describe import described
 from qsnn_models.errors import ModelsError
@@ -62,6 +62,8 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR",
                        help="where NAME.onnx, NAME.ledger.json and the checkpoint go (%(default)s)")
     found.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    found.add_argument("--folds", action="store_true", help="train once for every fold of the data "
+                       "(speaker, of spoken-digits), which is then for testing")
     found.add_argument("--json", metavar="FILE", help="write the ledger there too; - is stdout")
     found.add_argument("--log", type=Path, metavar="DIR", help="write a log for TensorBoard there")
     sweeps = found.add_argument_group("sweeps")
@@ -81,20 +83,42 @@ def _run(arguments: argparse.Namespace, console: Console) -> None:
     chosen = _chosen(arguments)
     space = _space(arguments, chosen)
     _check_json(arguments.json)
-    found = data.load(chosen.config.data, arguments.data)
+    runs = folds.variants(chosen) if arguments.folds else [chosen]
+    found = data.load(runs[0].config.data, arguments.data)
     _make(arguments.out)
     if space:
         _sweep(chosen, space, found, arguments, console)
         return
-    start = time.monotonic(), time.process_time()
-    model = _train(chosen, found, arguments, console)
-    facts = {"command": _command(arguments), "resumed": arguments.resume,
-             "train_seconds": round(time.monotonic() - start[0], 1),
-             "train_cpu_seconds": round(time.process_time() - start[1], 1)}
-    content = deliver(model, chosen, _encode(chosen, found.test_x), found.test_y, arguments.out,
-                      facts, console)
+    content = (_folds(chosen, runs, arguments, console) if arguments.folds else
+               _one(chosen, found, _command(arguments), arguments, console))
     if arguments.json:
         _write_json(arguments.json, content)
+
+
+def _one(chosen: Recipe, found: data.Dataset, command: str, arguments: argparse.Namespace,
+         console: Console) -> dict[str, Any]:
+    """Train *chosen* on *found* and write its files; its ledger."""
+    start = time.monotonic(), time.process_time()
+    model = _train(chosen, found, arguments, console)
+    facts = {"command": command, "resumed": arguments.resume,
+             "train_seconds": round(time.monotonic() - start[0], 1),
+             "train_cpu_seconds": round(time.process_time() - start[1], 1)}
+    return deliver(model, chosen, _encode(chosen, found.test_x), found.test_y, arguments.out,
+                   facts, console)
+
+
+def _folds(chosen: Recipe, runs: list[Recipe], arguments: argparse.Namespace, console: Console
+           ) -> dict[str, Any]:
+    """Train and write every fold, then ``NAME.folds.json``, whose content is returned."""
+    ledgers = [_one(run, data.load(run.config.data, arguments.data),
+                    _command(arguments, folds.settings(run, chosen)), arguments, console)
+               for run in runs]
+    content = folds.summary(chosen, f"{_command(arguments)} --folds", ledgers)
+    path = arguments.out / f"{chosen.network.name}.folds.json"
+    ledger.write(path, content)
+    console.print(f"mean of {len(runs)} folds: {content['accuracy']:.2%}", f"wrote {path}",
+                  sep="\n", highlight=False, soft_wrap=True)
+    return content
 
 
 def _list(console: Console) -> None:
@@ -150,7 +174,9 @@ def _train(chosen: Recipe, found: data.Dataset, arguments: argparse.Namespace,
            console: Console) -> QSNN:
     network, config = chosen.network, chosen.config
     x = _encode(chosen, found.train_x)
-    done = checkpoint.epochs(arguments.out, network.name) if arguments.resume else 0
+    resume = arguments.resume and not (
+        arguments.folds and not checkpoint.path_of(arguments.out, network.name).exists())
+    done = checkpoint.epochs(arguments.out, network.name) if resume else 0
     with ExitStack() as stack:
         progress = stack.enter_context(TrainingProgress(console, network.name, config.epochs, done))
         for line in described(network, config):
@@ -162,12 +188,12 @@ def _train(chosen: Recipe, found: data.Dataset, arguments: argparse.Namespace,
             if log:
                 log.report(epoch)
         return train(network, config, x, found.train_y, folder=arguments.out,
-                     resume=arguments.resume, report=report, tick=progress.tick)
+                     resume=resume, report=report, tick=progress.tick)
 
 
-def _command(arguments: argparse.Namespace) -> str:
+def _command(arguments: argparse.Namespace, settings: Sequence[str] = ()) -> str:
     """What repeats this training, but for where its files go."""
-    given = [f"--set={setting}" for setting in arguments.set]
+    given = [f"--set={setting}" for setting in (*arguments.set, *settings)]
     for name, value in _flags(arguments).items():
         given += [f"--{name}", str(value)]
     return shlex.join(["qsnn", "train", arguments.name, *given])
@@ -175,7 +201,7 @@ def _command(arguments: argparse.Namespace) -> str:
 
 def _space(arguments: argparse.Namespace, chosen: Recipe) -> Space:
     """What --sweep varies; empty without. Options that only one of both takes are refused."""
-    others, word = (("resume", "log"), "without") if arguments.sweep else (
+    others, word = (("resume", "log", "folds"), "without") if arguments.sweep else (
         ("trials", "storage", "study"), "with")
     for name in others:
         if getattr(arguments, name) not in (None, False):

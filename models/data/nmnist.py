@@ -16,6 +16,7 @@ from qsnn_models.errors import DataError
 
 RECORDINGS = 1000               # in the subset: of MNIST's first 1,000 training digits, in order
 FOLDS = 5
+MOST_SEED = 2 ** 63 - 1
 FILES = ("nmnist-subset.tar.xz", "nmnist-subset", "NMNISTsmall.zip", "NMNISTsmall")
 GET = ("Recordings N.bs2 with a labels.txt are in SLAYER's example, "
        "https://github.com/bamsumit/slayerPytorch (example/NMNISTsmall.zip); unpack it there")
@@ -32,6 +33,7 @@ def load_subset(name: str, folder: str | Path | None = None, *, steps: int = 10,
     """
     form = Frames(steps, bits, pool)
     fold = _fold(name)
+    _within("seed", seed, 0, MOST_SEED)
     events, labels = subset(folder)
     x = frames(events, form, saccades.MICROSECONDS)
     test = folds(labels) == fold
@@ -53,10 +55,9 @@ def load_saccades(name: str, folder: str | Path | None = None, *, steps: int = 1
     training part; the test part always has the camera still."""
     form = Frames(steps, bits, pool)
     digits = images.load_idx("mnist", folder)
-    for option, value, most in (("train", train, len(digits.train_x)),
-                                ("test", test, len(digits.test_x))):
-        if not 1 <= value <= most:
-            raise DataError(f"{option} must be within 1 and {most}, not {value!r}")
+    _within("train", train, 1, len(digits.train_x))
+    _within("test", test, 1, len(digits.test_x))
+    _within("seed", seed, 0, MOST_SEED)
     camera = saccades.Camera(jitter=jitter)
     return Dataset(name, convert(digits.train_x[:train], form, camera, seed),
                    digits.train_y[:train], convert(digits.test_x[:test], form, saccades.Camera()),
@@ -103,9 +104,13 @@ def _fold(name: str) -> int:
     return int(fold)
 
 
+def _within(option: str, value: int, least: int, most: int) -> None:
+    if not least <= value <= most:
+        raise DataError(f"{option} must be within {least} and {most}, not {value!r}")
+
+
 def _choose(most: int, count: int, seed: int) -> NDArray[np.intp]:
-    if not 0 <= count <= most:
-        raise DataError(f"simulated must be within 0 and {most}, not {count!r}")
+    _within("simulated", count, 0, most)
     return np.random.default_rng(seed).permutation(most)[:count]
 
 

@@ -29,7 +29,7 @@ def load_spoken(name: str, folder: str | Path | None = None, **options: Any) -> 
     ``spoken-digits``: the official split, takes 0 to 4 of every digit and speaker (300) for
     testing. ``spoken-digits:SPEAKER``: all 500 of that speaker for testing, none in training.
     """
-    ear = _ear(options)
+    ear = Cochlea(**options)
     speaker = _speaker(name)
     path = find("spoken-digits", FILES, folder, GET)
     found = cached("spoken-digits", (fingerprint(path), ear), lambda: _frames(path, ear))
@@ -79,15 +79,6 @@ def _frames(path: Path, ear: Cochlea) -> dict[str, NDArray[Any]]:
     x: Bytes = np.stack([encode_sound(sound, ear) for sound in found.values()])
     return {"x": x, "digit": np.array(digits, np.uint8), "take": np.array(takes, np.uint8),
             "speaker": np.array([SPEAKERS.index(name) for name in speakers], np.uint8)}
-
-
-def _ear(options: dict[str, Any]) -> Cochlea:
-    known = Cochlea.__dataclass_fields__
-    wrong = next((name for name in options if name not in known), None)
-    if wrong is not None:
-        raise DataError(f"an option of spoken-digits must be one of {', '.join(known)}, "
-                        f"not {wrong!r}")
-    return Cochlea(**options)
 
 
 def _speaker(name: str) -> str | None:

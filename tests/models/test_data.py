@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from qsnn_models import data
+from qsnn_models.data import catalogue
 from qsnn_models.errors import DataError
 
 
@@ -171,3 +172,40 @@ def test_frames_that_do_not_fit_the_network(coding, bits, steps, shape, message)
     frames = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
     with pytest.raises(DataError, match=message):
         data.encode(frames, coding, bits, steps, shape)
+
+
+def test_options_may_stand_in_the_name(monkeypatch):
+    def take(name, folder=None, *, steps=10, jitter=0.1, edges=True):
+        return name, folder, steps, jitter, edges
+    entry = replace(catalogue.CATALOGUE["nmnist-subset"], load=take)
+    monkeypatch.setitem(catalogue.CATALOGUE, "nmnist-subset", entry)
+    assert data.load("nmnist-subset:3?steps=4&jitter=1&edges=false", "there") == (
+        "nmnist-subset:3", "there", 4, 1, False)
+    assert data.load("nmnist-subset:3?steps=4", steps=5) == ("nmnist-subset:3", None, 5, 0.1, True)
+
+
+@pytest.mark.parametrize("query, message", [
+    ("steps=four", "an option of a data set must be NAME=NUMBER .*, not 'steps=four'"),
+    ("steps", "an option of a data set must be .*, not 'steps'"),
+    ("steps=4&", "an option of a data set must be .*, not ''"),
+    ("steps=4&steps=5", "an option of a data set must be .* each once, .*, not 'steps=5'"),
+    ("jitter=NaN", "an option of a data set must be .*, not 'jitter=NaN'"),
+    ("steps=[4]", "an option of a data set must be .*, not 'steps=.4.'"),
+    ("steps=4.5", "option steps of nmnist-subset must be an integer, not 4.5"),
+    ("steps=true", "option steps of nmnist-subset must be an integer, not True"),
+    ("jitter=true", "option jitter of nmnist-subset must be a number, not True"),
+    ("seed=-1", "seed must be within 0 and .*, not -1"),
+    ("folder=3", "an option of nmnist-subset must be one of steps, .*, not 'folder'"),
+])
+def test_options_in_the_name_are_checked(query, message):
+    with pytest.raises(DataError, match=message):
+        data.load(f"nmnist-subset:0?{query}")
+
+
+def test_the_folds_of_a_data_set():
+    assert data.folds("nmnist-subset:3?steps=4") == [
+        f"nmnist-subset:{fold}?steps=4" for fold in range(5)]
+    assert data.folds("spoken-digits")[::5] == ["spoken-digits:george", "spoken-digits:yweweler"]
+    with pytest.raises(DataError, match="a data set with folds must be nmnist-subset or "
+                                        "spoken-digits, not 'mnist'"):
+        data.folds("mnist")

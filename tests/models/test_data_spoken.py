@@ -83,7 +83,8 @@ def test_edges_are_the_rises_and_falls():
 @pytest.mark.parametrize("options, message", [
     ({"steps": 0}, "steps of sound frames must be within 1 and 1000, not 0"),
     ({"bits": 9}, "bits of sound frames must be within 1 and 8, not 9"),
-    ({"bands": 1.5}, "bands of sound frames must be within 1 and 256, not 1.5"),
+    ({"bands": 1.5}, "option bands of spoken-digits must be an integer, not 1.5"),
+    ({"edges": 1}, "option edges of spoken-digits must be true or false, not 1"),
     ({"span": 0}, "span of sound frames must be above 0, not 0"),
     ({"colour": 1}, "an option of spoken-digits must be one of steps, bands, .*, not 'colour'"),
 ])

@@ -1,12 +1,15 @@
 """``qsnn train`` as a user calls it."""
 
 import json
+import shlex
+from dataclasses import replace
 
 import pytest
 from blobs import CONFIG, NETWORK, dataset
 
 from qsnn_models import board, cli, config_file, data, zoo
 from qsnn_models.errors import ModelsError
+from qsnn_models.train import train
 
 RECIPE = zoo.Recipe(NETWORK, CONFIG)
 
@@ -91,6 +94,64 @@ def test_images_come_in_the_network_s_shape(command, tmp_path, capsys):
     assert stages[2]["differ"] == 0 and stages[1]["accuracy"] == stages[2]["accuracy"]
     assert ("weights 292 of 1 bit = 292 bits; membranes 64 of 4 bits = 256 bits"
             in capsys.readouterr().out.splitlines())
+
+
+@pytest.fixture
+def folds(command, monkeypatch):
+    """The blobs in three folds: each tests another part of the 200."""
+    def load(name, folder):
+        found, part = dataset(), int(name[5])
+        return replace(found, test_x=found.test_x[part::3], test_y=found.test_y[part::3])
+    monkeypatch.setattr(data, "load", load)
+    monkeypatch.setattr(data, "folds", lambda name: [f"tiny:{fold}?x=1" for fold in range(3)])
+    return lambda *options: command("--set=training.data=tiny:0?x=1", "--epochs=2", "--folds",
+                                    *options)
+
+
+def test_every_fold_is_trained_and_their_mean_told(folds, command, tmp_path, capsys):
+    assert folds() == 0
+    runs = tmp_path / "runs"
+    found = json.loads((runs / "tiny.folds.json").read_text())
+    ledgers = [json.loads((runs / f"{name}.ledger.json").read_text())
+               for name in ("tiny", "tiny_1", "tiny_2")]
+    accuracies = [ledger["stages"][1]["accuracy"] for ledger in ledgers]
+    assert [fold["accuracy"] for fold in found["folds"]] == accuracies
+    assert found["accuracy"] == pytest.approx(sum(accuracies) / 3, abs=1e-6)
+    assert [fold["test"] for fold in found["folds"]] == [
+        f"tiny:{fold}?x=1, all {count} test images" for fold, count in enumerate((67, 67, 66))]
+    assert f"mean of 3 folds: {found['accuracy']:.2%}" in capsys.readouterr().out
+    assert found["command"] == "qsnn train tiny '--set=training.data=tiny:0?x=1' --epochs 2 --folds"
+
+
+def test_a_fold_s_ledger_has_the_command_for_it_alone(folds, tmp_path):
+    assert folds() == 0
+    ledger = json.loads((tmp_path / "runs/tiny_1.ledger.json").read_text())
+    words = shlex.split(ledger["command"])
+    assert cli.main([*words[2:], "--out", "again"]) == 0
+    assert (tmp_path / "again/tiny_1.onnx").read_bytes() == (
+        tmp_path / "runs/tiny_1.onnx").read_bytes()
+    assert json.loads((tmp_path / "again/tiny_1.ledger.json").read_text())["command"] == (
+        ledger["command"])
+
+
+def test_folds_are_resumed_where_they_were_begun(folds, tmp_path, monkeypatch):
+    assert folds() == 0
+    runs = tmp_path / "runs"
+    before = json.loads((runs / "tiny.folds.json").read_text())["folds"]
+    (runs / "tiny_2.checkpoint.pt").unlink()
+    trained = []
+    monkeypatch.setattr(cli, "train", lambda network, *rest, **options: trained.append(
+        (network.name, options["resume"])) or train(network, *rest, **options))
+    assert folds("--resume") == 0
+    assert trained == [("tiny", True), ("tiny_1", True), ("tiny_2", False)]
+    after = json.loads((runs / "tiny.folds.json").read_text())["folds"]
+    assert [f["accuracy"] for f in after] == [f["accuracy"] for f in before]
+
+
+def test_data_without_folds(command, tmp_path, capsys):
+    assert command("--folds", "--set", "training.data=mnist") == 2
+    assert capsys.readouterr().err == ("qsnn train: a data set with folds must be nmnist-subset or "
+                                       "spoken-digits, not 'mnist'\n")
 
 
 def test_a_log_is_written_or_the_missing_package_named_and_training_goes_on(
