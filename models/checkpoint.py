@@ -12,7 +12,7 @@ from qsnn_models.errors import CheckpointError
 from qsnn_models.network import NetworkConfig
 from qsnn_models.train_config import TrainConfig
 
-VERSION = 2
+VERSION = 3
 KEYS = {"network", "config", "epochs", "state"}
 # what torch.load was seen to raise on damaged files
 UNREADABLE = (RuntimeError, ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError,

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from qsnn_models import augment, teacher
 from qsnn_models.average import Average
@@ -73,7 +73,7 @@ class Run:
         self.advance: Callable[[float], None] = getattr(self.model, "progress", lambda share: None)
         self.moves = augment.parse(config.augment)
         self.targets = torch.tensor(config.targets(len(self.model.neurons)), device=device)
-        self.optimizer = torch.optim.Adam(self.model.parameters(), betas=(0.9, 0.99), fused=True)
+        self.optimizer = torch.optim.Adam(groups(self.model), betas=(0.9, 0.99), fused=True)
         self.average = Average(self.model, config.ema) if config.ema else None
         self.taught = taught.to(device) if taught else None
         self.logits = teacher.logits_of(taught, self.x) if taught and not self.moves else None
@@ -160,8 +160,9 @@ class Run:
     def _advance(self, done: float) -> None:
         """*done* epochs: a cosine from the learning rate to 0, and the model's schedules."""
         share = done / self.config.epochs
+        rate = self.config.learning_rate * (1 + math.cos(math.pi * share)) / 2
         for group in self.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate * (1 + math.cos(math.pi * share)) / 2
+            group["lr"] = rate * group["factor"]
         self.advance(share)
 
     def _batch(self, share: float, row: Tensor) -> Batch:
@@ -178,6 +179,17 @@ class Run:
             held = accuracy_of(self.result(), self.held_x, self.held_y)
         return Epoch(number, row[0], row[1], tuple(row[2:2 + layers]),
                      tuple(row[len(row) - layers:]), held, self.network.name)
+
+
+def groups(model: nn.Module) -> list[dict[str, Any]]:
+    """The parameters of *model* for an optimiser, those of one learning rate together: ``factor``
+    is how many times the recipe's, as a module's ``rates`` name it; 1 where nothing is named."""
+    found: dict[float, list[Tensor]] = {}
+    for module in model.modules():
+        rates = getattr(module, "rates", {})
+        for name, parameter in module.named_parameters(recurse=False):
+            found.setdefault(rates.get(name, 1.0), []).append(parameter)
+    return [{"params": found[factor], "factor": factor} for factor in sorted(found)]
 
 
 def divided(count: int, holdout: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

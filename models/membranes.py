@@ -1,8 +1,8 @@
 """Membrane quantisers: how the stored potential is rounded, one class a method.
 
 They choose the grid ``u · 2^k + o`` per channel; `unroll.unroll` does the storing and defines the
-gradient. All share a face: ``bits``, ``shift(gain)``, ``origin(...)``, ``step(gain)``, and
-``refusal``, the reason why it has no integer form ('' where it has one).
+gradient. All share a face: ``bits``, ``shift(gain)``, ``origin(...)``, ``step(gain)``, ``rates``,
+and ``refusal``, the reason why it has no integer form ('' where it has one).
 """
 
 from typing import ClassVar
@@ -26,10 +26,12 @@ class MembraneQuantizer(nn.Module):
         u = clip(floor((v - o + 2^(k-1)) / 2^k), -2^(U-1), 2^(U-1) - 1)
 
     ``low``, ``high`` are the codes' limits; ``step`` is 2^k in units where the threshold is 1.
+    ``rates``: how many times the learning rate of the weights a parameter has.
     """
 
     name: ClassVar[str]
     widths: ClassVar[tuple[int, ...]] = tuple(range(2, 9))
+    rates: ClassVar[dict[str, float]] = {}
     refusal: ClassVar[str] = ""
 
     def __init__(self, bits: int, channels: int) -> None:
@@ -49,30 +51,45 @@ class MembraneQuantizer(nn.Module):
         """``k = max(0, round(log2(step / gain)))`` ``[C]``, gradient as if unrounded."""
         return _shift(self.step(gain).log2() - gain.log2())
 
-    def origin(self, theta: Tensor, shift: Tensor, q: int) -> Tensor | None:
-        """o ``[C]``, a multiple of 2^max(k, q), for thresholds *theta*; None is 0."""
+    def origin(self, theta: Tensor, shift: Tensor) -> Tensor | None:
+        """o ``[C]``, a multiple of 2^k, for thresholds *theta*; None is 0. Its code -o / 2^k, that
+        of a potential of 0, must be within the limits."""
         return None
 
 
 class Trainable(MembraneQuantizer):
-    """The step is learnt per channel, in log2, and held at the nearest power of two.
+    """Step and place of the range are learnt per channel: ``a · 2^k``, a = u + n, n = round(j).
 
-    What is learnt is above all the range, ``2^(U-1) · step``; it starts at the threshold. The
-    gradient is the learnt-step one: the rounding error inside the range, the limit outside.
+    The step is learnt in log2 and held at the nearest power of two. A hard reset leaves nothing
+    above the threshold to be stored, and much below: of 3 bits and more, j starts at -2^(U-2) and
+    is held so that 0 has a code; the range is then ``[-(3 · 2^(U-2) + 1/2), 2^(U-2) - 1/2] · step``
+    and its upper end starts at the threshold. With 2 bits n is 0. The gradient of the step is the
+    learnt-step one (the rounding error inside the range, the limit outside), that of j is 2^k
+    outside the range. Both need far larger steps than weights do.
     """
 
     name = "trainable"
+    rates: ClassVar[dict[str, float]] = {"log_step": 10.0, "offset": 10.0}
 
     def __init__(self, bits: int, channels: int) -> None:
         super().__init__(bits, channels)
-        start = torch.tensor(1 / (self.high + 0.5)).log2()
+        below = -(2 ** (bits - 2)) if bits > 2 else 0
+        start = torch.tensor(1 / (self.high + below + 0.5)).log2()
         self.log_step = nn.Parameter(start.repeat(channels))
+        self.offset = nn.Parameter(torch.full((channels,), float(below))) if below else None
 
     def step(self, gain: Tensor) -> Tensor:
         return torch.exp2(self.log_step)
 
     def shift(self, gain: Tensor) -> Tensor:
         return _shift(self.log_step - gain.log2())
+
+    def origin(self, theta: Tensor, shift: Tensor) -> Tensor | None:
+        """n · 2^k; the gradient of j passes where it is held, too."""
+        if self.offset is None:
+            return None
+        held = self.offset + (self.offset.clamp(-self.high, -self.low) - self.offset).detach()
+        return round_ste(held) * torch.exp2(shift)
 
 
 class Fixed(MembraneQuantizer):
@@ -124,14 +141,12 @@ class Centred(MembraneQuantizer):
     def step(self, gain: Tensor) -> Tensor:
         return torch.full_like(gain, (2 + self.LOWER + self.UPPER) / (2 ** self.bits - 1))
 
-    def origin(self, theta: Tensor, shift: Tensor, q: int) -> Tensor | None:
+    def origin(self, theta: Tensor, shift: Tensor) -> Tensor | None:
         """The multiple that brings the range's middle nearest, while 0 stays in the range."""
         step = torch.exp2(shift)
-        unit = step.clamp(min=2 ** q)
-        middle = theta * (self.UPPER - self.LOWER) / 2 + step / 2
-        origin = torch.floor(middle / unit + 0.5) * unit
-        start = -origin / step
-        return torch.where((start >= self.low) & (start <= self.high), origin, 0.0).detach()
+        middle = theta * (self.UPPER - self.LOWER) / 2 / step + 0.5
+        codes = torch.floor(middle + 0.5).clamp(-self.high, -self.low)
+        return (codes * step).detach()
 
 
 class Released(MembraneQuantizer):

@@ -5,7 +5,7 @@ In training as in hardware a channel counts its current and its membrane in unit
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -75,9 +75,11 @@ class LIF(nn.Module):
         u' = clip(floor((v' + 2^(k-1)) / 2^k), -2^(U-1), 2^(U-1) - 1)
 
     u starts at u0; r and u0 are 0 unless the membrane's grid has an origin (`membranes`). *decay*
-    is (m, q); with *learn_decay* m is learnt per channel, between 0 and 2^q, from there. The reset
-    is detached from the gradient; the spike's surrogate is arctan's.
+    is (m, q); with *learn_decay* ``m = round(2^q · sigmoid(leak))`` is learnt per channel, from
+    there. The reset is detached from the gradient; the spike's surrogate is arctan's.
     """
+
+    rates: ClassVar[dict[str, float]] = {"leak": 5.0}       # learning rates, to that of the weights
 
     def __init__(self, channels: int, bits: int = 4, decay: tuple[int, int] = (1, 1),
                  reset: str = "hard", membrane: str = "trainable",
@@ -143,7 +145,8 @@ def channel_units(current: Current, neuron: LIF, shift: Tensor | None = None) ->
 
     ``b_c = round(b / G)``; ``θ_c = ceil(1/G + b_c - b/G)``, so that rounding b moves no first
     spike (snapped to the nearest integer within 1e-6 before ceil); ``ρ_c = round(1/G)``. Where the
-    grid has an origin o, the axis is shifted: θ - o, b - o + o·m/2^q, r = -o, u0 = -o / 2^k.
+    grid has an origin o, the axis is shifted by it, u and v count from o: θ - o, r = -o,
+    u0 = -o / 2^k and ``b - o - floor(-o · m / 2^q)``: neither is a first spike moved by this.
     *shift* is k ``[C]``, the membrane quantiser's own where it is None.
     """
     unit = current.gain.double()
@@ -157,10 +160,10 @@ def channel_units(current: Current, neuron: LIF, shift: Tensor | None = None) ->
     soft, m = neuron.reset == "soft", neuron.decay().double()
     reset = round_ste(1 / unit) if soft else torch.zeros_like(unit)
     shift = grid(neuron.membrane, unit) if shift is None else shift
-    origin = neuron.membrane.origin(1 / unit, shift, neuron.q)
+    origin = neuron.membrane.origin(1 / unit, shift)
     if origin is None:
         return ChannelUnits(bias, ceil, reset, shift, m, torch.zeros_like(unit))
-    bias = bias - origin + origin * m / 2 ** neuron.q
+    bias = bias - origin - floor_ste(-origin * m / 2 ** neuron.q)
     return ChannelUnits(bias, ceil - origin, reset if soft else -origin, shift, m,
                         -origin / torch.exp2(shift.detach()))
 

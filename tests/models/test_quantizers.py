@@ -103,21 +103,29 @@ def test_the_range_starts_near_the_threshold(name, bits):
     gain = torch.tensor([2.0 ** -12 * 1.1], dtype=torch.double)
     k = membrane.shift(gain)
     assert k == k.round() > 0
-    origin = membrane.origin(1 / gain, k, 1)
+    origin = membrane.origin(1 / gain, k)
     top = gain * (2.0 ** k * (membrane.high + 0.5) + (0 if origin is None else origin))
     assert 0.5 < top < 2
 
 
 @pytest.mark.parametrize("bits", range(2, 9))
-@pytest.mark.parametrize("q", [0, 1, 8, 14])
-def test_the_centred_origin_can_be_counted_and_zero_stays_in_the_range(bits, q):
-    membrane = membrane_quantizer("centred", bits, 4)
+@pytest.mark.parametrize("name", ["centred", "trainable"])
+def test_an_origin_can_be_counted_in_steps_and_zero_keeps_a_code(name, bits):
+    membrane = membrane_quantizer(name, bits, 4)
+    if name == "trainable" and bits > 2:
+        with torch.no_grad():
+            membrane.offset.copy_(torch.tensor([-1e4, -1.2, 0.6, 1e4]))
     gain = torch.tensor([2.0, 0.3, 0.004, 1e-5], dtype=torch.double)
     k = membrane.shift(gain)
-    origin = membrane.origin(1 / gain, k, q)
+    origin = membrane.origin(1 / gain, k)
+    if name == "trainable" and bits == 2:
+        assert origin is None
+        return
     start = -origin / 2 ** k
-    assert (origin % 2.0 ** q == 0).all() and (origin % 2 ** k == 0).all()
+    assert (start == start.round()).all()
     assert (start >= membrane.low).all() and (start <= membrane.high).all()
+    if name == "trainable":
+        assert start.tolist() == [membrane.high, 1, -1, membrane.low]
 
 
 def test_the_shared_step_starts_at_the_first_batch_and_is_kept():
