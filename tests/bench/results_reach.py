@@ -1,34 +1,50 @@
 """The networks that docs/results.md asks most of: accuracies from the ledgers that training wrote.
 
-A ledger counts where it lies in models/zoo or in docs/results/reach: a seed, or a fold, each.
+What counts lies in models/zoo or docs/results/reach: ``NAME.ledger.json`` of a seed or a fold, and
+``NAME.folds.json`` of all folds.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from qsnn_models.folds import accuracy
 from qsnn_models.network import NetworkConfig
 
-Ledger = dict[str, Any]
+
+@dataclass(frozen=True)
+class Trained:
+    """A run: ``data`` is the data set's name with its part and options."""
+
+    network: NetworkConfig
+    data: str
+    seed: int
+    accuracy: float
+    command: str
+
+    @property
+    def kind(self) -> tuple[Any, ...]:
+        """What seeds and folds of one network have in common."""
+        return self.network.layers, self.network.steps, bits(self.network)
 
 
 @dataclass(frozen=True)
 class Goal:
-    """A data set (``part``: one of its parts is named, a fold or a speaker) and what is asked."""
+    """A data set, ``part`` where one of its folds or speakers must be named, and what is asked."""
 
     title: str
     data: str
     asked: str
     convolutions: bool | None = None
-    part: bool = False
+    part: bool | None = None
 
-    def fits(self, ledger: Ledger) -> bool:
-        name, _, part = ledger["training"]["data"].partition(":")
-        has = "C" in ledger["network"]["layers"].partition("-")[2]
-        return (name == self.data and bool(part) == self.part
+    def fits(self, run: Trained) -> bool:
+        name, _, part = run.data.partition("?")[0].partition(":")
+        has = "C" in run.network.layers.partition("-")[2]
+        return (name == self.data and self.part in (None, bool(part))
                 and self.convolutions in (None, has))
 
 
@@ -38,50 +54,52 @@ GOALS = (
     Goal("MNIST, convolutions", "mnist", "99.2", convolutions=True),
     Goal("Fashion-MNIST, convolutions", "fashion-mnist", "92.0", convolutions=True),
     Goal("MNIST row by row", "mnist-rows", "float state − 1"),
-    Goal("N-MNIST subset, 5 folds", "nmnist-subset", "95", part=True),
-    Goal("spoken digits, official split", "spoken-digits", "95"),
+    Goal("N-MNIST subset, 5 folds", "nmnist-subset", "95"),
+    Goal("spoken digits, official split", "spoken-digits", "95", part=False),
     Goal("spoken digits, a speaker held out", "spoken-digits", "reported", part=True),
 )
 
 
 def reach(folder: Path) -> str:
-    """The table: a line for each goal and network that has ledgers; *folder* is docs/results."""
-    zoo = folder.parents[1] / "models" / "zoo"
-    found = [json.loads(path.read_text()) for place in (zoo, folder / "reach")
-             for path in sorted(place.glob("*.ledger.json"))]
+    """The table, for *folder* docs/results: a line for each goal and network that was trained."""
+    found = trained((folder.parents[1] / "models" / "zoo", folder / "reach"))
     lines = ["| task | network | T | weights / membranes, bit | accuracy % | lowest | asked "
-             "| runs | command of the first |",
-             "|---|---|---:|---|---:|---:|---:|---:|---|"]
+             "| runs | command |", "|---|---|---:|---|---:|---:|---:|---:|---|"]
     for goal in GOALS:
-        kinds: dict[Any, list[Ledger]] = {}
-        for ledger in filter(goal.fits, found):
-            kinds.setdefault(_kind(ledger), []).append(ledger)
+        kinds: dict[Any, list[Trained]] = {}
+        for run in filter(goal.fits, found):
+            kinds.setdefault(run.kind, []).append(run)
         lines += [_line(goal, group) for group in kinds.values()]
     return "\n".join(lines)
 
 
-def _kind(ledger: Ledger) -> tuple[Any, ...]:
-    network = NetworkConfig(**ledger["network"])
-    return network.layers, network.steps, _bits(network)
+def trained(places: Sequence[Path]) -> list[Trained]:
+    """The runs in *places*, each seed and fold of a network once."""
+    files = [file for pattern in ("*.ledger.json", "*.folds.json") for place in places
+             for file in sorted(place.glob(pattern))]
+    found = [run for file in files for run in _read(json.loads(file.read_text()))]
+    return list({(run.kind, run.data, run.seed): run for run in found}.values())
 
 
-def _bits(network: NetworkConfig) -> str:
-    weights = "float" if network.weights == "float" else "-".join(
-        map(str, network.widths)) if len(set(network.widths)) > 1 else str(network.widths[0])
+def _read(content: dict[str, Any]) -> Iterator[Trained]:
+    network, command = NetworkConfig(**content["network"]), content["command"]
+    if "folds" not in content:
+        yield Trained(network, content["training"]["data"], content["seed"], accuracy(content),
+                      command)
+    for fold in content.get("folds", ()):
+        yield Trained(network, fold["data"], fold["seed"], fold["accuracy"], command)
+
+
+def bits(network: NetworkConfig) -> str:
+    """``8-1-1 / 4``: the weights' widths layer by layer, one where they are alike."""
+    widths = network.widths if len(set(network.widths)) > 1 else network.widths[:1]
+    weights = "float" if network.weights == "float" else "-".join(map(str, widths))
     return f"{weights} / {'float' if network.membrane == 'float' else network.membrane_bits}"
 
 
-def _line(goal: Goal, group: Sequence[Ledger]) -> str:
-    network = NetworkConfig(**group[0]["network"])
-    values = [100 * accuracy(ledger) for ledger in group]
+def _line(goal: Goal, group: Sequence[Trained]) -> str:
+    network, values = group[0].network, [100 * run.accuracy for run in group]
     spread = f" ± {stdev(values):.2f}" if len(values) > 1 else ""
-    return (f"| {goal.title} | {network.layers} | {network.steps} | {_bits(network)} | "
+    return (f"| {goal.title} | {network.layers} | {network.steps} | {bits(network)} | "
             f"{mean(values):.2f}{spread} | {min(values):.2f} | {goal.asked} | {len(values)} | "
-            f"`{group[0]['command']}` |")
-
-
-def accuracy(ledger: Ledger) -> float:
-    """Of the frozen integers, which the golden model equals; of torch where there are none."""
-    stages = {stage["stage"]: stage["accuracy"] for stage in ledger["stages"]}
-    found: float = stages["qat"] if stages.get("frozen") is None else stages["frozen"]
-    return found
+            f"`{group[0].command}` |")

@@ -1,6 +1,6 @@
 import json
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from qsnn_sim import golden
 sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
 
 import results
+import results_reach
 from results_measure import fan_out, golden_play, on_chip, run, synaptic_operations, torch_play
 from results_runs import ROWS, TASKS
 from results_store import FOLDER, recipe_of, runs
@@ -147,3 +148,20 @@ def test_a_line_that_is_too_old_to_know_a_field_has_its_default():
     assert recipe_of(line) == recipe
     line["training"]["seed"] = 5
     assert recipe_of(line) == replace(recipe, config=replace(recipe.config, seed=5))
+
+
+def test_seeds_and_folds_are_gathered_once(tmp_path):
+    zoo, reach = tmp_path / "models" / "zoo", tmp_path / "docs" / "results" / "reach"
+    config = NetworkConfig("a", "2x17x17-8C3-10", steps=10, coding="spikes", weight_bits=(8, 1))
+    common = {"network": asdict(config), "command": "qsnn train a"}
+    for place, seed, accuracy in ((zoo, 1, 0.97), (reach, 2, 0.99)):
+        place.mkdir(parents=True)
+        (place / f"a{seed}.ledger.json").write_text(json.dumps(common | {
+            "training": {"data": "nmnist-subset:0"},
+            "seed": seed, "stages": [{"stage": "frozen", "accuracy": accuracy}]}))
+    (reach / "a.folds.json").write_text(json.dumps(common | {
+        "folds": [{"data": f"nmnist-subset:{fold}", "seed": 1, "accuracy": 0.9 + fold / 100}
+                  for fold in range(3)]}))
+    table = results_reach.reach(reach.parent).splitlines()
+    assert table[2:] == ["| N-MNIST subset, 5 folds | 2x17x17-8C3-10 | 10 | 8-1 / 4 | "
+                         "93.00 ± 4.08 | 90.00 | 95 | 4 | `qsnn train a` |"]
