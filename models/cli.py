@@ -127,8 +127,11 @@ def _list(console: Console) -> None:
         table.add_column(head, no_wrap=head in ("name", "data"), overflow="fold")
     for name, known in RECIPES.items():
         network, config = known.network, known.config
-        table.add_row(name, network.layers, str(network.steps), f"{network.weight_bits} bit",
-                      f"{network.membrane_bits} bit", config.data, str(config.epochs))
+        one = isinstance(network.weight_bits, int)
+        weights = "-".join(map(str, network.widths[:1] if one else network.widths))
+        table.add_row(name, network.layers, str(network.steps), f"{weights} bit",
+                      f"{network.membrane_bits} bit", config.data.partition("?")[0],
+                      str(config.epochs))
     console.print(table)
 
 

@@ -22,6 +22,11 @@ RECIPES = {
     "mnist-mlp": Recipe(
         NetworkConfig("mnist_mlp", "784-128-10"),
         TrainConfig("mnist", epochs=40, learning_rate=6e-3, dropout=0.0)),
+    "spoken-digits": Recipe(
+        NetworkConfig("spoken_digits", "72-128-128-10", steps=25, weight_bits=4, membrane_bits=8,
+                      coding="spikes", input_bits=4, input_scale=1 / 15, decay=(15, 4)),
+        TrainConfig("spoken-digits", epochs=20, batch=64, learning_rate=5e-3,
+                    augment="time1+band1")),
 }
 
 

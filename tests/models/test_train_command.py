@@ -71,7 +71,8 @@ def test_the_list_of_recipes(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "300")
     assert cli.main(["--list"]) == 0
     out = capsys.readouterr().out
-    assert all(name in out and recipe.config.data in out for name, recipe in zoo.RECIPES.items())
+    assert all(name in out and recipe.config.data.partition("?")[0] in out
+               for name, recipe in zoo.RECIPES.items())
 
 
 def test_a_network_without_an_integer_form_has_a_ledger_that_says_why(command, tmp_path, capsys):
@@ -201,5 +202,5 @@ def test_a_network_that_is_not_there(capsys, arguments, said, tmp_path, monkeypa
 
 
 def test_recipes_are_named():
-    with pytest.raises(ModelsError, match="network must be one of .*mnist-mlp, not 'resnet'"):
+    with pytest.raises(ModelsError, match="network must be one of .*mnist-mlp.*, not 'resnet'"):
         zoo.recipe("resnet")
