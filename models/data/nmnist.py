@@ -48,19 +48,22 @@ def load_subset(name: str, folder: str | Path | None = None, *, steps: int = 10,
 
 
 def load_saccades(name: str, folder: str | Path | None = None, *, steps: int = 10, bits: int = 1,
-                  pool: int = 2, train: int = 60_000, test: int = 10_000, jitter: float = 0.0,
-                  seed: int = 0) -> Dataset:
+                  pool: int = 2, train: int = 60_000, test: int = 10_000, skip: int = 0,
+                  jitter: float = 0.0, seed: int = 0) -> Dataset:
     """MNIST converted by a simulated event camera, as frames ``[N, T, 2, 34 / pool, 34 / pool]``:
-    the first ``train`` training and ``test`` test images. ``jitter`` and ``seed`` are of the
-    training part; the test part always has the camera still."""
+    the first ``train`` training images after ``skip`` (1,000 leave out what the subset's recordings
+    show) and the first ``test`` test images. ``jitter`` and ``seed`` are of the training part; the
+    test part always has the camera still."""
     form = Frames(steps, bits, pool)
     digits = images.load_idx("mnist", folder)
-    _within("train", train, 1, len(digits.train_x))
+    _within("skip", skip, 0, len(digits.train_x) - 1)
+    _within("train", train, 1, len(digits.train_x) - skip)
     _within("test", test, 1, len(digits.test_x))
     _within("seed", seed, 0, MOST_SEED)
     camera = saccades.Camera(jitter=jitter)
-    return Dataset(name, convert(digits.train_x[:train], form, camera, seed),
-                   digits.train_y[:train], convert(digits.test_x[:test], form, saccades.Camera()),
+    chosen = slice(skip, skip + train)
+    return Dataset(name, convert(digits.train_x[chosen], form, camera, seed),
+                   digits.train_y[chosen], convert(digits.test_x[:test], form, saccades.Camera()),
                    digits.test_y[:test], bits=bits)
 
 

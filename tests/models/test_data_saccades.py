@@ -136,8 +136,17 @@ def test_mnist_saccades(mnist, home):
     assert len(list((Path.home() / ".cache/qsnn/decoded").iterdir())) == 2
 
 
+def test_images_left_out(mnist, home):
+    whole = data.load("mnist-saccades?train=70&test=2")
+    found = data.load("mnist-saccades?train=6&test=2&skip=64")
+    assert (found.train_x == whole.train_x[64:]).all() and (found.test_x == whole.test_x).all()
+    assert (found.train_y == mnist.train_y[64:70]).all()
+
+
 @pytest.mark.parametrize("options, message", [
     ({"train": 60_001}, "train must be within 1 and 60000, not 60001"),
+    ({"skip": 1000}, "train must be within 1 and 59000, not 60000"),
+    ({"skip": -1}, "skip must be within 0 and 59999, not -1"),
     ({"test": 0}, "test must be within 1 and 10000, not 0"),
 ])
 def test_more_images_than_there_are(home, options, message):
