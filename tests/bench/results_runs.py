@@ -38,9 +38,9 @@ TASKS = {
     "fashion-dense": Task("Fashion-MNIST, dense", Recipe(
         NetworkConfig("fashion_dense", "784-256-256-10"), _training("fashion-mnist", 10))),
     "mnist-rows": Task("MNIST row by row", Recipe(
-        NetworkConfig("mnist_rows", "28-128-128-10", steps=28, weight_bits=(8, 1, 1),
-                      coding="spikes", decay=(115, 7), learn_decay=True),
-        _training("mnist-rows", 6, dropout=0.0, rate_weight=0.1))),
+        NetworkConfig("mnist_rows", "28-128-128-10", steps=28, weight_bits=(8, 1, 8),
+                      coding="spikes", decay=(14, 4), learn_decay=True),
+        _training("mnist-rows", 6, dropout=0.0, rate_weight=0.2))),
     "mnist-conv": Task("MNIST, convolutions", _conv("mnist")),
     "fashion-conv": Task("Fashion-MNIST, convolutions", _conv("fashion-mnist")),
 }
@@ -88,16 +88,16 @@ SPIKES: tuple[tuple[str, Changes], ...] = (
     *((f"target {rate}, weight 2", {"target_rate": rate, "rate_weight": 2.0})
       for rate in (0.5, 0.2, 0.1)))
 
-FIRST = {"weight_bits": (8, 2, 2)}      # the first layer stays as it is when the others change
+ENDS = {"weight_bits": (8, 2, 8)}       # first and last stay as they are when the others change
 
 
 def _rows() -> Iterator[Row]:
     for task in TASKS:
         for label, network in BITS:
             yield Row("bits", task, label, network)
-    yield from _ablation("mnist-rows", FIRST)
+    yield from _ablation("mnist-rows", ENDS)
     yield from (Row("membranes", "mnist-rows", *given) for given in MEMBRANES)
-    yield Row("weights", "mnist-rows", "first layer of 1 bit too", {"weight_bits": 1})
+    yield Row("weights", "mnist-rows", "first and last layer of 1 bit too", {"weight_bits": 1})
     yield from _ablation("fashion-dense", {})
     yield Row("weights", "fashion-dense", "both halves off", {"weights": "plain"},
               {"rate_weight": 0.0})
@@ -105,9 +105,9 @@ def _rows() -> Iterator[Row]:
               {"weight_bits": (8, 1, 8)})
 
 
-def _ablation(task: str, first: Changes) -> Iterator[Row]:
+def _ablation(task: str, ends: Changes) -> Iterator[Row]:
     for label, network in WEIGHTS:
-        yield Row("weights", task, label, {**network, **(first if label == "ternary" else {})})
+        yield Row("weights", task, label, {**network, **(ends if label == "ternary" else {})})
     for label, training in SPIKES:
         yield Row("spikes", task, label, {}, training)
 
