@@ -44,7 +44,7 @@ def test_it_says_what_it_trains_before_it_starts(command, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[:3] == [
         "tiny: 16-24-4, 4 steps, on tiny",
-        "device CPU, 1 thread; 561 parameters",
+        "device CPU, 1 thread; 585 parameters",
         "weights 384 of 8 bits + 96 of 1 bit = 3,168 bits; membranes 24 of 4 bits = 96 bits"]
     assert lines[3].startswith("epoch   1/1")
 
