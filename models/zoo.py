@@ -17,12 +17,11 @@ class Recipe:
 
 RECIPES = {
     "fashion-mnist-mlp": Recipe(
-        NetworkConfig("fashion_mnist_mlp", "784-256-256-10", weight_bits=(1, 1, 8)),
-        TrainConfig("fashion-mnist", epochs=30, learning_rate=4e-3, dropout=0.1,
-                    rate_weight=1.0)),
+        NetworkConfig("fashion_mnist_mlp", "784-256-256-10"),
+        TrainConfig("fashion-mnist", epochs=30, dropout=0.1)),
     "mnist-mlp": Recipe(
-        NetworkConfig("mnist_mlp", "784-128-10", weight_bits=(1, 8)),
-        TrainConfig("mnist", epochs=30, learning_rate=8e-3, dropout=0.0, rate_weight=1.0)),
+        NetworkConfig("mnist_mlp", "784-128-10"),
+        TrainConfig("mnist", epochs=40, learning_rate=6e-3, dropout=0.0)),
     "mnist-rows": Recipe(
         NetworkConfig("mnist_rows", "28-128-128-10", steps=28, weight_bits=(8, 1, 8),
                       coding="spikes", decay=(14, 4), learn_decay=True),
