@@ -14,6 +14,9 @@ def warm_start(model: nn.Module, path: str) -> None:
     Quantisers may differ between the two, so a name that only one of them knows is left as it is;
     a shape that differs, or nothing in common, is refused.
     """
+    if not Path(path).is_file():
+        raise CheckpointError(f"start must be a checkpoint of qsnn train, but {path} is not there; "
+                              "train that network first, or name another file")
     state = checkpoint.read(Path(path))["state"]
     theirs, ours = state["average"] or state["model"], model.state_dict()
     shared = {name: value for name, value in theirs.items() if name in ours}

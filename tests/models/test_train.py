@@ -150,7 +150,8 @@ def test_a_start_of_another_network_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match=r"start must be a checkpoint of the same layers: "
                                               r".* is \(24.*\) in .*tiny.checkpoint.pt, not \(8"):
         train(replace(NETWORK, layers="16-8-4"), replace(SHORT, start=str(path)), X, Y)
-    with pytest.raises(CheckpointError, match="nowhere.pt: no checkpoint there"):
+    with pytest.raises(CheckpointError, match="start must be a checkpoint of qsnn train, but "
+                                              "nowhere.pt is not there; train that network first"):
         train(NETWORK, replace(SHORT, start="nowhere.pt"), X, Y)
 
 
