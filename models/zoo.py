@@ -15,7 +15,7 @@ class Recipe:
     config: TrainConfig
 
 
-EVENTS = NetworkConfig("nmnist_subset", "2x17x17-24C3s2-48C3s2-10", steps=6, weight_bits=(8, 1, 8),
+EVENTS = NetworkConfig("nmnist_subset", "2x17x17-32C3s2-64C3s2-10", steps=6, weight_bits=(8, 1, 8),
                        coding="spikes", input_bits=2, input_scale=1.0)
 
 RECIPES = {
@@ -43,12 +43,13 @@ RECIPES = {
     # on the simulated camera, without the digits of the genuine recordings; then on those
     "nmnist-saccades": Recipe(
         replace(EVENTS, name="nmnist_saccades"),
-        TrainConfig("mnist-saccades?steps=6&bits=2&skip=1000&train=8000&test=500&jitter=0.2",
-                    epochs=7, batch=64, learning_rate=5e-3, dropout=0.0, rate_weight=0.5)),
+        TrainConfig("mnist-saccades?steps=6&bits=2&skip=1000&train=16000&test=500&jitter=0.2",
+                    epochs=8, batch=64, learning_rate=5e-3, dropout=0.0, rate_weight=0.5)),
     "nmnist-subset": Recipe(
         EVENTS,
-        TrainConfig("nmnist-subset:0?steps=6&bits=2&pool=2", epochs=12, batch=64, dropout=0.0,
-                    rate_weight=0.5, start="runs/nmnist_saccades.checkpoint.pt")),
+        TrainConfig("nmnist-subset:0?steps=6&bits=2&pool=2", epochs=24, batch=64, dropout=0.0,
+                    rate_weight=0.5, augment="shift1",
+                    start="runs/nmnist_saccades.checkpoint.pt")),
     "spoken-digits": Recipe(
         NetworkConfig("spoken_digits", "72-128-128-10", steps=25, weight_bits=4, membrane_bits=8,
                       coding="spikes", input_bits=4, input_scale=1 / 15, decay=(15, 4)),
