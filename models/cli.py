@@ -103,7 +103,7 @@ def _one(chosen: Recipe, found: data.Dataset, command: str, arguments: argparse.
     facts = {"command": command, "resumed": arguments.resume,
              "train_seconds": round(time.monotonic() - start[0], 1),
              "train_cpu_seconds": round(time.process_time() - start[1], 1)}
-    return deliver(model, chosen, _encode(chosen, found.test_x), found.test_y, arguments.out,
+    return deliver(model, chosen, chosen.inputs(found.test_x), found.test_y, arguments.out,
                    facts, console)
 
 
@@ -167,16 +167,10 @@ def _flags(arguments: argparse.Namespace) -> dict[str, Any]:
             if getattr(arguments, name) is not None}
 
 
-def _encode(chosen: Recipe, values: data.Bytes) -> data.Bytes:
-    network = chosen.network
-    return data.encode(values, network.coding, network.input_bits, network.steps,
-                       network.structure.shape)
-
-
 def _train(chosen: Recipe, found: data.Dataset, arguments: argparse.Namespace,
            console: Console) -> QSNN:
     network, config = chosen.network, chosen.config
-    x = _encode(chosen, found.train_x)
+    x = chosen.inputs(found.train_x)
     resume = arguments.resume and not (
         arguments.folds and not checkpoint.path_of(arguments.out, network.name).exists())
     done = checkpoint.epochs(arguments.out, network.name) if resume else 0
@@ -216,7 +210,7 @@ def _sweep(chosen: Recipe, space: Space, found: data.Dataset, arguments: argpars
            console: Console) -> None:
     """Run the trials, print the best and write its file."""
     def one(variant: Recipe, report: Report) -> None:
-        train(variant.network, variant.config, _encode(variant, found.train_x), found.train_y,
+        train(variant.network, variant.config, variant.inputs(found.train_x), found.train_y,
               report=report)
 
     def say(line: str) -> None:

@@ -9,8 +9,6 @@ from qsnn_models.layers import QConv2d, QRecurrent, WeightLayer
 from qsnn_models.network import QSNN, NetworkConfig
 from qsnn_models.train_config import TrainConfig
 
-SKIP_BITS = 8       # of a residual's gains
-
 Parts = list[tuple[int, int]]       # how many, of how many bits
 
 
@@ -36,7 +34,7 @@ def weight_parts(model: QSNN) -> Parts:
         if isinstance(layer, QRecurrent):
             parts.append((layer.recurrent.numel(), layer.recurrent_quantizer.bits))
         if isinstance(layer, QConv2d) and layer.skip is not None:
-            parts.append((layer.skip.numel(), SKIP_BITS))
+            parts.append((layer.skip.numel(), layer.SKIP_BITS))
     return parts
 
 

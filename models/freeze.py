@@ -107,7 +107,9 @@ def _conv(layer: QConv2d) -> FrozenConv2d:
 
 def _skip(layer: QConv2d) -> FrozenConv2d | None:
     gain = layer.skip_gain()
-    return None if gain is None else FrozenConv2d(gain[:, None, None, None], 8, groups=len(gain))
+    if gain is None:
+        return None
+    return FrozenConv2d(gain[:, None, None, None], layer.SKIP_BITS, groups=len(gain))
 
 
 def _pool(layer: QConv2d) -> FrozenPool | None:

@@ -97,7 +97,8 @@ class QConv2d(WeightLayer):
     norm: the neuron's input is what is normalised.
     """
 
-    SKIP_LIMIT = 127
+    SKIP_BITS = 8
+    SKIP_LIMIT = (1 << SKIP_BITS - 1) - 1
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int = 0,
                  groups: int = 1, bits: int = 1, weights: str = "standardised",

@@ -11,10 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from qsnn_models.freeze import FrozenNetwork
-from qsnn_models.network import QSNN
+from qsnn_models.network import MEASURED, QSNN, logits_of
 
 Array = NDArray[Any]
-BATCH = 500
 
 
 @dataclass(frozen=True)
@@ -88,12 +87,11 @@ def _accuracy(scores: Array, y: Array) -> float:
 
 
 def _batches(x: Array) -> list[torch.Tensor]:
-    return [torch.from_numpy(x[start:start + BATCH]) for start in range(0, len(x), BATCH)]
+    return [torch.from_numpy(x[at:at + MEASURED]) for at in range(0, len(x), MEASURED)]
 
 
 def _qat(model: QSNN, x: Array) -> Array:
-    with torch.no_grad():
-        return torch.cat([model.eval()(part.float()).logits for part in _batches(x)]).numpy()
+    return logits_of(model.eval(), torch.from_numpy(x)).numpy()
 
 
 def _frozen(frozen: FrozenNetwork, x: Array) -> tuple[Array, dict[str, float]]:

@@ -15,13 +15,11 @@ from qsnn_models import augment, teacher
 from qsnn_models.average import Average
 from qsnn_models.device import precision
 from qsnn_models.errors import ModelsError
-from qsnn_models.network import QSNN, NetworkConfig, Output
+from qsnn_models.network import QSNN, NetworkConfig, Output, logits_of
 from qsnn_models.train_config import TrainConfig
 from qsnn_models.warm_start import warm_start
 
 Bytes = NDArray[np.uint8]
-
-MEASURED = 500      # samples at once: frames of images take much memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,13 +68,12 @@ class Run:
         self.x, self.y = _on(device, x[kept], y[kept])
         self.held_x, self.held_y = _on(device, x[held], y[held])
         self.batches = max(1, len(self.x) // config.batch)
-        self.advance: Callable[[float], None] = getattr(self.model, "progress", lambda share: None)
         self.moves = augment.parse(config.augment)
         self.targets = torch.tensor(config.targets(len(self.model.neurons)), device=device)
         self.optimizer = torch.optim.Adam(groups(self.model), betas=(0.9, 0.99), fused=True)
         self.average = Average(self.model, config.ema) if config.ema else None
         self.taught = taught.to(device) if taught else None
-        self.logits = teacher.logits_of(taught, self.x) if taught and not self.moves else None
+        self.logits = logits_of(taught, self.x) if taught and not self.moves else None
 
     def epoch(self, number: int, tick: Tick) -> Epoch:
         """Train epoch *number*, counted from 0, and measure the held-out images."""
@@ -147,8 +144,7 @@ class Run:
         loss = F.cross_entropy(logits, self.y[chosen], label_smoothing=config.label_smoothing)
         if self.taught is None:
             return loss
-        theirs = (self.logits[chosen] if self.logits is not None else
-                  teacher.logits_of(self.taught, x))
+        theirs = self.logits[chosen] if self.logits is not None else logits_of(self.taught, x)
         kept = teacher.divergence(logits, theirs, config.teacher_temperature)
         return (1 - config.teacher_weight) * loss + config.teacher_weight * kept
 
@@ -163,7 +159,7 @@ class Run:
         rate = self.config.learning_rate * (1 + math.cos(math.pi * share)) / 2
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["factor"]
-        self.advance(share)
+        self.model.progress(share)
 
     def _batch(self, share: float, row: Tensor) -> Batch:
         layers = (len(row) - 2) // 2
@@ -209,10 +205,7 @@ def accuracy_of(model: QSNN, x: Tensor, y: Tensor) -> float:
     """The share of *x* that *model* classifies as *y*, in evaluation mode and float32."""
     was_training = model.training
     model.eval()
-    hits = 0
-    with torch.no_grad(), precision("off", x.device):
-        for start in range(0, len(x), MEASURED):
-            found = model(x[start:start + MEASURED].float()).logits.argmax(1)
-            hits += int((found == y[start:start + MEASURED]).sum())
+    with precision("off", x.device):
+        hits = int((logits_of(model, x).argmax(1) == y).sum())
     model.train(was_training)
     return hits / len(x)

@@ -15,7 +15,10 @@ from qsnn_models.pooling import MaxPool, SumPool
 from qsnn_models.rounding import round_ste
 from qsnn_models.weights import WeightQuantizer
 
-__all__ = ["QSNN", "NetworkConfig", "Output", "PotentialReadout", "Spiking", "only"]
+__all__ = ["MEASURED", "QSNN", "NetworkConfig", "Output", "PotentialReadout", "Spiking",
+           "logits_of", "only"]
+
+MEASURED = 500      # samples at once: frames of images take much memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,3 +169,11 @@ def _conv(config: NetworkConfig, layer: ConvLayer, bits: int) -> QConv2d:
         pool = (MaxPool if layer.pool.kind == "max" else SumPool)(layer.pool.kernel)
     return QConv2d(layer.inputs, layer.outputs, layer.kernel, layer.stride, layer.padding,
                    layer.groups, bits, config.weights, layer.residual, pool)
+
+
+def logits_of(model: QSNN, x: Tensor) -> Tensor:
+    """*model*'s logits ``[N, classes]`` for inputs *x* ``[N, ...]``, a few samples at a time and
+    without gradients; in evaluation or not, as *model* is."""
+    with torch.no_grad():
+        parts = [model(x[at:at + MEASURED].float()).logits for at in range(0, len(x), MEASURED)]
+    return torch.cat(parts)

@@ -6,7 +6,6 @@ Hinton, Vinyals, Dean: Distilling the Knowledge in a Neural Network, arXiv 1503.
 from dataclasses import fields, replace
 from pathlib import Path
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -15,7 +14,6 @@ from qsnn_models.errors import CheckpointError
 from qsnn_models.network import QSNN, NetworkConfig
 
 FLOAT = "float"
-BATCH = 500
 
 
 def float_twin(network: NetworkConfig) -> NetworkConfig:
@@ -58,12 +56,3 @@ def divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     theirs = F.log_softmax(teacher / temperature, 1)
     ours = F.log_softmax(student / temperature, 1)
     return F.kl_div(ours, theirs, reduction="batchmean", log_target=True) * temperature ** 2
-
-
-def logits_of(model: QSNN, x: Tensor) -> Tensor:
-    """*model*'s logits ``[N, classes]`` for inputs *x* ``[N, ...]``."""
-    with torch.no_grad():
-        parts = [model(x[at:at + BATCH].float()).logits for at in range(0, len(x), BATCH)]
-    return torch.cat(parts)
-
-

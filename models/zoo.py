@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from qsnn_models import data
 from qsnn_models.errors import ModelsError
 from qsnn_models.network import NetworkConfig
 from qsnn_models.train import TrainConfig
@@ -13,6 +14,12 @@ class Recipe:
 
     network: NetworkConfig
     config: TrainConfig
+
+    def inputs(self, values: data.Bytes) -> data.Bytes:
+        """*values* of its data set as its network takes them, see `data.encode`."""
+        network = self.network
+        return data.encode(values, network.coding, network.input_bits, network.steps,
+                           network.structure.shape)
 
 
 EVENTS = NetworkConfig("nmnist_subset", "2x17x17-32C3s2-64C3s2-10", steps=6, weight_bits=(8, 1, 8),

@@ -35,8 +35,7 @@ ON_CHIP = 1000          # samples whose clocks the cycle model counts
 def run(recipe: Recipe, found: data.Dataset) -> dict[str, Any]:
     """Train *recipe* on *found* and measure it on the whole test set: a line of docs/results."""
     network, config = recipe.network, recipe.config
-    train_x, test_x = (data.encode(x, network.coding, network.input_bits, network.steps,
-                                   network.structure.shape) for x in (found.train_x, found.test_x))
+    train_x, test_x = recipe.inputs(found.train_x), recipe.inputs(found.test_x)
     start = time.process_time()
     model = train(network, config, train_x, found.train_y)
     seconds = time.process_time() - start
