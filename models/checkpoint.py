@@ -4,17 +4,16 @@ import os
 import pickle
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from qsnn_models.errors import CheckpointError
-from qsnn_models.network import QSNN
+from qsnn_models.network import NetworkConfig
+from qsnn_models.train_config import TrainConfig
 
-if TYPE_CHECKING:
-    from qsnn_models.train import TrainConfig
-
-VERSION = 1
+VERSION = 3
+KEYS = {"network", "config", "epochs", "state"}
 # what torch.load was seen to raise on damaged files
 UNREADABLE = (RuntimeError, ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError,
               OSError, pickle.UnpicklingError)
@@ -25,31 +24,32 @@ def path_of(folder: Path, network: str) -> Path:
     return folder / f"{network}.checkpoint.pt"
 
 
-def save(path: Path, model: QSNN, optimizer: torch.optim.Optimizer, config: "TrainConfig",
-         epochs: int) -> None:
-    """Write the state after *epochs* epochs: weights, optimiser, random state, both configs."""
+def save(path: Path, network: NetworkConfig, config: TrainConfig, epochs: int,
+         state: dict[str, Any]) -> None:
+    """Write *state* (tensors and plain values) after *epochs* epochs, beside both configs.
+
+    It is on the disk before the old file is replaced: whenever the process or the machine dies,
+    one whole checkpoint is there.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    torch.save({"version": VERSION, "network": asdict(model.config), "config": asdict(config),
-                "epochs": epochs, "model": model.state_dict(),
-                "optimizer": optimizer.state_dict(), "random": torch.get_rng_state()}, part)
+    with part.open("wb") as file:
+        torch.save({"version": VERSION, "network": asdict(network), "config": asdict(config),
+                    "epochs": epochs, "state": state}, file)
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(part, path)
 
 
-def load(path: Path, model: QSNN, optimizer: torch.optim.Optimizer,
-         config: "TrainConfig") -> int:
-    """Restore what `save` wrote into *model*, *optimizer* and the global random state.
+def load(path: Path, network: NetworkConfig, config: TrainConfig) -> tuple[int, dict[str, Any]]:
+    """The epochs done and the state that `save` wrote.
 
-    Returns the number of epochs done. Raises CheckpointError when *path* is not a checkpoint, or
-    is one of another network or recipe.
+    Raises CheckpointError when *path* is not a checkpoint, or is one of another network or recipe.
     """
-    state = read(path)
-    _same(path, "network", state["network"], asdict(model.config))
-    _same(path, "training recipe", state["config"], asdict(config))
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    torch.set_rng_state(state["random"])
-    return int(state["epochs"])
+    found = read(path)
+    _same(path, "network", found["network"], asdict(network))
+    _same(path, "training recipe", found["config"], asdict(config))
+    return int(found["epochs"]), dict(found["state"])
 
 
 def epochs(folder: Path, network: str) -> int:
@@ -58,18 +58,26 @@ def epochs(folder: Path, network: str) -> int:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The plain content of a checkpoint file. Raises CheckpointError."""
+    """The plain content of a checkpoint file, its tensors on the CPU. Raises CheckpointError."""
     if not path.is_file():
         raise CheckpointError(f"{path}: no checkpoint there; train without --resume first")
     try:
-        state = torch.load(path, weights_only=True)
-        version = state["version"]
+        found = dict(torch.load(path, weights_only=True, map_location="cpu"))
+        version = found["version"]
     except UNREADABLE as error:
-        raise CheckpointError(f"{path} must be a checkpoint of qsnn train; it can't be read "
-                              f"({type(error).__name__}). Delete it and train again") from None
+        raise unreadable(path, error) from None
     if version != VERSION:
-        raise CheckpointError(f"{path}: checkpoint version must be {VERSION}, not {version!r}")
-    return dict(state)
+        raise CheckpointError(f"{path}: checkpoint version must be {VERSION}, not {version!r}; "
+                              "delete it and train again")
+    if not found.keys() >= KEYS:
+        raise unreadable(path, KeyError())
+    return found
+
+
+def unreadable(path: Path, error: Exception) -> CheckpointError:
+    """What to say of a file that *error* shows to be no checkpoint, or a damaged one."""
+    return CheckpointError(f"{path} must be a checkpoint of qsnn train; it can't be read "
+                           f"({type(error).__name__}). Delete it and train again")
 
 
 def _same(path: Path, what: str, theirs: dict[str, Any], ours: dict[str, Any]) -> None:

@@ -1,141 +1,195 @@
-"""The layers of a dense Q-SNN. Everything between them is an integer held in a float.
+"""Weight layers: integer weights, exact integer sums, and a batch norm that is handed on as a gain
+and a bias, unmultiplied. Use them as `torch.nn.Linear` and `torch.nn.Conv2d`."""
 
-In training as in hardware a channel counts its current and its membrane in units of its own gain
-``G = |γ / σ|``: batch norm is never multiplied out, it becomes a threshold, a bias and a sign.
-"""
-
-from dataclasses import dataclass
+import math
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from qsnn_models.membrane import Dynamics, run_membrane
-from qsnn_models.quantizers import MembraneQuantizer, WeightQuantizer, floor_ste, round_ste
-
-SNAP = 1e-6     # a threshold this close to an integer is that integer: exact ties are normal
-
-
-@dataclass(frozen=True, eq=False)
-class Current:
-    """What a QDense hands on: ``values`` ``[..., C]`` (integers, sign already flipped where γ < 0),
-    ``gain`` ``[C]`` > 0 (worth of one unit) and ``bias`` ``[C]`` (real, in units where θ = 1)."""
-
-    values: Tensor
-    gain: Tensor
-    bias: Tensor
+from qsnn_models.errors import ModelsError
+from qsnn_models.moments import moments
+from qsnn_models.neurons import LIF, Current, Fired
+from qsnn_models.pooling import MaxPool, SumPool
+from qsnn_models.rounding import round_ste
+from qsnn_models.weights import weight_quantizer
 
 
-class QDense(nn.Module):
-    """A fully connected layer with quantised weights and batch norm, ``[..., N]`` -> ``[..., C]``.
-
-    ``I[c] = Σ_i w[c, i] · x[i]``, exact; then ``γ · (I - μ) / σ + β`` handed on as a `Current`,
-    unmultiplied. x are integers (pixels, spikes, counts). Use it as `torch.nn.Linear`.
-    """
+class WeightLayer(nn.Module):
+    """What QDense, QConv2d and QRecurrent share: the quantised weights and the batch norm."""
 
     MOMENTUM = 0.1
     EPSILON = 1e-5          # of the variance, in units of the integer current
     GAIN_FLOOR = 1e-12      # keeps log2 and division finite on a dead channel
 
-    def __init__(self, inputs: int, outputs: int, bits: int = 1) -> None:
+    def __init__(self, shape: tuple[int, ...], bits: int, weights: str) -> None:
         super().__init__()
-        self.quantizer = WeightQuantizer(bits)
-        self.weight = nn.Parameter(torch.randn(outputs, inputs) / inputs ** 0.5)
-        self.gamma = nn.Parameter(torch.ones(outputs))
-        self.beta = nn.Parameter(torch.zeros(outputs))
+        self.quantizer = weight_quantizer(weights, bits)
+        self.weight = nn.Parameter(torch.randn(shape) / math.prod(shape[1:]) ** 0.5)
+        self.gamma = nn.Parameter(torch.ones(shape[0]))
+        self.beta = nn.Parameter(torch.zeros(shape[0]))
         self.mean: Tensor
         self.var: Tensor
-        self.register_buffer("mean", torch.zeros(outputs))
-        self.register_buffer("var", torch.ones(outputs))
+        self.register_buffer("mean", torch.zeros(shape[0]))
+        self.register_buffer("var", torch.ones(shape[0]))
 
-    def forward(self, x: Tensor) -> Current:
-        values = F.linear(x, self._flipped())
-        return self._in_channel_units(values, *self._statistics(values))
+    def integers(self) -> Tensor:
+        """The integer weights, their sign flipped where γ < 0: the current then has a gain > 0."""
+        weight: Tensor = self.quantizer(self.weight.flatten(1))
+        return self.flipped(weight.view_as(self.weight))
 
-    def frozen(self) -> Current:
-        """The weights in integers ``[C, N]`` as ``values``, flipped, beside gain and bias."""
-        with torch.no_grad():
-            return self._in_channel_units(self._flipped(), self.mean, self.var)
-
-    def _flipped(self) -> Tensor:
-        """Integer weights, their sign flipped where γ < 0: the current then has a gain > 0."""
-        weight: Tensor = self.quantizer(self.weight)
+    def flipped(self, values: Tensor) -> Tensor:
+        """*values* ``[C, ...]``, negated where γ < 0."""
         negative = self.gamma < 0
-        return weight * torch.where(negative, -1.0, 1.0)[:, None] if negative.any() else weight
+        if not negative.any():
+            return values
+        return values * torch.where(negative, -1.0, 1.0).view(-1, *[1] * (values.ndim - 1))
 
-    def _in_channel_units(self, values: Tensor, mean: Tensor, var: Tensor) -> Current:
+    def units(self) -> tuple[Tensor, Tensor]:
+        """Gain and bias of the settled statistics: those of evaluation."""
+        return self._gain_and_bias(self.mean, self.var)
+
+    def _gain_and_bias(self, mean: Tensor, var: Tensor) -> tuple[Tensor, Tensor]:
         """*mean* and *var* are those of the flipped current."""
         gain = self.gamma.abs() / (var + self.EPSILON).sqrt()
-        return Current(values, gain.clamp(min=self.GAIN_FLOOR), self.beta - gain * mean)
+        return gain.clamp(min=self.GAIN_FLOOR), self.beta - gain * mean
 
-    def _statistics(self, values: Tensor) -> tuple[Tensor, Tensor]:
+    def _normalised(self, flat: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Currents ``[M, C]``, to go on with, and their gain and bias."""
         if not self.training:
-            return self.mean, self.var
-        rows = values.flatten(0, -2)
-        mean = rows.mean(0)
-        var = (rows - mean).square().mean(0)
-        with torch.no_grad():
-            self.mean.lerp_(mean, self.MOMENTUM)
-            self.var.lerp_(var, self.MOMENTUM)
-        return mean, var
+            return flat, *self.units()
+        flat, mean, var = moments(flat)
+        self._settle(mean, var)
+        return flat, *self._gain_and_bias(mean, var)
+
+    @torch.no_grad()
+    def _settle(self, mean: Tensor, var: Tensor) -> None:
+        self.mean.lerp_(mean, self.MOMENTUM)
+        self.var.lerp_(var, self.MOMENTUM)
 
 
-@dataclass(frozen=True, eq=False)
-class ChannelUnits:
-    """A neuron's parameters ``[C]`` in channel units: integers in floats, differentiable."""
+class QDense(WeightLayer):
+    """A fully connected layer, ``[..., N]`` -> a `Current` ``[..., C]``.
 
-    bias: Tensor
-    threshold: Tensor
-    reset: Tensor
-    shift: Tensor
-
-
-def channel_units(current: Current, membrane: MembraneQuantizer) -> ChannelUnits:
-    """θ = 1 and the bias counted in units of the gain, rounded to integers.
-
-    ``b_c = round(b / G)``; ``θ_c = ceil(1/G + b_c - b/G)``, so that rounding b moves no first
-    spike (snapped to the nearest integer within 1e-6 before ceil); ``ρ_c = round(1/G)``.
-    """
-    unit = current.gain.double()
-    real = current.bias.double() / unit
-    bias = round_ste(real)
-    threshold = 1 / unit + bias - real
-    snapped = torch.floor(threshold.detach() + 0.5)
-    near = (threshold.detach() - snapped).abs() < SNAP
-    threshold = threshold + torch.where(near, snapped - threshold.detach(), 0.0)
-    ceil = -floor_ste(-threshold)
-    return ChannelUnits(bias, ceil, round_ste(1 / unit), membrane.shift(unit))
-
-
-class LIF(nn.Module):
-    """A leaky integrate-and-fire layer with a quantised membrane, currents -> spikes.
-
-    In channel units, one step (`qsnn_compile.ir.Neuron`, f = 0)::
-
-        v  = floor(u · 2^k · m / 2^q) + I + b
-        s  = [v >= θ]
-        v' = 0 (hard) | v - ρ (soft)         where s = 1
-        u' = clip(floor((v' + 2^(k-1)) / 2^k), -2^(U-1), 2^(U-1) - 1)
-
-    u starts at 0. The reset is detached from the gradient; the spike's surrogate is arctan's.
+    ``I[c] = Σ_i w[c, i] · x[i]``, exact; then ``γ · (I - μ) / σ + β`` handed on as a `Current`,
+    unmultiplied. x are integers (pixels, spikes, counts). *weights* names the quantiser of *bits*
+    bits (`weights`).
     """
 
-    def __init__(self, channels: int, bits: int = 4, decay: tuple[int, int] = (1, 1),
-                 reset: str = "hard") -> None:
-        super().__init__()
-        self.membrane = MembraneQuantizer(bits, channels)
-        self.decay, self.reset = decay, reset
+    def __init__(self, inputs: int, outputs: int, bits: int = 1,
+                 weights: str = "standardised") -> None:
+        super().__init__((outputs, inputs), bits, weights)
 
-    def forward(self, current: Current, steps: int) -> tuple[Tensor, Tensor]:
-        """Spikes ``[T, B, C]`` and the share of stored membranes at a limit (a scalar).
+    def forward(self, x: Tensor) -> Current:
+        values = F.linear(x, self.integers())
+        flat, gain, bias = self._normalised(values.flatten(0, -2))
+        return Current(flat.view_as(values), gain, bias)
 
-        Currents are ``[T, B, C]``, or ``[1, B, C]`` when they are the same at every step.
-        """
-        units = channel_units(current, self.membrane)
-        bias, threshold, reset, shift = (
-            x.to(current.values.dtype)
-            for x in (units.bias, units.threshold, units.reset, units.shift))
-        dynamics = Dynamics(self.decay[0] / 2 ** self.decay[1], self.membrane.low,
-                            self.membrane.high, self.reset == "hard")
-        return run_membrane(current.values + bias, current.gain, threshold, reset,
-                            torch.exp2(shift), dynamics, steps)
+
+class QConv2d(WeightLayer):
+    """A convolution, ``[..., C_in, H, W]`` -> a `Current` ``[..., C, H', W']``; padding is zeros.
+
+    ``I[c, y, x] = Σ_{i,dy,dx} w[c, i, dy, dx] · X[i, y·s + dy - p, x·s + dx - p]``, exact, then
+    batch norm per channel, over all steps, samples and positions, as in `QDense`.
+
+    *residual* adds the input to its own current, ``I[c] + g_c · X[c]``, g a learnt integer of 8
+    bits per channel; one batch norm for the sum. *pool* then pools the integers, before the batch
+    norm: the neuron's input is what is normalised.
+    """
+
+    SKIP_BITS = 8
+    SKIP_LIMIT = (1 << SKIP_BITS - 1) - 1
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int = 0,
+                 groups: int = 1, bits: int = 1, weights: str = "standardised",
+                 residual: bool = False, pool: MaxPool | SumPool | None = None) -> None:
+        super().__init__((outputs, inputs // groups, kernel, kernel), bits, weights)
+        self.stride, self.padding, self.groups, self.pool = stride, padding, groups, pool
+        self.skip: nn.Parameter | None = None
+        if residual:
+            if (inputs, stride, 2 * padding + 1) != (outputs, 1, kernel):
+                raise ModelsError("a residual convolution must keep its input's shape (stride 1, "
+                                  "padding k // 2, k odd, as many outputs as inputs), not "
+                                  f"{(inputs, outputs, kernel, stride, padding)!r}")
+            self.skip = nn.Parameter(torch.ones(outputs))
+            self.skip_start = self._skip_start()
+
+    def forward(self, x: Tensor) -> Current:
+        weight = self._with_skip(self.integers()).contiguous(memory_format=torch.channels_last)
+        flat = x.flatten(0, -4).contiguous(memory_format=torch.channels_last)
+        values = F.conv2d(flat, weight, None, self.stride, self.padding, 1, self.groups)
+        values = (self.pool.pooled(values) if self.pool else values).movedim(1, -1)
+        normal, gain, bias = self._normalised(values.flatten(0, -2))
+        found = normal.view(*x.shape[:-3], *values.shape[1:]).movedim(-1, -3)
+        return Current(found, gain, bias)
+
+    def skip_gain(self) -> Tensor | None:
+        """g ``[C]``, flipped where γ < 0; None without a residual."""
+        if self.skip is None:
+            return None
+        limit = float(self.SKIP_LIMIT)
+        return self.flipped(round_ste((self.skip * self.skip_start).clamp(-limit, limit)))
+
+    def _with_skip(self, weight: Tensor) -> Tensor:
+        """A residual is a weight more at the kernel's centre, from a channel to itself."""
+        gain = self.skip_gain()
+        if gain is None:
+            return weight
+        depth, centre = weight.shape[1], weight.shape[2] // 2
+        channel = torch.arange(len(gain), device=gain.device)
+        place = (channel, channel % depth, torch.full_like(channel, centre),
+                 torch.full_like(channel, centre))
+        return weight.index_put(place, gain, accumulate=True)
+
+    @torch.no_grad()
+    def _skip_start(self) -> float:
+        """About the deviation of a current of spikes: half the root of its weights' squares."""
+        size = self.quantizer(self.weight.flatten(1)).square().sum(1).mean().sqrt()
+        return max(1.0, min(float(size) / 2, self.SKIP_LIMIT))
+
+
+class QRecurrent(WeightLayer):
+    """A fully connected layer with its neurons, which also read their own spikes of the step
+    before: ``[T or 1, B, N]`` -> `Fired` ``[T, B, C]``. Use it as `torch.nn.RNN`.
+
+    ``I[c](t) = Σ_i w[c, i] · x[i](t) + Σ_j r[c, j] · s[j](t - 1)``, exact, one batch norm for the
+    sum. A step's statistics depend on the steps before, so training normalises with the running
+    ones (of the input's part at the very first batch), and updates them after each batch.
+    """
+
+    started: Tensor
+
+    def __init__(self, inputs: int, outputs: int, neuron: LIF, bits: int = 1,
+                 weights: str = "standardised") -> None:
+        super().__init__((outputs, inputs), bits, weights)
+        self.neuron = neuron
+        self.recurrent = nn.Parameter(torch.randn(outputs, outputs) / outputs ** 0.5)
+        self.recurrent_quantizer = weight_quantizer(weights, bits)
+        self.register_buffer("started", torch.zeros((), dtype=torch.bool))
+
+    def feedback(self) -> Tensor:
+        """The integer recurrent weights ``[C, C]``, flipped where γ < 0."""
+        return self.flipped(self.recurrent_quantizer(self.recurrent))
+
+    def forward(self, x: Tensor, steps: int) -> Fired:
+        values = F.linear(x.flatten(2), self.integers())
+        if self.training and not self.started:
+            self._start(values.detach())
+        gain, bias = self._gain_and_bias(self.mean.clone(), self.var.clone())
+        feedback = self.feedback()
+        fired: Fired = self.neuron(Current(values, gain, bias), steps, feedback)
+        if self.training:
+            self._observe(values.detach(), fired.spikes.detach(), feedback.detach())
+        return fired
+
+    def _start(self, values: Tensor) -> None:
+        var, mean = torch.var_mean(values.flatten(0, -2), 0, correction=0)
+        self.mean.copy_(mean)
+        self.var.copy_(var)
+        self.started.fill_(True)
+
+    def _observe(self, values: Tensor, spikes: Tensor, feedback: Tensor) -> None:
+        sums = F.linear(spikes, feedback).roll(1, 0)
+        sums[0] = 0
+        _, mean, var = moments((sums + values).flatten(0, -2))
+        self._settle(mean, var)

@@ -11,10 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from qsnn_models.freeze import FrozenNetwork
-from qsnn_models.network import QSNN
+from qsnn_models.network import MEASURED, QSNN, logits_of
 
 Array = NDArray[Any]
-BATCH = 1000
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ def evaluate(model: QSNN, frozen: FrozenNetwork, path: Path, x: Array, y: Array)
     """
     integers, rates = _frozen(frozen, x)
     stages = [Stage("qat", _accuracy(_qat(model, x), y)), Stage("frozen", _accuracy(integers, y))]
-    scores = _onnx(path, x)
+    scores = _onnx(path, x.reshape(_shape(model, x)))
     if scores is None:
         note = "not run: onnxruntime is missing; pip install 'qsnn[import]'"
         stages.append(Stage("onnx", None, None, note))
@@ -54,6 +53,21 @@ def evaluate(model: QSNN, frozen: FrozenNetwork, path: Path, x: Array, y: Array)
     return Evaluation(tuple(stages), rates)
 
 
+def evaluate_floats(model: QSNN, x: Array, y: Array) -> Evaluation:
+    """Only the ``qat`` stage, for a network that has no integer form; rates are the module's."""
+    total = torch.zeros(len(model.neurons), dtype=torch.float64)
+    scores = []
+    with torch.no_grad():
+        for part in _batches(x):
+            output = model.eval()(part.float())
+            scores.append(output.logits)
+            total += output.rates * len(part)
+    note = f"none: {'; '.join(model.refusals())}"
+    accuracy = _accuracy(torch.cat(scores).numpy(), y)
+    rates = {f"lif{i + 1}": round(rate / len(x), 4) for i, rate in enumerate(total.tolist())}
+    return Evaluation((Stage("qat", accuracy), Stage("frozen", None, None, note)), rates)
+
+
 def write(path: Path, content: dict[str, Any]) -> None:
     """Write *content* as JSON, whole or not at all."""
     part = path.with_name(path.name + ".part")
@@ -61,21 +75,27 @@ def write(path: Path, content: dict[str, Any]) -> None:
     os.replace(part, path)
 
 
+def _shape(model: QSNN, x: Array) -> tuple[int, ...]:
+    """The file's input has the network's shape, whether *x* is flat or not."""
+    config = model.config
+    steps = () if config.coding == "direct" else (config.steps,)
+    return (len(x), *steps, *config.structure.shape)
+
+
 def _accuracy(scores: Array, y: Array) -> float:
     return float((scores.argmax(1) == y).mean())
 
 
 def _batches(x: Array) -> list[torch.Tensor]:
-    return [torch.from_numpy(x[start:start + BATCH]) for start in range(0, len(x), BATCH)]
+    return [torch.from_numpy(x[at:at + MEASURED]) for at in range(0, len(x), MEASURED)]
 
 
 def _qat(model: QSNN, x: Array) -> Array:
-    with torch.no_grad():
-        return torch.cat([model.eval()(part.float()).logits for part in _batches(x)]).numpy()
+    return logits_of(model.eval(), torch.from_numpy(x)).numpy()
 
 
 def _frozen(frozen: FrozenNetwork, x: Array) -> tuple[Array, dict[str, float]]:
-    scores, totals = [], np.zeros(len(frozen.neurons))
+    scores, totals = [], np.zeros(len(frozen.layers))
     for part in _batches(x):
         batch, spikes = frozen.trace(part)
         scores.append(batch)

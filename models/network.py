@@ -1,68 +1,24 @@
-"""A dense Q-SNN: layers of QDense and LIF run for T steps, and a readout."""
+"""A Q-SNN: weight layers and neurons run for T steps, and a readout."""
 
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from qsnn_models.errors import ModelsError
-from qsnn_models.layers import LIF, Current, QDense
-from qsnn_models.quantizers import round_ste
+from qsnn_models.layers import QConv2d, QDense, QRecurrent
+from qsnn_models.membranes import MembraneQuantizer
+from qsnn_models.network_config import NetworkConfig
+from qsnn_models.neurons import LIF, Current, Fired
+from qsnn_models.notation import ConvLayer, Layer
+from qsnn_models.pooling import MaxPool, SumPool
+from qsnn_models.rounding import round_ste
+from qsnn_models.weights import WeightQuantizer
 
+__all__ = ["MEASURED", "QSNN", "NetworkConfig", "Output", "PotentialReadout", "Spiking",
+           "logits_of", "only"]
 
-@dataclass(frozen=True)
-class NetworkConfig:
-    """A dense network: ``sizes`` are inputs, hidden layers and classes.
-
-    ``weight_bits`` is one width or one a layer. ``decay`` is (m, q): m / 2^q. Direct-coded input is
-    ``[N, sizes[0]]``, unsigned of ``input_bits`` bits; spike input ``[N, T, sizes[0]]``.
-    """
-
-    name: str
-    sizes: tuple[int, ...]
-    steps: int = 4
-    weight_bits: int | tuple[int, ...] = 1
-    membrane_bits: int = 4
-    coding: Literal["direct", "spikes"] = "direct"
-    input_bits: int = 8
-    input_scale: float = 1 / 255
-    reset: Literal["hard", "soft"] = "hard"
-    decay: tuple[int, int] = (1, 1)
-    readout: Literal["count", "potential"] = "potential"
-
-    def __post_init__(self) -> None:
-        if len(self.sizes) < 2 or min(self.sizes) < 1:
-            raise ModelsError(f"sizes must be at least inputs and classes, not {self.sizes!r}")
-        if self.steps < 1:
-            raise ModelsError(f"steps must be at least 1, not {self.steps!r}")
-        for name, allowed in (("coding", ("direct", "spikes")), ("reset", ("hard", "soft")),
-                              ("readout", ("count", "potential"))):
-            if getattr(self, name) not in allowed:
-                raise ModelsError(f"{name} must be {' or '.join(allowed)}, "
-                                  f"not {getattr(self, name)!r}")
-        widths = (1,) if self.coding == "spikes" else (4, 8)
-        if self.input_bits not in widths:
-            raise ModelsError(f"input bits must be {' or '.join(map(str, widths))} for "
-                              f"{self.coding} coding, not {self.input_bits!r}")
-        m, q = self.decay
-        if not (0 <= q <= 8 and 0 < m <= 2 ** q):
-            raise ModelsError(f"decay must be (m, q) with 0 < m <= 2^q, not {self.decay!r}")
-        if len(self.widths) != self.layers:
-            raise ModelsError(f"weight bits must be one width or {self.layers}, "
-                              f"not {self.weight_bits!r}")
-
-    @property
-    def layers(self) -> int:
-        """Weight layers, the readout's included."""
-        return len(self.sizes) - 1
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """The weight width of each layer."""
-        if isinstance(self.weight_bits, int):
-            return (self.weight_bits,) * self.layers
-        return tuple(self.weight_bits)
+MEASURED = 500      # samples at once: frames of images take much memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,16 +40,30 @@ class PotentialReadout(nn.Module):
 
     LIMIT = 127
 
-    def integers(self, current: Current) -> tuple[Tensor, Tensor, Tensor]:
+    def integers(self, gain: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """g ``[C]``, b ``[C]`` and the unit that a score counts in (a scalar, detached)."""
-        gain = current.gain.double()
+        gain = gain.double()
         unit = gain.detach().max() / self.LIMIT
-        return round_ste(gain / unit), round_ste(current.bias.double() / unit), unit
+        return round_ste(gain / unit), round_ste(bias.double() / unit), unit
 
     def forward(self, current: Current) -> Tensor:
         """Real scores ``[B, C]`` for summed currents ``[B, C]``."""
-        gain, bias, unit = (x.to(current.values.dtype) for x in self.integers(current))
+        gain, bias, unit = (x.to(current.values.dtype)
+                            for x in self.integers(current.gain, current.bias))
         return (current.values * gain + bias) * unit
+
+
+class Spiking(nn.Module):
+    """A QDense or QConv2d and its neurons, ``[T or 1, B, ...]`` -> `Fired`."""
+
+    def __init__(self, layer: QDense | QConv2d, neuron: LIF) -> None:
+        super().__init__()
+        self.layer, self.neuron = layer, neuron
+
+    def forward(self, x: Tensor, steps: int) -> Fired:
+        current = self.layer(x.flatten(2) if isinstance(self.layer, QDense) else x)
+        fired: Fired = self.neuron(current, steps)
+        return fired
 
 
 M = TypeVar("M", bound=nn.Module)
@@ -107,8 +77,9 @@ def only(kind: type[M], modules: nn.ModuleList) -> list[M]:
 class QSNN(nn.Module):
     """The trainable network of a `NetworkConfig`, in evaluation as its frozen integers will be.
 
-    Layer by layer, not step by step: a direct-coded layer's currents are computed once, and a
-    `potential` readout is one pass over spike counts, both exactly as in the IR's arithmetic.
+    Layer by layer, not step by step: a direct-coded layer's currents are computed once, a
+    convolution runs all steps as one batch, and a `potential` readout is one pass over spike
+    counts, all exactly as in the IR's arithmetic.
     """
 
     COUNT_TEMPERATURE = 2.0     # logits of a spike count, in training only
@@ -116,31 +87,54 @@ class QSNN(nn.Module):
     def __init__(self, config: NetworkConfig, dropout: float = 0.0) -> None:
         super().__init__()
         self.config, self.dropout = config, dropout
-        pairs = zip(config.sizes, config.sizes[1:], config.widths, strict=False)
-        self.dense = nn.ModuleList(QDense(n, c, bits) for n, c, bits in pairs)
-        spiking = config.sizes[1:] if config.readout == "count" else config.sizes[1:-1]
-        self.neurons = nn.ModuleList(
-            LIF(c, config.membrane_bits, config.decay, config.reset) for c in spiking)
+        layers = config.structure.layers
+        potential = config.readout == "potential"
+        spiking = layers[:-1] if potential else layers
+        self.blocks = nn.ModuleList(_block(config, layer, bits) for layer, bits in
+                                    zip(spiking, config.widths, strict=False))
+        self.classifier: QDense | None = None
+        if potential:
+            last = layers[-1]
+            self.classifier = QDense(last.inputs, last.outputs, config.widths[-1], config.weights)
         self.readout = PotentialReadout()
 
+    @property
+    def neurons(self) -> list[LIF]:
+        """The neurons of each spiking layer."""
+        return [block.neuron for block in self.blocks
+                if isinstance(block, Spiking | QRecurrent)]
+
+    def refusals(self) -> list[str]:
+        """Why the network has no integer form: nothing where it has one."""
+        found = [module.refusal for module in self.modules()
+                 if isinstance(module, WeightQuantizer | MembraneQuantizer)]
+        return sorted({reason for reason in found if reason})
+
+    def progress(self, share: float) -> None:
+        """*share* (0 to 1) of the training is done: schedules of the quantisers go on."""
+        for module in self.modules():
+            if isinstance(module, WeightQuantizer):
+                module.progress(share)
+
     def forward(self, x: Tensor) -> Output:
-        """*x*: ``[B, N]`` (direct) or ``[B, T, N]`` (spikes), integers in floats."""
-        values = x.unsqueeze(0) if self.config.coding == "direct" else x.transpose(0, 1)
-        rates, saturation = [], []
-        for dense, neuron in zip(self.dense, self.neurons, strict=False):
-            values, limits = neuron(dense(values), self.config.steps)
-            rates.append(values.mean())
-            saturation.append(limits)
-            values = self._drop(values)
-        empty = [values.new_zeros(())] if not rates else []
-        return Output(self._scores(values), torch.stack(rates or empty),
-                      torch.stack(saturation or empty))
+        """*x*: ``[B, *shape]`` (direct) or ``[B, T, *shape]`` (spikes), integers in floats; the
+        shape may be flat."""
+        values = stacked(self.config, x)
+        found = []
+        for block in self.blocks:
+            found.append(block(values, self.config.steps))
+            values = self._drop(found[-1].spikes)
+        nothing = values.new_zeros(0)
+        return Output(self._scores(values),
+                      torch.stack([f.rate for f in found]) if found else nothing,
+                      torch.stack([f.saturation for f in found]) if found else nothing)
 
     def _scores(self, values: Tensor) -> Tensor:
-        if self.config.readout == "count":
-            return values.sum(0) * self.COUNT_TEMPERATURE
         repeat = self.config.steps if len(values) == 1 else 1
-        scores: Tensor = self.readout(self.dense[-1](values.sum(0) * repeat))
+        total = values.sum(0) * repeat
+        if self.classifier is None:
+            return total * self.COUNT_TEMPERATURE
+        scores: Tensor = self.readout(self.classifier(total.flatten(1)))
         return scores
 
     def _drop(self, spikes: Tensor) -> Tensor:
@@ -149,3 +143,37 @@ class QSNN(nn.Module):
             return spikes
         kept = torch.rand_like(spikes[0]) >= self.dropout
         return spikes * (kept / (1 - self.dropout))
+
+
+def stacked(config: NetworkConfig, x: Tensor) -> Tensor:
+    """Inputs ``[B, ...]`` as ``[T or 1, B, *shape]``."""
+    shape = config.structure.shape
+    if config.coding == "direct":
+        return x.reshape(1, len(x), *shape)
+    return x.reshape(len(x), config.steps, *shape).transpose(0, 1)
+
+
+def _block(config: NetworkConfig, layer: Layer, bits: int) -> Spiking | QRecurrent:
+    neuron = LIF(layer.outputs, config.membrane_bits, config.decay, config.reset, config.membrane,
+                 config.learn_decay)
+    if isinstance(layer, ConvLayer):
+        return Spiking(_conv(config, layer, bits), neuron)
+    if layer.recurrent:
+        return QRecurrent(layer.inputs, layer.outputs, neuron, bits, config.weights)
+    return Spiking(QDense(layer.inputs, layer.outputs, bits, config.weights), neuron)
+
+
+def _conv(config: NetworkConfig, layer: ConvLayer, bits: int) -> QConv2d:
+    pool: MaxPool | SumPool | None = None
+    if layer.pool:
+        pool = (MaxPool if layer.pool.kind == "max" else SumPool)(layer.pool.kernel)
+    return QConv2d(layer.inputs, layer.outputs, layer.kernel, layer.stride, layer.padding,
+                   layer.groups, bits, config.weights, layer.residual, pool)
+
+
+def logits_of(model: QSNN, x: Tensor) -> Tensor:
+    """*model*'s logits ``[N, classes]`` for inputs *x* ``[N, ...]``, a few samples at a time and
+    without gradients; in evaluation or not, as *model* is."""
+    with torch.no_grad():
+        parts = [model(x[at:at + MEASURED].float()).logits for at in range(0, len(x), MEASURED)]
+    return torch.cat(parts)

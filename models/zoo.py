@@ -1,7 +1,8 @@
 """The networks that ``qsnn train`` knows by name, each with the recipe its zoo file came from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from qsnn_models import data
 from qsnn_models.errors import ModelsError
 from qsnn_models.network import NetworkConfig
 from qsnn_models.train import TrainConfig
@@ -14,14 +15,53 @@ class Recipe:
     network: NetworkConfig
     config: TrainConfig
 
+    def inputs(self, values: data.Bytes) -> data.Bytes:
+        """*values* of its data set as its network takes them, see `data.encode`."""
+        network = self.network
+        return data.encode(values, network.coding, network.input_bits, network.steps,
+                           network.structure.shape)
+
+
+EVENTS = NetworkConfig("nmnist_subset", "2x17x17-32C3s2-64C3s2-10", steps=6, weight_bits=(8, 1, 8),
+                       coding="spikes", input_bits=2, input_scale=1.0)
 
 RECIPES = {
     "fashion-mnist-mlp": Recipe(
-        NetworkConfig("fashion_mnist_mlp", (784, 256, 256, 10)),
+        NetworkConfig("fashion_mnist_mlp", "784-256-256-10"),
         TrainConfig("fashion-mnist", epochs=30, dropout=0.1)),
     "mnist-mlp": Recipe(
-        NetworkConfig("mnist_mlp", (784, 128, 10)),
+        NetworkConfig("mnist_mlp", "784-128-10"),
         TrainConfig("mnist", epochs=40, learning_rate=6e-3, dropout=0.0)),
+    "fashion-mnist-conv": Recipe(
+        NetworkConfig("fashion_mnist_conv", "1x28x28-32C3-P2-64C3s2-128C3s2-10", steps=2,
+                      weight_bits=(8, 1, 1, 8)),
+        TrainConfig("fashion-mnist", epochs=36, learning_rate=2.5e-3, dropout=0.0,
+                    target_rate=0.2, rate_weight=6.0, augment="shift1+flip")),
+    "mnist-conv": Recipe(
+        NetworkConfig("mnist_conv", "1x28x28-32C3-P2-64C3s2-128C3s2-10", steps=2,
+                      weight_bits=(8, 1, 1, 8), membrane_bits=2),
+        TrainConfig("mnist", epochs=26, learning_rate=2.5e-3, dropout=0.0, target_rate=0.2,
+                    rate_weight=6.0, augment="shift1")),
+    "mnist-rows": Recipe(
+        NetworkConfig("mnist_rows", "28-128-128-10", steps=28, weight_bits=(8, 1, 8),
+                      coding="spikes", decay=(14, 4), learn_decay=True),
+        TrainConfig("mnist-rows", epochs=20, batch=256, learning_rate=5e-3, dropout=0.0,
+                    rate_weight=0.2)),
+    # on the simulated camera, without the digits of the genuine recordings; then on those
+    "nmnist-saccades": Recipe(
+        replace(EVENTS, name="nmnist_saccades"),
+        TrainConfig("mnist-saccades?steps=6&bits=2&skip=1000&train=16000&test=500&jitter=0.2",
+                    epochs=8, batch=64, learning_rate=5e-3, dropout=0.0, rate_weight=0.5)),
+    "nmnist-subset": Recipe(
+        EVENTS,
+        TrainConfig("nmnist-subset:0?steps=6&bits=2&pool=2", epochs=24, batch=64, dropout=0.0,
+                    rate_weight=0.5, augment="shift1",
+                    start="runs/nmnist_saccades.checkpoint.pt")),
+    "spoken-digits": Recipe(
+        NetworkConfig("spoken_digits", "72-128-128-10", steps=25, weight_bits=4, membrane_bits=8,
+                      coding="spikes", input_bits=4, input_scale=1 / 15, decay=(15, 4)),
+        TrainConfig("spoken-digits", epochs=20, batch=64, learning_rate=5e-3,
+                    augment="time1+band1")),
 }
 
 

@@ -112,7 +112,7 @@ COMMANDS: dict[str, tuple[str, Command]] = {
     "check": ("a model of another library: its runtime, float form and integers compared",
               _elsewhere("qsnn_compile.cli.check", "check")),
     "run": ("a build on a board", _elsewhere("qsnn_runtime.commands", "run")),
-    "train": ("train a network of the zoo and export it",
+    "train": ("train a network, of the zoo or of a file, and export it; sweeps",
               _elsewhere("qsnn_models.cli", "main")),
     "report": ("print a build's report", _report),
     "targets": ("list families, devices and boards", _targets),

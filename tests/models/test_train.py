@@ -1,30 +1,19 @@
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from blobs import CONFIG, NETWORK, X, Y, blobs
 
-from qsnn_models import cli, data, zoo
+from qsnn_models import checkpoint
 from qsnn_models.errors import CheckpointError, ModelsError
 from qsnn_models.freeze import freeze
-from qsnn_models.network import NetworkConfig
-from qsnn_models.train import TrainConfig, accuracy_of, train
+from qsnn_models.loop import Run
+from qsnn_models.network import Output
+from qsnn_models.train import accuracy_of, train
 
-NETWORK = NetworkConfig("tiny", (16, 24, 4))
-CONFIG = TrainConfig("tiny", epochs=4, batch=32, learning_rate=5e-3)
-
-
-def blobs(count, seed):
-    """Four noisy patterns of 16 pixels."""
-    rng = np.random.default_rng(seed)
-    patterns = np.random.default_rng(7).integers(40, 216, (4, 16))
-    y = rng.integers(0, 4, count)
-    return np.clip(patterns[y] + rng.normal(0, 30, (count, 16)), 0, 255).astype(np.uint8), \
-        y.astype(np.uint8)
-
-
-X, Y = blobs(640, 0)
+SHORT = replace(CONFIG, epochs=1)
+CPU = torch.device("cpu")
 
 
 def same(a, b):
@@ -35,13 +24,14 @@ def same(a, b):
 def test_training_learns_and_reports():
     epochs, ticks = [], []
     model = train(NETWORK, replace(CONFIG, holdout=140), X, Y, report=epochs.append,
-                  tick=lambda *a: ticks.append(a))
+                  tick=ticks.append)
     x, y = blobs(400, 1)
     assert accuracy_of(model, torch.from_numpy(x), torch.from_numpy(y)) > 0.9
     assert (freeze(model)(torch.from_numpy(x)).argmax(1).numpy() == y).mean() > 0.9
     assert [e.number for e in epochs] == [1, 2, 3, 4] and epochs[-1].holdout > 0.9
     assert 0.05 < epochs[-1].rates[0] < 0.4 and 0 <= epochs[-1].saturation[0] <= 1
-    assert len(ticks) == 4 * (500 // 32) and ticks[-1][0] == 1
+    assert len(ticks) == 4 * (500 // 64) and ticks[-1].share == 1
+    assert ticks[-1].rates.shape == ticks[-1].saturation.shape == (1,)
 
 
 def test_seeds_decide_and_the_global_random_state_is_left_alone():
@@ -63,39 +53,134 @@ def killed_at(number):
     return report
 
 
-def test_a_killed_training_resumes_to_the_same_bits(tmp_path):
-    whole = train(NETWORK, CONFIG, X, Y)
+@pytest.mark.parametrize("fields", (
+    {}, {"ema": 0.9, "augment": "shift", "holdout": 40}))
+def test_a_training_that_was_ended_resumes_to_the_same_bits(tmp_path, fields):
+    config = replace(CONFIG, epochs=3, **fields)
+    whole = train(NETWORK, config, X, Y)
     with pytest.raises(Killed):
-        train(NETWORK, CONFIG, X, Y, folder=tmp_path, report=killed_at(2))
+        train(NETWORK, config, X, Y, folder=tmp_path, report=killed_at(1))
     seen = []
-    resumed = train(NETWORK, CONFIG, X, Y, folder=tmp_path, resume=True, report=seen.append)
-    assert [e.number for e in seen] == [3, 4]
+    resumed = train(NETWORK, config, X, Y, folder=tmp_path, resume=True, report=seen.append)
+    assert [e.number for e in seen] == [2, 3]
     assert same(whole, resumed)
     assert [p.name for p in tmp_path.iterdir()] == ["tiny.checkpoint.pt"]
 
 
-@pytest.mark.parametrize(("network", "config", "message"), [
-    (replace(NETWORK, sizes=(16, 8, 4)), CONFIG,
-     r"must be a checkpoint of this network: its sizes is \(16, 24, 4\), not \(16, 8, 4\)"),
-    (NETWORK, replace(CONFIG, seed=9),
+def test_held_out_images_are_of_all_kinds_and_the_same_for_every_seed():
+    order = np.argsort(Y, kind="stable")        # a data set sorted by class
+    runs = [Run(NETWORK, replace(SHORT, holdout=100, seed=seed), X[order], Y[order], None, CPU)
+            for seed in (1, 2)]
+    assert torch.equal(runs[0].held_x, runs[1].held_x)
+    assert runs[0].held_y.unique().tolist() == [0, 1, 2, 3]
+    both = torch.cat([runs[0].x, runs[0].held_x])
+    assert sorted(both.tolist()) == sorted(X.tolist()) and len(runs[0].held_x) == 100
+
+
+def test_a_loss_that_is_no_number_ends_the_training(tmp_path):
+    with pytest.raises(ModelsError, match="the loss must stay a number, but is nan after epoch 1; "
+                                          "lower learning_rate"):
+        train(NETWORK, replace(SHORT, learning_rate=1e38, epochs=2), X, Y, folder=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+# -- the rate regulariser -------------------------------------------------------------------------
+
+@pytest.mark.parametrize("target, weight, wanted", (
+    (0.5, 5e-3, 5e-3 * (0.4 ** 2 + 0.2 ** 2) / 2),         # Q-SNN's form: a mean over the layers
+    ((0.1, 0.2), 2.0, 2.0 * (0.0 + 0.1 ** 2) / 2),         # a target a layer
+    (0.5, 0.0, 0.0),
+))
+def test_rate_regulariser(target, weight, wanted):
+    config = replace(SHORT, target_rate=target, rate_weight=weight)
+    run = Run(replace(NETWORK, layers="16-24-8-4"), config, X, Y, None, CPU)
+    rates = torch.tensor([0.1, 0.3])
+    found = run._regulariser(Output(torch.zeros(1, 4), rates, torch.zeros(2)))
+    assert float(found) == pytest.approx(wanted)
+
+
+def test_rates_follow_their_targets():
+    rates = []
+    for target in (0.1, 0.5):
+        config = replace(CONFIG, target_rate=target, rate_weight=10.0)
+        train(NETWORK, config, X, Y, report=rates.append)
+    assert rates[3].rates[0] + 0.1 < rates[7].rates[0]
+
+
+def test_a_target_a_layer_fits_the_layers():
+    with pytest.raises(ModelsError, match=r"target_rate must be one rate, or one for each of 1 "
+                                          r"spiking layers, not \(0.1, 0.2\)"):
+        train(NETWORK, replace(SHORT, target_rate=(0.1, 0.2)), X, Y)
+
+
+# -- moving average, warm start -------------------------------------------------------------------
+
+def test_the_moving_average_is_the_result():
+    plain = train(NETWORK, CONFIG, X, Y)
+    average = train(NETWORK, replace(CONFIG, ema=0.95), X, Y)
+    assert not same(plain, average)
+    x, y = map(torch.from_numpy, blobs(400, 1))
+    assert accuracy_of(average, x, y) > 0.9
+    assert (freeze(average)(x).argmax(1) == y).float().mean() > 0.9
+
+
+def test_the_moving_average_follows_the_weights():
+    run = Run(NETWORK, replace(SHORT, ema=0.5), X, Y, None, CPU)
+    before = [p.clone() for p in run.model.parameters()]
+    run.epoch(0, lambda batch: None)
+    for start, mean, now in zip(before, run.average.model.parameters(), run.model.parameters(),
+                                strict=True):
+        moved = (now - start).norm()
+        assert (mean - now).norm() < 0.5 * moved or moved == 0
+
+
+def test_a_warm_start_begins_where_the_other_ended(tmp_path):
+    first = []
+    train(NETWORK, replace(CONFIG, ema=0.9), X, Y, folder=tmp_path)
+    path = str(checkpoint.path_of(tmp_path, "tiny"))
+    train(NETWORK, SHORT, X, Y, report=first.append)
+    train(replace(NETWORK, membrane_bits=2), replace(SHORT, start=path), X, Y,
+          report=first.append)
+    assert first[1].loss < 0.8 * first[0].loss
+
+
+def test_a_start_of_another_network_is_refused(tmp_path):
+    train(NETWORK, SHORT, X, Y, folder=tmp_path)
+    path = checkpoint.path_of(tmp_path, "tiny")
+    with pytest.raises(CheckpointError, match=r"start must be a checkpoint of the same layers: "
+                                              r".* is \(24.*\) in .*tiny.checkpoint.pt, not \(8"):
+        train(replace(NETWORK, layers="16-8-4"), replace(SHORT, start=str(path)), X, Y)
+    with pytest.raises(CheckpointError, match="start must be a checkpoint of qsnn train, but "
+                                              "nowhere.pt is not there; train that network first"):
+        train(NETWORK, replace(SHORT, start="nowhere.pt"), X, Y)
+
+
+# -- checkpoints ----------------------------------------------------------------------------------
+
+@pytest.mark.parametrize(("fields", "config", "message"), [
+    ({"membrane_bits": 2}, SHORT,
+     r"must be a checkpoint of this network: its membrane_bits is 4, not 2"),
+    ({}, replace(SHORT, seed=9),
      r"must be a checkpoint of this training recipe: its seed is 1, not 9. Give the same options, "
      r"another --out, or drop --resume"),
 ])
-def test_a_checkpoint_of_another_network_is_refused(tmp_path, network, config, message):
-    train(NETWORK, replace(CONFIG, epochs=1), X, Y, folder=tmp_path)
+def test_a_checkpoint_of_another_network_is_refused(tmp_path, fields, config, message):
+    train(NETWORK, SHORT, X, Y, folder=tmp_path)
     with pytest.raises(CheckpointError, match=message):
-        train(network, replace(config, epochs=1), X, Y, folder=tmp_path, resume=True)
+        train(replace(NETWORK, **fields), config, X, Y, folder=tmp_path, resume=True)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a checkpoint", "other pickle", "truncated",
-                                     "a bare list"])
+                                     "a bare list", "a wrong state"])
 def test_what_is_no_checkpoint_is_refused(tmp_path, content):
     path = tmp_path / "tiny.checkpoint.pt"
     if content in ("other pickle", "a bare list"):
         torch.save({"some": "thing"} if content == "other pickle" else [1], path)
     elif content == "truncated":
-        train(NETWORK, replace(CONFIG, epochs=1), X, Y, folder=tmp_path)
+        train(NETWORK, SHORT, X, Y, folder=tmp_path)
         path.write_bytes(path.read_bytes()[:3000])
+    elif content == "a wrong state":
+        checkpoint.save(path, NETWORK, CONFIG, 1, {"model": {}, "optimizer": {}})
     elif content is not None:
         path.write_bytes(content)
     message = "no checkpoint there" if content is None else "must be a checkpoint of qsnn train"
@@ -103,58 +188,71 @@ def test_what_is_no_checkpoint_is_refused(tmp_path, content):
         train(NETWORK, CONFIG, X, Y, folder=tmp_path, resume=True)
 
 
-def test_recipes_are_checked():
-    with pytest.raises(ModelsError, match="epochs must be at least 1, not 0"):
-        replace(CONFIG, epochs=0)
-    with pytest.raises(ModelsError, match="network must be one of .*mnist-mlp, not 'resnet'"):
-        zoo.recipe("resnet")
+def test_a_checkpoint_that_is_not_written_whole_leaves_the_last_one(tmp_path, monkeypatch):
+    path = tmp_path / "tiny.checkpoint.pt"
+    checkpoint.save(path, NETWORK, CONFIG, 1, {"value": 1})
+
+    def half(content, file):
+        file.write(b"half")
+        raise OSError("no space left")
+    monkeypatch.setattr(torch, "save", half)
+    with pytest.raises(OSError, match="no space"):
+        checkpoint.save(path, NETWORK, CONFIG, 2, {"value": 2})
+    assert checkpoint.load(path, NETWORK, CONFIG) == (1, {"value": 1})
 
 
-@pytest.fixture
-def command(monkeypatch, tmp_path):
-    """``qsnn train tiny`` on the blobs."""
-    sets = data.Dataset("tiny", X, Y, *blobs(200, 1))
-    monkeypatch.setitem(zoo.RECIPES, "tiny", zoo.Recipe(NETWORK, CONFIG))
-    monkeypatch.setattr(data, "load", lambda name, folder: sets)
-    return lambda *options: cli.main(["tiny", "--out", str(tmp_path), *options])
+# -- devices and precision ------------------------------------------------------------------------
+
+def test_products_in_half_precision_leave_the_rest_in_float32():
+    from qsnn_models.device import HalfProducts
+    x = torch.tensor([[257.0, 1.0]])
+    weight = torch.ones(1, 2, requires_grad=True)
+    with HalfProducts():
+        product = torch.nn.functional.linear(x, weight)
+        total = product + torch.tensor(0.125)
+    total.sum().backward()
+    assert product.dtype == total.dtype == weight.grad.dtype == torch.float32
+    assert product.item() == 256.0 and total.item() == 256.125      # 257 is not a bfloat16
+    assert torch.nn.functional.linear(x, weight).item() == 258.0
 
 
-def test_the_command_writes_network_ledger_and_checkpoint(command, tmp_path, capsys):
-    assert command("--seed", "3", "--epochs", "2") == 0
-    ledger = json.loads((tmp_path / "tiny.ledger.json").read_text())
-    assert [s["stage"] for s in ledger["stages"]] == ["qat", "frozen", "onnx"]
-    assert ledger["stages"][2]["differ"] == 0
-    assert ledger["command"] == "qsnn train tiny --seed 3 --epochs 2" and ledger["seed"] == 3
-    assert set(ledger["spike_rates"]) == {"lif1"}
-    assert sorted(p.name for p in tmp_path.iterdir()) == [
-        "tiny.checkpoint.pt", "tiny.ledger.json", "tiny.onnx"]
-    out = capsys.readouterr().out
-    assert "epoch   2/2" in out and "frozen" in out
+def test_precision_has_no_effect_on_the_cpu_and_is_put_back():
+    before = torch.backends.cudnn.allow_tf32
+    assert same(train(NETWORK, SHORT, X, Y), train(NETWORK, replace(SHORT, amp="bf16"), X, Y))
+    train(NETWORK, replace(SHORT, amp="tf32"), X, Y)
+    assert torch.backends.cudnn.allow_tf32 == before
 
 
-def test_the_command_resumes_and_prints_json(command, capsys):
-    assert command("--epochs", "2") == 0
-    capsys.readouterr()
-    assert command("--epochs", "2", "--resume", "--json", "-") == 0
-    assert json.loads(capsys.readouterr().out)["resumed"] is True
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_device_that_is_not_there():
+    with pytest.raises(ModelsError, match="device must be one that torch finds here, not 'cuda'; "
+                                          "use cpu or auto"):
+        train(NETWORK, replace(SHORT, device="cuda"), X, Y)
 
 
-def test_the_command_says_what_is_wrong(command, capsys):
-    assert command("--resume") == 2
-    error = capsys.readouterr().err
-    assert error.startswith("qsnn train: ")
-    assert "no checkpoint there; train without --resume" in error
-    assert cli.main(["resnet"]) == 2
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("amp", ("off", "tf32", "bf16"))
+def test_training_on_a_gpu_is_as_good(amp):
+    model = train(NETWORK, replace(CONFIG, device="cuda", amp=amp, ema=0.9), X, Y)
+    x, y = map(torch.from_numpy, blobs(400, 1))
+    assert next(model.parameters()).device.type == "cpu"
+    assert accuracy_of(model, x, y) > 0.9
 
 
-@pytest.mark.parametrize("options, said", (
-    (("--holdout", "-1"), "holdout must be at least 0, not -1"),
-    (("--holdout", "640"), "holdout must be below the 640 training images, not 640"),
-    (("--json", "."), "--json must name a file in a folder that can be written, not '.'; choose "
-                      "another"),
-    (("--out", "pyproject.toml"), "--out must be a folder that can be written, not "
-                                  "'pyproject.toml': File exists; choose another"),
-))
-def test_the_command_refuses_before_it_trains(command, tmp_path, capsys, options, said):
-    assert command(*options) == 2
-    assert capsys.readouterr().err == f"qsnn train: {said}\n" and not list(tmp_path.iterdir())
+def test_scheduled_quantisers_hear_of_every_batch(monkeypatch):
+    from qsnn_models import loop
+    told = []
+
+    class Scheduled(loop.QSNN):
+        def progress(self, share):
+            told.append(share)
+    monkeypatch.setattr(loop, "QSNN", Scheduled)
+    train(NETWORK, replace(SHORT, epochs=2), X, Y)
+    assert told == pytest.approx([n / 20 for n in range(20)])
+
+
+def test_inputs_need_not_be_writable():
+    x = X.copy()
+    x.flags.writeable = False
+    assert isinstance(train(NETWORK, SHORT, x, Y), torch.nn.Module)
+    assert np.array_equal(x, X)
