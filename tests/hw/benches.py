@@ -1,11 +1,13 @@
 """What the block tests share: a bench that plays clocks into a block, a comparison that names the
 first clock that differs, machines and their fields."""
 
+from dataclasses import replace
+
 import pytest
 from amaranth.hdl import ClockDomain, Module, Value
 from amaranth.sim import Simulator
 
-from qsnn_hw.arch import NEURON_FIELDS, Field, Layer, Machine
+from qsnn_hw.arch import NEURON_FIELDS, WORD, Field, Layer, Machine, Map, Word
 
 
 def simulate(dut, bench):
@@ -95,11 +97,29 @@ def signed_width(*numbers):
     return max((n if n >= 0 else ~n).bit_length() for n in numbers) + 1
 
 
-def machine(**changes):
+def dense(name, inputs, channels, *, source=-1, kind="spikes", bits=1, pad=0, banks=1, **changes):
+    """A layer of one place that reads *inputs* channels of map *source*, a plane a weight bit."""
+    words = -(-inputs // WORD) if kind == "spikes" else inputs
+    step = WORD if kind == "spikes" else 1
+    window = [Word(0, 0, 0, index, plane * inputs + index * step, plane, bits - 1, plane == 0)
+              for plane in range(bits) for index in range(1 if kind == "list" else words)]
+    window[-1] = replace(window[-1], ends=True, final=True)
+    return Layer(name, channels, (Map(kind, source, words=words, pad=pad),),
+                 (tuple(window),) * banks, bits * inputs, doubled=bits == 1,
+                 **{"group_banks": banks} | changes)
+
+
+def tiny():
+    """The layers 3-16-3, from a list of pixels."""
+    return (dense("hidden", 3, 16, kind="list"), dense("out", 16, 3, source=0))
+
+
+def machine(layers=None, **changes):
     """A small machine; *changes* replaces its parameters."""
+    layers = layers or tiny()
     given = dict(
-        name="tiny", steps=2, coding="direct", input_bits=4,
-        layers=(Layer("hidden", 3, 16, 1), Layer("out", 16, 3, 1)), readout="count",
+        name="tiny", steps=2, coding="direct", input_bits=4, input_map=layers[0].maps[0],
+        layers=layers, readout="count",
         neuron_fields=tuple(Field(name, 0, constant=2 if name == "bits" else 0)
                             for name in NEURON_FIELDS),
         readout_fields=(), acc_bits=12, sum_bits=10, current_bits=12, potential_bits=12,

@@ -1,21 +1,16 @@
 import random
 
+import benches
 import pytest
 from amaranth.sim import Simulator
 
 from qsnn_hw import frames
-from qsnn_hw.arch import Layer, Machine
 from qsnn_hw.link import Framer, UartRx, UartTx, uart_divisor
 
 
 def machine(**changes):
-    given = dict(
-        name="tiny", steps=2, coding="direct", input_bits=8,
-        layers=(Layer("hidden", 3, 16, 1), Layer("out", 16, 3, 1)), readout="count",
-        neuron_fields=(), readout_fields=(), acc_bits=12, sum_bits=10, current_bits=12,
-        potential_bits=12, membrane_bits=4, score_bits=3, decay_shift=1, lanes=16, units=2,
-        digest="0123456789abcdef")
-    return Machine(**(given | changes))
+    return benches.machine(**{"input_bits": 8, "score_bits": 3, "digest": "0123456789abcdef"}
+                           | changes)
 
 
 def simulate(dut, *benches, limit=200_000):
@@ -170,12 +165,16 @@ async def hear(ctx, dut, count):
     return bytes([await stream_get(ctx, dut.replies) for _ in range(count)])
 
 
-@pytest.mark.parametrize("coding,input_bits,inputs,sent", [
-    ("direct", 8, [1, 2, 255], b"\x01\x02\xff"),
-    ("direct", 4, [1, 2, 15], b"\x01\x02\xff"),
-    ("spikes", 1, [0x0105, 0x8002], b"\x05\x01\x02\x80")])
-def test_frames_become_beats(coding, input_bits, inputs, sent):
-    shape = machine(coding=coding, input_bits=input_bits)
+@pytest.mark.parametrize("coding,kind,input_bits,inputs,sent", [
+    ("direct", "list", 8, [1, 2, 255], b"\x01\x02\xff"),
+    ("direct", "values", 4, [1, 2, 15], b"\x01\x02\xff"),
+    ("spikes", "values", 3, [1, 2, 7, 0, 4, 5], b"\x01\x02\x07\x08\x04\xfd"),
+    ("spikes", "spikes", 1, [0x0105, 0x8002], b"\x05\x01\x02\x80")])
+@pytest.mark.parametrize("banks", [1, 2])
+def test_frames_become_beats(coding, kind, input_bits, inputs, sent, banks):
+    shape = machine(layers=(benches.dense("hidden", 3, 16, kind=kind, banks=banks),
+                            benches.dense("out", 16, 3, source=0, banks=banks)),
+                    coding=coding, input_bits=input_bits, banks=banks)
     dut = Framer(shape)
     weights = random.Random(3).randbytes(frames.weight_bytes(shape))
     beats = [int.from_bytes(weights[i:i + 2], "little") for i in range(0, len(weights), 2)]
@@ -196,7 +195,7 @@ def test_frames_become_beats(coding, input_bits, inputs, sent):
     (3, 2, 3, b"\x02\x03\0\0\0"), (3, 0, -4, b"\0\xfc\xff\xff\xff"),
     (300, 299, 1, b"\x2b\x01\x01\0\0\0")])
 def test_result_becomes_a_reply(classes, index, score, reply):
-    dut = Framer(machine(layers=(Layer("out", 3, classes, 1),)))
+    dut = Framer(machine(layers=(benches.dense("out", 3, classes, kind="list"),)))
     seen = {}
 
     async def core(ctx):

@@ -1,58 +1,30 @@
 """The neuron unit beside its docstring's equation in Python integers."""
 
 import random
-from dataclasses import dataclass
+from dataclasses import replace
 
 import pytest
-from benches import compare, machine, play, signed_width
+from benches import compare, machine, play, signed_width, tiny
+from naive_neuron import update
 
-from qsnn_hw.arch import NEURON_FIELDS, RESETS, UNIT_LATENCY, Field
-from qsnn_hw.neuron import FIELD_CLOCK, NeuronUnit
+from qsnn_hw.arch import NEURON_FIELDS, RESETS, Field, field_clocks
+from qsnn_hw.neuron import NeuronUnit
+from qsnn_hw.neurons import spike_clock
 
 FROM_BASE = ("gain_shift", "leak_shift", "step_shift", "bits")
-CURRENT_CLOCK, SPIKE_CLOCK, WRITE_CLOCK = 1, 5, UNIT_LATENCY - 1
-
-
-@dataclass
-class Naive:
-    """One neuron's update, every intermediate that must fit ``potential_bits`` in ``sums``."""
-
-    y: int
-    spike: int
-    u_next: int
-    sums: tuple[int, ...]
-
-
-def update(n, decay_shift):
-    """The equation, with q = k + decay_shift - leak_shift and I = -(stored) where flipped."""
-    k, q = n["step_shift"], n["step_shift"] + decay_shift - n["leak_shift"]
-    y = (2 if n["doubled"] else 1) * n["acc"] - n["sum_x"]
-    b = n["bias"] - n["flip"] * 2 ** n["gain_shift"]
-    u = n["initial"] if n["first"] else n["u"]
-    leak = u * 2**k * n["decay"] // 2**q
-    v = leak + (-y if n["flip"] else y) * 2 ** n["gain_shift"] + b
-    spike = int(v >= n["threshold"])
-    reset = RESETS[n["reset"]]
-    after = v
-    if spike and reset == "hard":
-        after = n["reset_value"]
-    elif spike and reset == "soft":
-        after = v - n["reset_value"]
-    rounded = (after + 2 ** (k - 1)) // 2**k if k else after
-    limit = 2 ** (n["bits"] - 1)
-    return Naive(y, spike, min(max(rounded, -limit), limit - 1),
-                 (leak, v, v - n["threshold"], after))
+CURRENT_CLOCK, POOLED_CLOCK, LARGEST_CLOCK = 1, 2, 3
 
 
 class Draw:
-    """Neurons whose fields agree where they are *constant* (a set of field names)."""
+    """Neurons whose fields agree where they are *constant* (a set of field names); with *pools*
+    most have the largest current of a window."""
 
     def __init__(self, seed, *, constant, weight_bits, decay_shift=3, top_step=4, widest=16,
-                 fan_sum=40):
-        self.rng = random.Random(seed)
+                 fan_sum=40, pools=False):
+        self.rng, self.pools = random.Random(seed), pools
         self.weight_bits, self.fan_sum = weight_bits, fan_sum
         self.decay_shift = decay_shift
-        self.ranges = {"flip": (0, 1), "gain_shift": (0, 3), "bias": (-30, 30), "decay": (0, 8),
+        self.ranges = {"minimum": (0, 1), "flip": (0, 1), "gain_shift": (0, 3), "bias": (-30, 30), "decay": (0, 8),
                        "step_shift": (0, top_step), "bits": (2, widest), "reset": (0, 2),
                        "threshold": (-20, 60), "reset_value": (-9, 20), "initial": (-2, 1),
                        "leak_shift": (0, top_step + decay_shift)}
@@ -72,6 +44,8 @@ class Draw:
         n |= {"u": self._membrane(n["bits"]), "first": int(rng.random() < 0.3),
               "doubled": int(planes == 1), "sum_x": total << planes - 1,
               "acc": rng.randint(0, total * (2**planes - 1))}
+        if self.pools:
+            n |= {"pooled": rng.randint(-80, 80), "alone": int(rng.random() < 0.3)}
         if "threshold" not in self.constant and rng.random() < 0.6:
             n["threshold"] = update(n, self.decay_shift).sums[1] + rng.randint(-1, 1)
         return n
@@ -110,8 +84,11 @@ def unit_for(neurons, draw):
     results = [update(n, draw.decay_shift) for n in neurons]
     fields = [field_for(name, [n[name] for n in neurons], name in draw.constant)
               for name in NEURON_FIELDS]
-    ys = [result.y for result in results]
+    ys = [y for result in results for y in (result.current, result.largest)]
+    ys += [n.get("pooled", 0) for n in neurons]
+    layers = tiny()
     return NeuronUnit(machine(
+        layers=(replace(layers[0], pooling="max" if draw.pools else "none"), layers[1]),
         neuron_fields=tuple(fields), decay_shift=draw.decay_shift,
         acc_bits=max(n["acc"] for n in neurons).bit_length() or 1,
         sum_bits=max(n["sum_x"] for n in neurons).bit_length() or 1,
@@ -120,37 +97,52 @@ def unit_for(neurons, draw):
         membrane_bits=max(n["bits"] for n in neurons))), results
 
 
-def port_clocks(unit):
+def port_clocks(machine):
     """Port: clock of the pipeline in which it is read."""
-    clocks = {"acc": 0, "sum_x": 0, "doubled": 0, "u": 1, "first": 1}
-    stored = [field for field in unit.machine.neuron_fields if field.constant is None]
-    return clocks | {field.name: FIELD_CLOCK[field.name] for field in stored}
+    stage = field_clocks(machine)
+    clocks = {"acc": 0, "sum_x": 0, "doubled": 0, "u": stage["initial"], "first": stage["initial"]}
+    if machine.pools:
+        clocks |= {"pooled": POOLED_CLOCK, "alone": POOLED_CLOCK}
+    stored = [field for field in machine.neuron_fields if field.constant is None]
+    return clocks | {field.name: stage[field.name] for field in stored}
 
 
-def check(draw, count, gap=0.3):
-    """*count* neurons, one a clock but for gaps; ports hold noise wherever they are not read."""
-    rng, neurons = draw.rng, [draw.neuron() for _ in range(count)]
-    unit, results = unit_for(neurons, draw)
+def answers(machine, result):
+    """Port: clock of the pipeline in which it is out, and what it must be."""
+    found = {"current": (CURRENT_CLOCK, result.current), "spike": (spike_clock(machine),
+             result.spike), "u_next": (machine.unit_latency - 1, result.u_next)}
+    return found | ({"largest": (LARGEST_CLOCK, result.largest)} if machine.pools else {})
+
+
+def starts_of(rng, count, gap):
+    """Clocks in which *count* neurons come, one a clock but for gaps."""
     starts, clock = [], 0
-    for _ in neurons:
+    for _ in range(count):
         while rng.random() < gap:
             clock += 1
         starts.append(clock)
         clock += 1
-    ports = port_clocks(unit)
+    return starts
+
+
+def check(draw, count, gap=0.3):
+    """Ports hold noise wherever they are not read."""
+    rng, neurons = draw.rng, [draw.neuron() for _ in range(count)]
+    unit, results = unit_for(neurons, draw)
+    starts, latency = starts_of(rng, count, gap), unit.machine.unit_latency
+    ports = port_clocks(unit.machine)
     bases = {field.name: field.base for field in unit.machine.neuron_fields}
     noise = [{name: rng.getrandbits(len(getattr(unit, name))) for name in ports}
-             for _ in range(clock + UNIT_LATENCY)]
+             for _ in range(starts[-1] + latency + 1)]
     expected = [{} for _ in noise]
     for start, n, result in zip(starts, neurons, results, strict=True):
         for name, offset in ports.items():
             noise[start + offset][name] = n[name] - bases.get(name, 0)
-        expected[start + CURRENT_CLOCK]["current"] = result.y
-        expected[start + SPIKE_CLOCK]["spike"] = result.spike
-        expected[start + WRITE_CLOCK]["u_next"] = result.u_next
-    got = play(unit, noise, ["current", "spike", "u_next"])
+        for name, (offset, value) in answers(unit.machine, result).items():
+            expected[start + offset][name] = value
+    got = play(unit, noise, ["current", "spike", "u_next", "largest"])
     compare(got, expected, lambda clock: "; neurons in flight: " + "; ".join(
-        f"clock {s} {n}" for s, n in zip(starts, neurons, strict=True) if 0 <= clock - s < 9))
+        f"clock {s} {n}" for s, n in zip(starts, neurons, strict=True) if 0 <= clock - s < latency))
     return results
 
 
@@ -169,7 +161,14 @@ def test_unit_equals_equation_whatever_is_stored(seed):
 @pytest.mark.parametrize("stored", [*NEURON_FIELDS, None])
 def test_one_stored_field_among_constants(stored):
     constant = set(NEURON_FIELDS) - {stored}
-    check(Draw(f"only {stored}", constant=constant, weight_bits=(1, 4), top_step=2), 40)
+    check(Draw(f"only {stored}", constant=constant, weight_bits=(1, 4), top_step=2,
+               pools=stored == "minimum"), 40)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_largest_current_of_a_window_counts(seed):
+    draw = Draw(f"pool {seed}", constant=some_constant(seed), weight_bits=(1, 2), pools=True)
+    check(draw, 60)
 
 
 @pytest.mark.parametrize("bits", [2, 3, 4, 8, 16])

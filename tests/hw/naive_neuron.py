@@ -1,0 +1,48 @@
+"""One neuron's update in Python integers: the equation of `qsnn_hw.neuron`'s docstring."""
+
+from dataclasses import dataclass
+
+from qsnn_hw.arch import RESETS
+
+
+@dataclass
+class Naive:
+    """One update, every intermediate that must fit ``potential_bits`` in ``sums``."""
+
+    current: int
+    largest: int
+    spike: int
+    u_next: int
+    sums: tuple[int, ...]
+
+
+def largest_of(n):
+    """The stored y (complemented where flipped), or what was pooled before it."""
+    y = (2 if n["doubled"] else 1) * n["acc"] - n["sum_x"]
+    y = ~y if n["flip"] else y
+    if n.get("alone", 1):
+        return y
+    return (min if n["minimum"] else max)(y, n["pooled"])
+
+
+def update(n, decay_shift):
+    """The neuron *n*, by field and port name, with q = k + decay_shift - leak_shift."""
+    k, q = n["step_shift"], n["step_shift"] + decay_shift - n["leak_shift"]
+    current = (2 if n["doubled"] else 1) * n["acc"] - n["sum_x"]
+    largest = largest_of(n)
+    y = largest + n["flip"]                     # -stored = ~stored + 1
+    b = n["bias"] - n["flip"] * 2 ** n["gain_shift"]
+    u = n["initial"] if n["first"] else n["u"]
+    leak = u * 2**k * n["decay"] // 2**q
+    v = leak + y * 2 ** n["gain_shift"] + b
+    spike = int(v >= n["threshold"])
+    reset = RESETS[n["reset"]]
+    after = v
+    if spike and reset == "hard":
+        after = n["reset_value"]
+    elif spike and reset == "soft":
+        after = v - n["reset_value"]
+    rounded = (after + 2 ** (k - 1)) // 2**k if k else after
+    limit = 2 ** (n["bits"] - 1)
+    return Naive(current, largest, spike, min(max(rounded, -limit), limit - 1),
+                 (leak, v, v - n["threshold"], after))
