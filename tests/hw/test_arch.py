@@ -1,37 +1,71 @@
-"""The machine's derived numbers on examples worked out by hand."""
+"""The machine's derived numbers, its items and its beats on examples worked out by hand."""
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
-from benches import machine
+from benches import dense, machine
 
-from qsnn_hw.arch import UNIT_LATENCY, Layer
+from qsnn_hw import beats, schedule
+from qsnn_hw.arch import Field, Image, Layer, Map, Word
+from qsnn_hw.tables import item_columns, stored_bits, window_columns
 
 
-def fashion(readout="potential"):
+def fashion(readout="potential", **changes):
     """784-256-256-10, T = 4, 1-bit weights, pixels of 8 bits, 64 lanes and 2 units."""
-    return machine(
-        steps=4, coding="direct", input_bits=8, lanes=64, units=2, readout=readout,
-        layers=(Layer("a", 784, 256, 1), Layer("b", 256, 256, 1),
-                Layer("c", 256, 10, 1, fires=readout == "count")))
+    layers = (dense("a", 784, 256, kind="list"), dense("b", 256, 256, source=0),
+              dense("c", 256, 10, source=1, fires=readout == "count"))
+    given = dict(steps=4, coding="direct", input_bits=8, lanes=64, units=2, readout=readout,
+                 layers=layers)
+    return machine(**given | changes)
 
 
 def mixed():
     """Spikes into 17-40-9-20 of 2, 4 and 1 bits, T = 3, 16 lanes and 2 units."""
-    return machine(steps=3, coding="spikes", input_bits=1, lanes=16, units=2,
-                   layers=(Layer("a", 17, 40, 2), Layer("b", 40, 9, 4), Layer("c", 9, 20, 1)))
+    return machine(steps=3, coding="spikes", input_bits=1, lanes=16, units=2, layers=(
+        dense("a", 17, 40, bits=2), dense("b", 40, 9, bits=4, source=0),
+        dense("c", 9, 20, source=1)))
+
+
+def picture(**changes):
+    """A convolution with padding of a 3 × 4 picture of 1 channel, 20 channels of 2 × 2 places,
+    strides 2; behind it a readout of 3 classes. T = 2, 2 banks."""
+    taps = [Word(0, y, x, 0, 3 * y + x) for y in range(3) for x in range(3)]
+    taps[-1] = replace(taps[-1], ends=True, final=True)
+    seen = Map("values", -1, 3, 4, 1, 4, pad=changes.pop("pad", 0), origin=(-1, -1), stride=(2, 2))
+    conv = Layer("conv", 20, (seen,), (tuple(taps),) * 2, 9, 2, 2, group_banks=1)
+    out = dense("out", 2 * 2 * 32, 3, source=0, banks=2, group_banks=1)
+    given = dict(layers=(conv, out), steps=2, coding="direct", banks=2, input_map=seen)
+    return machine(**given | changes)
 
 
 def each(function, machine):
     return [function(index) for index in range(len(machine.layers))]
 
 
-@pytest.mark.parametrize("lanes,units,slots,rotation", [
-    (64, 2, 32, 32), (64, 4, 16, 16), (32, 2, 16, 16), (16, 2, 8, UNIT_LATENCY),
-    (16, 4, 4, UNIT_LATENCY), (16, 1, 16, 16)])
-def test_rotation_is_never_shorter_than_the_unit(lanes, units, slots, rotation):
+def single(channels, **changes):
+    return machine(layers=(dense("out", 3, channels),), coding="spikes", **changes)
+
+
+@pytest.mark.parametrize("lanes,units,slots", [
+    (64, 2, 32), (64, 4, 16), (32, 2, 16), (16, 2, 8), (16, 4, 4), (16, 1, 16)])
+def test_slots_are_lanes_of_a_unit(lanes, units, slots):
     m = machine(lanes=lanes, units=units)
-    assert (m.slots, m.rotation, m.row_beats) == (slots, rotation, lanes // 16)
+    assert (m.slots, m.row_beats) == (slots, lanes // 16)
+
+
+@pytest.mark.parametrize("lanes,units", [(64, 1), (64, 2), (32, 4), (16, 1), (16, 4)])
+def test_a_membrane_is_written_before_it_is_read_again(lanes, units):
+    m = fashion(lanes=lanes, units=units)
+    for index in range(3):
+        assert m.rotation(index) >= max(m.used_slots(index), m.unit_latency)
+
+
+@pytest.mark.parametrize("channels,used", [(1, 8), (16, 8), (17, 16), (32, 16), (33, 24), (200, 32)])
+def test_a_rotation_takes_the_slots_of_whole_words(channels, used):
+    layers = (dense("a", 3, channels), dense("out", channels, 5, source=0))
+    m = machine(layers=layers, lanes=64, units=2, coding="spikes")
+    assert each(m.used_slots, m) == [used, 5]
 
 
 def test_groups_of_the_last_layer_use_one_unit():
@@ -41,7 +75,7 @@ def test_groups_of_the_last_layer_use_one_unit():
 
 @pytest.mark.parametrize("classes,groups", [(1, 1), (7, 1), (8, 1), (9, 2), (16, 2), (17, 3)])
 def test_a_class_takes_a_slot(classes, groups):
-    assert machine(layers=(Layer("out", 3, classes, 1),)).groups(0) == groups
+    assert single(classes).groups(0) == groups
 
 
 def test_rows_are_group_plane_input():
@@ -55,65 +89,181 @@ def test_parameters_are_group_slot():
     assert (m.neuron_slots, m.readout_slots) == (56, 0)
 
 
-@pytest.mark.parametrize("readout,neuron,score", [("count", 288, 0), ("potential", 256, 32)])
+@pytest.mark.parametrize("readout,neuron,score", [("count", 266, 0), ("potential", 256, 10)])
 def test_a_potential_readout_has_parameters_of_its_own(readout, neuron, score):
     m = fashion(readout)
     assert (m.neuron_slots, m.readout_slots, m.classes) == (neuron, score, 10)
+
+
+def test_parameters_of_each_neuron_take_slots_of_each_place():
+    one = picture()
+    several = picture(layers=(replace(one.layers[0], neuron_parameters=True), one.layers[1]))
+    assert (one.neuron_slots, several.neuron_slots) == (2 * 8 + 3, 2 * 2 * 8 + 3)
 
 
 def test_a_direct_layer_is_replayed_not_streamed_again():
     m = fashion("count")
     assert each(m.is_direct, m) == [True, False, False]
     assert each(m.replays, m) == [4, 1, 1]
-    assert each(m.lists, m) == each(m.list_steps, m) == [1, 4, 4]
+    assert each(m.window_steps, m) == [1, 4, 4]
     assert each(mixed().replays, mixed()) == [1, 1, 1]
-    assert each(mixed().lists, mixed()) == each(mixed().list_steps, mixed()) == [3, 3, 3]
+    assert each(mixed().window_steps, mixed()) == [3, 3, 3]
 
 
-def test_a_potential_readout_takes_one_list_of_counts():
-    m = fashion("potential")
-    assert m.counted
-    assert each(m.lists, m) == each(m.list_steps, m) == [1, 4, 1]
-    assert not fashion("count").counted
+def test_step_by_step_nothing_is_replayed_and_every_membrane_is_kept():
+    m = fashion("count", order="step")
+    assert (each(m.replays, m), each(m.window_steps, m)) == ([1, 1, 1], [1, 1, 1])
+    assert each(m.membrane_base, m) == [0, 4 * 32, 8 * 32]
+    assert (m.membrane_slots, fashion("count").membrane_slots) == (8 * 32 + 10, 32)
 
 
-@pytest.mark.parametrize("steps,value_bits", [(1, 1), (2, 2), (3, 2), (4, 3), (7, 3), (8, 4)])
-def test_a_count_needs_the_bits_of_the_steps(steps, value_bits):
-    layers = (Layer("a", 3, 3, 1), Layer("out", 3, 2, 1, fires=False))
-    m = machine(coding="spikes", input_bits=1, steps=steps, layers=layers, readout="potential")
-    assert (m.counted, m.value_bits) == (steps > 1, value_bits)
-    assert replace(m, coding="direct", input_bits=8).value_bits == 8
+@pytest.mark.parametrize("columns,steps", [(1, 4), (2, 2), (4, 1)])
+def test_a_potential_readout_takes_the_columns_of_a_line_at_once(columns, steps):
+    m = fashion("potential", columns=columns)
+    assert each(m.merged, m) == [False, False, columns > 1]
+    assert each(m.window_steps, m) == [1, 4, steps]
+    assert m.value_bits == 8
+    assert not any(each(fashion("count", columns=columns).merged, m))
 
 
-def test_a_lone_potential_layer_streams_its_pixels_every_step():
-    m = machine(steps=4, layers=(Layer("out", 5, 3, 1, fires=False),), readout="potential")
-    assert (m.replays(0), m.lists(0), m.list_steps(0), m.counted) == (1, 1, 4, False)
+@pytest.mark.parametrize("columns,bits", [(1, 1), (2, 2), (4, 3), (8, 4)])
+def test_a_count_of_spikes_needs_the_bits_of_the_columns(columns, bits):
+    layers = (dense("a", 3, 3), dense("out", 3, 2, source=0, fires=False))
+    m = machine(coding="spikes", input_bits=1, steps=9, layers=layers, readout="potential",
+                columns=columns)
+    assert m.value_bits == bits
 
 
-def test_lists_hold_every_input_active():
-    assert [fashion("count").list_depth(i) for i in range(2)] == [1024, 1024]
-    assert [fashion("potential").list_depth(i) for i in range(2)] == [784, 1024]
-    wide = replace(fashion("count"), layers=(Layer("a", 784, 10, 1), Layer("b", 10, 10, 1)))
-    assert [wide.list_depth(i) for i in range(2)] == [784, 40]
-    assert [mixed().list_depth(i) for i in range(2)] == [51, 120]
-    assert machine(layers=(Layer("out", 3, 2, 1),)).list_depth(1) == 1
+@pytest.mark.parametrize("steps,bits", [(1, 13), (2, 14), (3, 14), (4, 15), (8, 16)])
+def test_a_sum_of_steps_is_wider_than_a_current(steps, bits):
+    m = fashion("potential", steps=steps, order="step")
+    assert (m.total_bits, fashion("potential", steps=steps).total_bits) == (bits, 12)
 
 
-@pytest.mark.parametrize("fan_in,words", [(1, 1), (15, 1), (16, 1), (17, 2)])
-def test_input_beats(fan_in, words):
-    layers = (Layer("out", fan_in, 2, 1),)
-    direct = machine(steps=3, coding="direct", input_bits=4, layers=layers)
-    spikes = machine(steps=3, coding="spikes", input_bits=1, layers=layers)
-    assert (direct.input_beats, direct.beat_bits) == (fan_in, 4)
-    assert (spikes.input_beats, spikes.beat_bits) == (3 * words, 16)
+def test_spikes_lie_in_regions_of_their_layers():
+    m = mixed()                                             # words: input 2, a 3, b 1, c none
+    assert [m.line(index) for index in range(-1, 3)] == [0, 6, 15, 18]
+    assert (m.lines, m.stored(2)) == (18, False)
+    wide = replace(m, columns=2)                            # 3 steps in 2 lines
+    assert [wide.line(index) for index in range(-1, 3)] == [0, 4, 10, 12]
+    assert fashion("count").line(0) == 0                    # pixels are no spikes
 
 
-def test_queue_holds_the_words_of_the_busiest_layer():
-    assert fashion().fifo_depth == 4 * 4 * 4
-    assert mixed().fifo_depth == 3 * 1 * 3
-    silent = Layer("out", 256, 10, 1, fires=False)
-    shallow = replace(fashion(), layers=(Layer("a", 784, 256, 1), silent))
-    assert shallow.fifo_depth == 4 * 4 * 1
-    wide = replace(mixed(), layers=(Layer("a", 100, 3, 1), Layer("b", 3, 2, 1)))
-    assert wide.fifo_depth == wide.input_beats == 21
-    assert machine(layers=(Layer("out", 3, 2, 1),)).fifo_depth == 1
+def test_step_by_step_one_step_is_kept_or_two_where_a_layer_reads_the_one_before():
+    plain = fashion("count", order="step")
+    assert plain.lines == 16 + 16
+    again = replace(plain.layers[1], maps=(
+        plain.layers[1].maps[0], Map("spikes", 1, words=16, previous=True)))
+    looped = replace(plain, layers=(plain.layers[0], again, plain.layers[2]))
+    assert (looped.kept(1), looped.kept(0), looped.lines) == (True, False, 16 + 32)
+
+
+@pytest.mark.parametrize("inputs,words", [(1, 1), (15, 1), (16, 1), (17, 2)])
+def test_input_beats(inputs, words):
+    direct = machine(steps=3, layers=(dense("out", inputs, 2, kind="list"),), input_bits=4)
+    spikes = machine(steps=3, layers=(dense("out", inputs, 2),), coding="spikes", input_bits=1)
+    counts = machine(steps=3, layers=(dense("out", inputs, 2, kind="values"),), coding="spikes",
+                     input_bits=3)
+    assert (direct.input_beats, direct.beat_bits, direct.value_words) == (inputs, 4, inputs)
+    assert (spikes.input_beats, spikes.beat_bits, spikes.value_words) == (3 * words, 16, 0)
+    assert (counts.input_beats, counts.beat_bits, counts.value_words) == (3 * inputs, 3, 3 * inputs)
+
+
+@pytest.mark.parametrize("pad,bits", [(0, 4), (15, 4), (16, 5)])
+def test_values_hold_the_pad(pad, bits):
+    assert picture(pad=pad).value_bits == bits
+
+
+def test_rings_are_those_of_replayed_layers():
+    layers = (dense("a", 9, 20, kind="list"), dense("b", 20, 3, source=0))
+    m = machine(layers=layers, lanes=64, units=2, steps=3)
+    assert (m.rings, [m.ring(i) for i in range(2)]) == ((32, 64), [0, 1])
+    assert replace(m, order="step").rings == (64,)
+
+
+def test_a_pool_of_currents_makes_the_units_a_clock_longer():
+    m = fashion()
+    pooled = replace(m, layers=(replace(m.layers[0], pooling="max"), *m.layers[1:]))
+    assert (m.pools, pooled.pools) == (False, True)
+    assert pooled.unit_latency == m.unit_latency + 1
+
+
+def test_banks_join_for_a_potential_readout_alone():
+    assert not fashion("potential").joins
+    assert replace(fashion("potential"), banks=2).joins
+    assert not replace(fashion("count"), banks=2).joins
+
+
+# -- items and windows ----------------------------------------------------------------------------
+
+def test_banks_take_places_in_turn():
+    found = [[(item.place, item.group, item.row, item.slot, item.line, item.origins)
+              for item in schedule.items(picture(), bank) if item.layer == 0] for bank in range(2)]
+    assert found == [
+        [(0, 0, 0, 0, 0, ((-5, -1, -1),)), (0, 1, 9, 8, 1, ((-5, -1, -1),)),
+         (2, 0, 0, 0, 4, ((3, 1, -1),)), (2, 1, 9, 8, 5, ((3, 1, -1),))],
+        [(1, 0, 0, 0, 2, ((-3, -1, 1),)), (1, 1, 9, 8, 3, ((-3, -1, 1),)),
+         (3, 0, 0, 0, 6, ((5, 1, 1),)), (3, 1, 9, 8, 7, ((5, 1, 1),))]]
+
+
+def test_banks_of_one_place_take_groups_in_turn_and_some_nothing():
+    layers = (dense("a", 3, 40, banks=2), dense("out", 40, 3, source=0, banks=2, group_banks=1))
+    m = machine(layers=layers, banks=2, coding="spikes")
+    found = [[(item.group, item.silent, item.words) for item in schedule.items(m, bank)
+              if item.layer == 0] for bank in range(2)]
+    assert found == [[(0, False, 0), (2, False, 0)], [(1, False, 0), (3, True, 0)]]
+
+
+def test_a_layer_needs_the_rounds_before_it():
+    m = mixed()                             # rounds: 3 groups · 3 steps, 3, 9
+    assert [schedule.needs(m, index) for index in range(3)] == [0, 6, 9]
+    assert schedule.total_rounds(m) == 9 + 3 + 9
+    once = replace(m, order="step")
+    assert [schedule.needs(once, index) for index in range(3)] == [0, 2, 3]
+    assert schedule.total_rounds(once) == 3 + 1 + 3
+
+
+def test_offsets_follow_rows_of_the_map():
+    assert schedule.offsets(picture(), 0)[:9] == [0, 1, 2, 4, 5, 6, 8, 9, 10]
+
+
+def test_columns_are_items_and_words():
+    m = picture()
+    items, words = item_columns(m, 1), window_columns(m, 1)
+    assert items["from0"][:4] == [-3, -3, 5, 5] and items["final"] == [0, 1, 0, 1, 1]
+    assert items["opening"] == [1, 0, 1, 0, 1] and items["layer"] == [0, 0, 0, 0, 1]
+    assert words["ends"][:9] == [0] * 8 + [1] and words["dx"][:4] == [0, 1, 2, 0]
+    assert {len(column) for column in items.values()} == {5}
+    assert {len(column) for column in words.values()} == {len(schedule.windows(m, 1))}
+
+
+@pytest.mark.parametrize("values,bits", [
+    ([3, 3], 0), ([0, 1], 1), ([1, 2], 2), ([7, 8], 4), ([-1, 0], 1), ([-8, 7], 4), ([-9, 7], 5)])
+def test_bits_of_a_column(values, bits):
+    assert stored_bits(values) == bits
+
+
+# -- beats ----------------------------------------------------------------------------------------
+
+def test_values_go_place_by_place():
+    m = machine(layers=(dense("out", 12, 2, kind="list"),))
+    x = np.arange(12).reshape(1, 2, 2, 3)                   # [C, H, W]
+    assert beats.input_beats(m, x).tolist() == [[0, 6, 1, 7, 2, 8, 3, 9, 4, 10, 5, 11]]
+
+
+def test_spikes_go_as_words_step_by_step():
+    m = machine(layers=(dense("out", 18, 2),), coding="spikes", input_bits=1)
+    x = np.zeros((1, 2, 18), np.uint8)
+    x[0, 0, [0, 15, 17]] = x[0, 1, 16] = 1
+    assert beats.input_beats(m, x).tolist() == [[0x8001, 2, 0, 1]]
+
+
+def test_weights_go_bank_by_bank_lowest_lanes_first():
+    m = machine(lanes=32, banks=2)
+    assert beats.weight_beats(m, Image(weights=((0x10002,), (0x30004,)))) == [2, 1, 4, 3]
+
+
+def test_a_machine_is_a_value():
+    field = Field("bits", 0, constant=2)
+    assert machine() == machine() and hash(machine()) == hash(machine())
+    assert machine(readout_fields=(field,)) != machine()

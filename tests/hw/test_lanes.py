@@ -12,10 +12,11 @@ MASK = (1 << ACC_BITS) - 1
 
 
 class NaiveLanes:
-    """Sums per lane. The row (or transfer) of a clock takes effect with the next clock's x."""
+    """Sums per lane. The row (or transfer) of a clock takes effect with the next clock's x. Behind
+    the ring that a rotation goes round is whatever (None), until the next transfer."""
 
-    def __init__(self, lanes, units):
-        self.lanes, self.units = lanes, units
+    def __init__(self, lanes, units, rings):
+        self.lanes, self.units, self.rings = lanes, units, rings
         self.reset()
 
     def reset(self):
@@ -24,17 +25,20 @@ class NaiveLanes:
         self.pending = None
 
     def heads(self):
-        return None if self.shadow is None else sum(
-            value << ACC_BITS * i for i, value in enumerate(self.shadow[:self.units]))
+        return [None] * self.units if self.shadow is None else self.shadow[:self.units]
 
-    def clock(self, *, row=0, valid=0, transfer=0, x=0, rotate=0, rst=0):
+    def rotate(self, size):
+        ring = self.shadow[:size]
+        self.shadow = ring[self.units:] + ring[:self.units] + [None] * (self.lanes - size)
+
+    def clock(self, *, row=0, valid=0, transfer=0, x=0, rotate=0, ring=0, rst=0):
         if rst:
             return self.reset()
         if self.pending == "transfer":
             self.shadow, self.sums = self.sums, [0] * self.lanes
         else:
             if rotate and self.shadow:
-                self.shadow = self.shadow[self.units:] + self.shadow[:self.units]
+                self.rotate(self.rings[ring])
             if self.pending is not None:
                 self.sums = [(total + x * (self.pending >> lane & 1)) & MASK
                              for lane, total in enumerate(self.sums)]
@@ -58,23 +62,21 @@ def random_clocks(rng, lanes, units, count, resets):
     return clocks
 
 
-def expected(lanes, units, clocks):
-    model, heads = NaiveLanes(lanes, units), []
+def expected(lanes, units, clocks, rings):
+    model, heads = NaiveLanes(lanes, units, rings), []
     for clock in clocks:
-        heads.append({"heads": model.heads()})
+        heads.append({f"heads[{i}]": value for i, value in enumerate(model.heads())})
         model.clock(**clock)
     return heads
 
 
-def check(lanes, units, clocks):
-    got = play(Lanes(lanes=lanes, units=units, acc_bits=ACC_BITS, x_bits=X_BITS), clocks, ["heads"])
-    want = expected(lanes, units, clocks)
-    for clocked in (got, want):             # one entry a unit, to name the lane
-        for clock in clocked:
-            heads = clock.pop("heads")
-            clock.update({f"heads[{i}]": None if heads is None
-                          else heads >> ACC_BITS * i & MASK for i in range(units)})
-    compare(got, want)
+def check(lanes, units, clocks, rings=None):
+    dut = Lanes(lanes=lanes, units=units, acc_bits=ACC_BITS, x_bits=X_BITS, rings=rings)
+    got = play(dut, clocks, ["heads"])
+    for clock in got:                       # one entry a unit, to name the lane
+        heads = clock.pop("heads")
+        clock.update({f"heads[{i}]": heads >> ACC_BITS * i & MASK for i in range(units)})
+    compare(got, expected(lanes, units, clocks, rings or (lanes,)))
 
 
 @pytest.mark.parametrize("units", [1, 2, 4])
@@ -101,6 +103,19 @@ def test_a_rotation_passes_every_lane_and_returns(lanes, units):
     turns = [{"row": -1 % 2**lanes, "valid": 1, "x": 1, "rotate": 1}
              for _ in range(2 * lanes // units + 1)]
     check(lanes, units, [*rows, {"transfer": 1, "x": 5}, {}, *turns])
+
+
+@pytest.mark.parametrize("lanes,units,rings", [
+    (16, 1, (1, 16)), (16, 2, (2, 6, 16)), (32, 4, (16, 32)), (32, 2, (16,)), (64, 4, (16, 48, 64))])
+def test_a_rotation_goes_round_its_ring(lanes, units, rings):
+    rng, clocks = random.Random(f"{lanes} {units}"), []
+    for ring in rng.choices(range(len(rings)), k=5):
+        rows = [{"row": rng.getrandbits(lanes), "valid": 1, "x": rng.getrandbits(X_BITS)}
+                for _ in range(6)]
+        turns = [{"rotate": int(rng.random() < 0.8), "ring": ring}
+                 for _ in range(4 * rings[ring] // units + 2)]
+        clocks += [*rows, {"transfer": 1, "x": 1}, {}, *turns]
+    check(lanes, units, clocks, rings)
 
 
 def test_a_row_right_after_power_up_counts():

@@ -1,12 +1,13 @@
-"""The weight memory beside a list of rows."""
+"""The weight memory beside a list of rows, a table of columns beside the columns."""
 
 import random
 
 import pytest
+from amaranth.hdl import Elaboratable, Module, Signal
 from benches import Pins, compare, play, simulate
 
 from qsnn_hw.arch import WORD
-from qsnn_hw.memory import WeightMemory
+from qsnn_hw.memory import Rom, WeightMemory
 
 SIZES = [(16, 1), (16, 2), (16, 3), (32, 1), (32, 4), (48, 5), (64, 7), (64, 9)]
 
@@ -105,3 +106,38 @@ def test_beats_wait_while_the_core_runs():
 
     simulate(dut, bench)
     assert taken == [0, 0, 1, 0, 1]
+
+
+# -- columns --------------------------------------------------------------------------------------
+
+class RomPorts(Elaboratable):
+    """A `Rom` whose columns are ports, constant ones too."""
+
+    def __init__(self, columns):
+        self.rom = Rom(columns)
+        self.address = self.rom.address
+        for name in columns:
+            column = getattr(self.rom.word, name)
+            port = Signal(column.shape(), name=name)
+            setattr(self, name, port)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.rom = self.rom
+        m.d.comb += [getattr(self, name).eq(getattr(self.rom.word, name))
+                     for name in self.rom.columns]
+        return m
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 8, 9, 31])
+def test_a_rom_is_its_columns_a_clock_later(depth):
+    rng = random.Random(depth)
+    columns = {"same": [5] * depth, "none": [0] * depth, "below": [-3] * depth,
+               "bits": [rng.randint(0, 1) for _ in range(depth)],
+               "wide": [rng.randint(0, 1 << 20) for _ in range(depth)],
+               "signed": [rng.randint(-9, 5) for _ in range(depth)]}
+    addresses = [rng.randrange(depth) for _ in range(60)]
+    got = play(RomPorts(columns), [{"address": address} for address in addresses], list(columns))
+    expected = [{name: values[address] for name, values in columns.items()}
+                for address in addresses[:-1]]
+    compare(got[1:], expected)

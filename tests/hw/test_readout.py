@@ -1,12 +1,13 @@
-"""Argmax and potential score beside Python's ``max`` and ``g · I + b``."""
+"""Argmax, potential score and the whole readout beside Python's ``max``, ``g · I + b`` and sums."""
 
 import random
 
 import pytest
-from benches import Pins, compare, machine, play, signed_width, simulate
+from benches import Pins, compare, dense, machine, play, signed_width, simulate
 
-from qsnn_hw.arch import READOUT_FIELDS, Field, Layer
-from qsnn_hw.readout import Argmax, PotentialScore
+from qsnn_hw.arch import READOUT_FIELDS, Field, Image
+from qsnn_hw.neurons import spike_clock
+from qsnn_hw.readout import Argmax, PotentialScore, Readout
 
 SCORE_BITS = 6
 LEAST, MOST = -(1 << SCORE_BITS - 1), (1 << SCORE_BITS - 1) - 1
@@ -15,7 +16,7 @@ LEAST, MOST = -(1 << SCORE_BITS - 1), (1 << SCORE_BITS - 1) - 1
 # -- argmax ---------------------------------------------------------------------------------------
 
 def argmax(classes):
-    return Argmax(machine(layers=(Layer("out", 3, classes, 1),), score_bits=SCORE_BITS))
+    return Argmax(machine(layers=(dense("out", 3, classes),), score_bits=SCORE_BITS))
 
 
 def scores_of(rng, classes):
@@ -126,3 +127,152 @@ def test_score_is_gain_times_current_plus_bias(stored, seed):
             clocks[start + offset][name] = values[name]
     expected = [{}] * 3 + [{"score": score} for score in wanted]
     compare(play(dut, clocks, ["score"]), expected)
+
+
+# -- the whole readout ----------------------------------------------------------------------------
+
+CURRENT = 100                           # -CURRENT .. CURRENT
+JOB_FLAGS = ("start", "opening", "final", "settled")
+
+
+def readout(rng, classes, *, readout, steps, banks=1, order="layer", units=2, kind="spikes"):
+    """A readout, its machine, and (flip, gain, bias) of each class."""
+    rows, _ = random_rows(rng, READOUT_FIELDS, classes, (0, 0))
+    m = machine(
+        layers=(dense("out", 3, classes, kind=kind, banks=banks, fires=readout == "count"),),
+        coding="direct" if kind == "list" else "spikes", readout=readout, steps=steps, banks=banks,
+        order=order, units=units, current_bits=signed_width(-CURRENT, CURRENT), score_bits=21,
+        readout_fields=score_fields(rng, READOUT_FIELDS, rows) if readout == "potential" else ())
+    used, groups = m.used_slots(0), m.groups(0)
+    stored = [rows[c] if c < classes else (0, 0, 0) for c in range(groups * used)]
+    tables = dict(zip(READOUT_FIELDS, zip(*stored, strict=True), strict=True))
+    return Readout(m, Image(readout=tables)), m, rows
+
+
+def rotations(m):
+    """Jobs of a sample in order, each with its group, its step and the step of its replay."""
+    every = range(m.steps)
+    turns = [(group, step, 0) for group in range(m.groups(0)) for step in every]
+    if m.order == "step":
+        turns.sort(key=lambda turn: turn[1])
+    elif m.readout == "potential":
+        turns = [(group, m.steps - 1, 0) for group in range(m.groups(0))]
+    elif m.replays(0) > 1:
+        turns = [(group, 0, replay) for group in range(m.groups(0)) for replay in every]
+    for group, step, replay in turns:
+        first = step == 0 or (m.readout == "potential" and m.order == "layer")
+        job = {"slot": group * m.used_slots(0), "start": first, "opening": group == 0,
+               "final": group == m.groups(0) - 1,
+               "settled": m.replays(0) > 1 or step == m.steps - 1}
+        yield group, job, replay
+
+
+class SlotBench:
+    """The clocks of a readout: slots with what follows each of them clocks later."""
+
+    def __init__(self, rng, m):
+        self.rng, self.machine, self.clocks = rng, m, []
+        self.last = 0                   # the slot of the last class
+
+    def at(self, clock):
+        while len(self.clocks) <= clock:
+            self.clocks.append(self.noise())
+        return self.clocks[clock]
+
+    def noise(self):
+        """What nobody looks at in a clock without ``rotate``."""
+        bits, rng = self.machine.current_bits, self.rng
+        return {"rotate": 0, "last_layer": 1, "spike": rng.getrandbits(1),
+                "currents": rng.getrandbits(bits * self.machine.banks)}
+
+    def slot(self, clock, job, slot, replay, last_layer, currents, spike):
+        bits = self.machine.current_bits
+        self.at(clock).update({"rotate": 1, "slot": slot, "last_layer": last_layer, "step": replay,
+                               **{f"job.{name}": int(value) for name, value in job.items()}})
+        self.at(clock + 1)["currents"] = sum(
+            (value & (1 << bits) - 1) << bits * i for i, value in enumerate(currents))
+        self.at(clock + spike_clock(self.machine))["spike"] = spike
+
+
+def sample_of(bench, m, rows, other):
+    """The clocks of a sample, gaps between its rotations, those of an *other* layer among them;
+    what its scores must be."""
+    rng, clock, totals = bench.rng, 1, [0] * m.classes
+    for group, job, replay in rotations(m):
+        clock += rng.choice([0, 0, 1, 5]) + max(0, m.unit_latency - m.used_slots(0))
+        for last_layer in [0] * (other and rng.random() < 0.3) + [1]:
+            for slot in range(m.used_slots(0)):
+                currents = [rng.randint(-CURRENT // m.banks, CURRENT // m.banks)
+                            for _ in range(m.banks)]
+                spike, number = rng.getrandbits(1), group * m.used_slots(0) + slot
+                bench.slot(clock, job, slot, replay, last_layer, currents, spike)
+                if last_layer and number < m.classes:
+                    bench.last = clock
+                    totals[number] += spike if m.readout == "count" else sum(currents)
+                clock += 1
+    if m.readout == "count":
+        return totals
+    return [gain * (-total if flip else total) + bias - flip * gain
+            for total, (flip, gain, bias) in zip(totals, rows, strict=True)]
+
+
+async def take(ctx, pins, bench, wait):
+    """The result of a sample: it must come, and stay until it is taken."""
+    for number, clock in enumerate(bench.clocks):
+        pins.clear_others(clock)
+        pins.apply(clock)
+        assert number > bench.last or not pins.get("result.valid"), "result before its last class"
+        await ctx.tick()
+    pins.clear_others(())
+    for _ in range(12):
+        if pins.get("result.valid"):
+            break
+        await ctx.tick()
+    await ctx.tick().repeat(wait + 1)
+    assert pins.get("result.valid"), "no result"
+    payload = ctx.get(pins._dut.result.payload)
+    pins.set(**{"result.ready": 1})
+    await ctx.tick()
+    pins.set(**{"result.ready": 0})
+    return payload.index, payload.score
+
+
+def check_readout(seed, classes, samples=6, other=True, **shape):
+    rng = random.Random(f"{seed} {classes} {shape}")
+    dut, m, rows = readout(rng, classes, **shape)
+
+    async def run_samples(ctx, rst):
+        pins = Pins(ctx, dut)
+        for number in range(samples):
+            bench = SlotBench(rng, m)
+            scores = sample_of(bench, m, rows, other)
+            found = await take(ctx, pins, bench, rng.choice([0, 0, 7]))
+            want = (scores.index(max(scores)), max(scores))
+            assert found == want, f"sample {number}: {scores} gives {want}, not {found}"
+
+    simulate(dut, run_samples)
+
+
+CLASSES = [1, 7, 8, 9, 17]              # in slots of 8
+
+
+@pytest.mark.parametrize("classes", CLASSES)
+@pytest.mark.parametrize("steps,kind,order", [
+    (1, "spikes", "layer"), (3, "spikes", "layer"), (4, "list", "layer"), (3, "spikes", "step")])
+def test_counts_are_sums_of_spikes(classes, steps, kind, order):
+    check_readout(0, classes, readout="count", steps=steps, kind=kind, order=order)
+
+
+@pytest.mark.parametrize("classes", CLASSES)
+@pytest.mark.parametrize("banks,order,steps", [
+    (1, "layer", 3), (2, "layer", 1), (4, "layer", 2), (1, "step", 3), (2, "step", 2)])
+def test_potentials_are_sums_of_all_banks_and_steps(classes, banks, order, steps):
+    if banks > 1 and classes > 8:
+        classes = 8                     # banks share a readout of one group
+    check_readout(1, classes, readout="potential", steps=steps, banks=banks, order=order)
+
+
+@pytest.mark.parametrize("units", [1, 2, 4])
+@pytest.mark.parametrize("kind", ["count", "potential"])
+def test_a_class_a_slot_whatever_the_units(units, kind):
+    check_readout(2, 16 // units + 1, readout=kind, steps=2, units=units)
