@@ -1,7 +1,7 @@
 """A bank: walker, reader, weights, lanes and neurons; the banks of a core work side by side."""
 
 from amaranth.hdl import *
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .arch import ISSUE_TO_LANES, WORD

@@ -58,7 +58,7 @@ class SpikingCore(wiring.Component):
             m.d.sync += [busy.eq(1), taken.eq(0)]
         with m.If(self.result.valid & self.result.ready):
             m.d.sync += taken.eq(1)
-        settled = busy & taken & reduce(and_, [bank.idle for bank in banks])
+        settled = busy & taken & self._quiet(m, banks)
         with m.If(settled):
             m.d.sync += busy.eq(0)
         m.d.comb += [
@@ -70,6 +70,16 @@ class SpikingCore(wiring.Component):
         # `busy` follows the first beat by a clock; no weight is taken in the clock of that beat
         m.d.comb += self._loading.eq(~busy)
         return m
+
+    def _quiet(self, m, banks):
+        """Whether the last spikes are written and counted too: a next sample counts from 0."""
+        clocks = self.machine.unit_latency + len(banks)
+        quiet = Signal(range(clocks + 1))
+        with m.If(quiet != clocks):
+            m.d.sync += quiet.eq(quiet + 1)
+        with m.If(~reduce(and_, [bank.idle for bank in banks])):
+            m.d.sync += quiet.eq(0)
+        return quiet == clocks
 
     def _load(self, m, banks, inputs):
         """Weights go to the banks one after the other."""

@@ -211,7 +211,8 @@ class NeuronArray(wiring.Component):
         m.d.sync += self.word_valid.eq(full)
         with m.If(valid):
             m.d.sync += [word.spikes.eq(gathered), word.line.eq(lines + index),
-                         word.column.eq(columns), word.stored.eq(final[1] & ~final[0] & (index <= final[4:])),
+                         word.column.eq(columns),
+                         word.stored.eq(final[1] & ~final[0] & (index <= final[4:])),
                          word.round.eq(last)]
         if any(layer.pooling == "or" for layer in machine.layers):
             self._combine(m, final, full, spike)

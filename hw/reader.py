@@ -1,5 +1,7 @@
 """The reader of a bank: words become events, one a clock."""
 
+from types import SimpleNamespace
+
 from amaranth.hdl import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -16,14 +18,14 @@ class Reader(wiring.Component):
 
     A clock: 1. an allowed request goes to the memories (``advance``: the one before has left
     them); 2. what they read stands at ``line``, ``value`` and ``listed_index``, the request beside
-    it; a word without spikes is dropped here, unless a pass ends with it; 3. in the word register
-    its lowest spike is an event (``event``); in the clock of its last spike the next word moves in.
-    Behind the last event of a pass ``transfer`` takes a clock of its own, as soon as
+    it; 3. the word waits, unless it is without spikes: then it is dropped, if no pass ends with
+    it; 4. its lowest spike is an event (``event``); in the clock of its last spike the next word
+    moves in. Behind the last event of a pass ``transfer`` takes a clock of its own, as soon as
     ``shadow_free``.
 
     What belongs to an event follows it: ``row``, its weight row, after 1 clock; ``x``, already
     times 2^plane, after 3. ``sum_x``, Σx·2^scale, follows a transfer by 4. A pixel that goes to
-    the lanes past the word register (``arriving``) counts as an event of the clock before.
+    the lanes past the words (``arriving``) counts as an event of the clock before.
     """
 
     def __init__(self, machine):
@@ -43,90 +45,105 @@ class Reader(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        machine = self.machine
-        fetched, fetched_valid = Signal(request_layout(machine)), Signal()
-        word, columns = self._word(m, fetched)
-        take, drop = Signal(), Signal()
-        m.d.comb += [drop.eq(fetched_valid & ~word.any() & ~fetched.ends),
-                     self.advance.eq(~fetched_valid | take | drop)]
+        fetched, fetched_valid = Signal(request_layout(self.machine)), Signal()
+        waiting, moves = self._wait(m, fetched, fetched_valid)
+        m.d.comb += self.advance.eq(~fetched_valid | ~waiting.valid | moves)
         with m.If(self.advance):
             m.d.sync += [fetched.eq(self.request), fetched_valid.eq(self.request_valid)]
-        valid, ending, rest = Signal(), Signal(), Signal(WORD)
-        spikes, columns_held = Signal(WORD), Signal(WORD * machine.columns)
-        word_of = Signal(_event_layout(machine))
-        spent = Signal()
+        held, spikes = Signal(_word_layout(self.machine)), Signal(WORD)
+        valid, ending, some, single, spent = (Signal(name=name) for name in (
+            "valid", "ending", "some", "single", "spent"))
+        rest = Signal(WORD)
         m.d.comb += [
-            rest.eq(spikes & (spikes - 1)),
-            spent.eq(valid & ~ending & ~rest.any()),
-            take.eq(fetched_valid & ~drop & (~valid | spent)),
-            self.event.eq(valid & ~ending & spikes.any()),
-            self.transfer.eq(ending & self.shadow_free),
-            self.quiet.eq(~fetched_valid & ~valid & ~ending),
+            rest.eq(spikes & (spikes - 1)), spent.eq(valid & ~ending & single),
+            moves.eq(waiting.valid & (~valid | spent)),
+            self.event.eq(valid & ~ending & some), self.transfer.eq(ending & self.shadow_free),
+            self.quiet.eq(~fetched_valid & ~waiting.valid & ~valid & ~ending),
         ]
-        ends = Signal()
         with m.If(self.event):
-            m.d.sync += spikes.eq(rest)
+            m.d.sync += [spikes.eq(rest), single.eq(~_more_than(2, spikes))]
         with m.If(spent):
-            m.d.sync += [valid.eq(0), ending.eq(ends)]
+            m.d.sync += [valid.eq(0), ending.eq(held.ends)]
         with m.If(self.transfer):
             m.d.sync += ending.eq(0)
-        with m.If(take):
+        with m.If(moves):
             m.d.sync += [
-                valid.eq(1), spikes.eq(word), ends.eq(fetched.ends), columns_held.eq(columns),
-                word_of.plane.eq(fetched.plane), word_of.scale.eq(fetched.scale),
-                word_of.sums.eq(fetched.sums), word_of.merged.eq(fetched.merged),
-                word_of.row.eq(fetched.row + Mux(fetched.listed, self.listed_index, 0)),
-                word_of.value.eq(self._value(fetched)),
+                valid.eq(1), spikes.eq(waiting.word.spikes), some.eq(waiting.word.spikes.any()),
+                single.eq(~_more_than(1, waiting.word.spikes)), held.eq(waiting.word),
             ]
-        self._follow(m, word_of, columns_held, lowest_set(spikes))
+        lowest = spikes & ~rest
+        bits = Cat((column & lowest).any() for column in held.columns) if len(held.columns) else Const(0)
+        self._follow(m, held.event, bits, lowest_set(spikes))
         return m
 
-    def _follow(self, m, word, columns, index):
+    def _wait(self, m, fetched, fetched_valid):
+        """The word between the memories and the events, and the signal that it moves on."""
+        waiting = SimpleNamespace(valid=Signal(name="waits"),
+                                  word=Signal(_word_layout(self.machine), name="waiting"))
+        moves = Signal()
+        spikes, columns = self._word(m, fetched)
+        with m.If(~waiting.valid | moves):
+            m.d.sync += [
+                waiting.valid.eq(fetched_valid & (spikes.any() | fetched.ends)),
+                waiting.word.spikes.eq(spikes), waiting.word.ends.eq(fetched.ends),
+                *(waiting.word.columns[i].eq(columns[i])
+                  for i in range(len(waiting.word.columns))),
+                waiting.word.event.plane.eq(fetched.plane),
+                waiting.word.event.scale.eq(fetched.scale),
+                waiting.word.event.sums.eq(fetched.sums),
+                waiting.word.event.merged.eq(fetched.merged),
+                waiting.word.event.value.eq(self._value(fetched)),
+                waiting.word.event.row.eq(
+                    fetched.row + Mux(fetched.listed, self.listed_index, 0)),
+            ]
+        return waiting, moves
+
+    def _follow(self, m, word, bits, index):
         """Row, x and Σx of each event, clock by clock behind it."""
         machine = self.machine
-        event = Signal(_event_layout(machine), reset_less=True)
-        held, place = Signal.like(columns, reset_less=True), Signal(4, reset_less=True)
-        m.d.sync += [event.eq(word), held.eq(columns), place.eq(index)]
-        usually = (event.row + place, event.value, event.plane, event.scale, event.sums, event.merged)
-        row, value, plane, scale, sums, merged = usually
+        event, place = Signal(_event_layout(machine), reset_less=True), Signal(4, reset_less=True)
+        counted = Signal(len(bits), reset_less=True)
+        m.d.sync += [event.eq(word), place.eq(index), counted.eq(bits)]
+        usual = {**{name: event[name] for name in _event_layout(machine).members},
+                 "row": event.row + place}
         if machine.lists:
             first = machine.layers[0].windows[0][0]
-            pixel = (self.arriving_index, self.arriving_value, first.plane, first.scale, 1, 0)
-            row, value, plane, scale, sums, merged = (
-                Mux(self.arriving, now, usual) for now, usual in zip(pixel, usually, strict=True))
-        m.d.comb += self.row.eq(row)
+            pixel = {"row": self.arriving_index, "value": self.arriving_value,
+                     "plane": first.plane, "scale": first.scale, "sums": 1, "merged": 0}
+            usual = {name: Mux(self.arriving, pixel[name], usual[name]) for name in usual}
+        m.d.comb += self.row.eq(usual["row"])
         second = Signal(_event_layout(machine), reset_less=True)
-        bits = Signal(machine.columns, reset_less=True)
-        m.d.sync += [second.value.eq(value), second.plane.eq(plane), second.scale.eq(scale),
-                     second.sums.eq(sums), second.merged.eq(merged)]
+        m.d.sync += [second[name].eq(usual[name]) for name in usual if name != "row"]
         amount = second.value
         if any(machine.merged(i) for i in range(len(machine.layers))):
-            m.d.sync += bits.eq(Cat(held.word_select(c, WORD).bit_select(place, 1)
-                                    for c in range(machine.columns)))
-            amount = Mux(second.merged, sum(bits), second.value)
-        third, plane3, scale3, sums3 = (
+            total = Signal(machine.value_bits, reset_less=True)
+            m.d.sync += total.eq(sum(counted))
+            amount = Mux(second.merged, total, second.value)
+        self._amount(m, second, amount)
+
+    def _amount(self, m, second, amount):
+        """x of the event whose fields are *second*, and its part of Σx."""
+        machine = self.machine
+        value, plane, scale, sums = (
             Signal(machine.value_bits, reset_less=True), Signal.like(second.plane, reset_less=True),
             Signal.like(second.scale, reset_less=True), Signal(reset_less=True))
-        m.d.sync += [third.eq(amount), plane3.eq(second.plane), scale3.eq(second.scale),
-                     sums3.eq(second.sums)]
-        m.d.comb += self.x.eq(third << plane3)
-        happens = delays(m, self.event, 4, init=0)
+        m.d.sync += [value.eq(amount), plane.eq(second.plane), scale.eq(second.scale),
+                     sums.eq(second.sums)]
+        m.d.comb += self.x.eq(value << plane)
+        happens = delays(m, self.event, 4, init=0)[3]
         if machine.lists:
-            late = delays(m, self.arriving, 3, init=0)
-            happens[3] = happens[3] | late[2]
+            happens = happens | delays(m, self.arriving, 3, init=0)[2]
         ended = delays(m, self.transfer, 4, init=0)[3]
         counted = Signal(machine.sum_bits)
-        m.d.sync += counted.eq(Mux(ended, 0, counted) + Mux(happens[3] & sums3, third << scale3, 0))
+        m.d.sync += counted.eq(Mux(ended, 0, counted) + Mux(happens & sums, value << scale, 0))
         with m.If(ended):
             m.d.sync += self.sum_x.eq(counted)
 
     def _word(self, m, fetched):
         """What the memories say, as 16 spikes; the columns beside each other."""
         machine = self.machine
-        line = Signal(WORD * machine.columns)
-        m.d.comb += line.eq(self.line)
-        columns = [line.word_select(c, WORD) for c in range(machine.columns)]
-        chosen = line.word_select(fetched.column, WORD) if machine.columns > 1 else columns[0]
+        columns = [self.line.word_select(c, WORD) for c in range(machine.columns)]
+        chosen = self.line.word_select(fetched.column, WORD)
         merged = columns[0]
         for column in columns[1:]:
             merged = merged | column
@@ -140,7 +157,7 @@ class Reader(wiring.Component):
                 m.d.comb += word.eq(Mux(fetched.value, 1, (1 << WORD) - 1))
         with m.If(fetched.skip):
             m.d.comb += word.eq(0)
-        return word, line
+        return word, columns
 
     def _value(self, fetched):
         """x of every spike of a word, merged ones apart."""
@@ -160,6 +177,14 @@ def _event_layout(machine):
         "scale": request["scale"].shape, "sums": 1, "merged": 1})
 
 
+def _word_layout(machine):
+    """A word on its way: its columns only where they are counted."""
+    merged = any(machine.merged(i) for i in range(len(machine.layers)))
+    return data.StructLayout({
+        "spikes": WORD, "columns": data.ArrayLayout(WORD, machine.columns if merged else 0),
+        "ends": 1, "event": _event_layout(machine)})
+
+
 def lowest_set(word):
     """The position of the lowest 1 of a 16-bit *word* (any value if there is none)."""
     nibbles = [word[4 * i:4 * i + 4] for i in range(4)]
@@ -167,3 +192,23 @@ def lowest_set(word):
     some = [n.any() for n in nibbles]
     which = Cat(~some[0] & (some[1] | ~some[2]), ~some[0] & ~some[1])
     return Cat(Array(inside)[which], which)
+
+
+def _more_than(few, word):
+    """Whether more than *few* (1 or 2) bits of *word* are 1: counts to 3 in a tree."""
+    counts = [_count(*word[4 * i:4 * i + 4]) for i in range(len(word) // 4)]
+    while len(counts) > 1:
+        counts = [_add(*counts[i:i + 2]) for i in range(0, len(counts), 2)]
+    return counts[0][few]
+
+
+def _count(a, b, c, d):
+    """At least 1, 2, 3 of four bits."""
+    return (a | b | c | d, (a & b) | (c & d) | ((a | b) & (c | d)),
+            (a & b & (c | d)) | (c & d & (a | b)))
+
+
+def _add(left, right):
+    """At least 1, 2, 3 in two parts."""
+    return (left[0] | right[0], left[1] | right[1] | (left[0] & right[0]),
+            left[2] | right[2] | (left[1] & right[0]) | (left[0] & right[1]))

@@ -86,7 +86,8 @@ def _line(machine: Machine, index: int, place: int, group: int) -> int:
     """Where the first spike word of a group goes (its layer is stored: else anywhere)."""
     if not machine.stored(index):
         return 0
-    line = machine.line(index) + place * machine.layers[index].blocks + group * (machine.lanes // WORD)
+    block = place * machine.layers[index].blocks + group * (machine.lanes // WORD)
+    line = machine.line(index) + block
     return min(line, machine.lines - 1)
 
 

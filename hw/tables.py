@@ -15,14 +15,14 @@ def window_columns(machine: Machine, bank: int) -> dict[str, list[int]]:
 
 
 def item_columns(machine: Machine, bank: int) -> dict[str, list[int]]:
-    """The items of *bank*; ``from``, ``y`` and ``x`` of each map are an item's origins, ``opening``
+    """The items of *bank*; ``base``, ``y`` and ``x`` of each map are an item's origins, ``opening``
     and ``final`` say that its group is the first and the last of the layer."""
     items = schedule.items(machine, bank)
     columns = {name: [int(getattr(item, name)) for item in items] for name in ITEM_FIELDS}
     columns["opening"] = [int(item.group == 0) for item in items]
     columns["final"] = [int(item.group == machine.groups(item.layer) - 1) for item in items]
     for source in range(max(len(item.origins) for item in items)):
-        for part, name in enumerate(("from", "y", "x")):
+        for part, name in enumerate(("base", "y", "x")):
             columns[f"{name}{source}"] = [
                 item.origins[min(source, len(item.origins) - 1)][part] for item in items]
     return columns

@@ -1,4 +1,4 @@
-"""The iCEBreaker's top: crystal → PLL → core, with the byte link on the board's USB serial port."""
+"""A board's top: oscillator → PLL → core, with the byte link on the board's USB serial port."""
 
 from dataclasses import dataclass
 
@@ -12,39 +12,11 @@ from . import frames
 from .core import SpikingCore
 from .link import Framer, UartRx, UartTx, uart_divisor
 from .memory import SPRAM_VERILOG
+from .plls import pll_for
 
-__all__ = ["BoardTop", "LinkedCore", "Pll", "linked_verilog", "pcf", "pll_for", "top_verilog"]
+__all__ = ["BoardTop", "Clocking", "LinkedCore", "linked_verilog", "top_verilog"]
 
-CRYSTAL_MHZ = 12
-VCO_MHZ = (533, 1066)           # the PLL's oscillator, iCE40 data sheet
-PLL_MHZ = (16, 275)             # its output
-FILTER_RANGE = 1                # of a phase detector below 17 MHz; it runs at the crystal's rate
-CLOCK_MHZ = 30
-PINS = {"clk12": 35, "uart_rx": 6, "uart_tx": 9, "led_red_n": 11, "led_green_n": 37}
-
-
-@dataclass(frozen=True)
-class Pll:
-    """Settings of SB_PLL40: crystal · (divf + 1) / 2^divq."""
-
-    divf: int
-    divq: int
-
-    @property
-    def mhz(self):
-        """The clock it makes."""
-        return CRYSTAL_MHZ * (self.divf + 1) / 2 ** self.divq
-
-
-def pll_for(clock_mhz):
-    """The settings with the highest clock that is not above *clock_mhz*."""
-    low, high = PLL_MHZ
-    if not low <= clock_mhz <= high:
-        raise ValueError(f"Clock must be between {low} and {high} MHz, not {clock_mhz!r}")
-    possible = [Pll(divf, divq) for divf in range(128) for divq in range(1, 7)]
-    allowed = [pll for pll in possible
-               if VCO_MHZ[0] <= pll.mhz * 2 ** pll.divq <= VCO_MHZ[1] and pll.mhz <= clock_mhz]
-    return max(allowed, key=lambda pll: pll.mhz)
+POWER_ON = 16               # clocks of reset where there is no PLL to wait for
 
 
 class LinkedCore(wiring.Component):
@@ -84,50 +56,75 @@ class LinkedCore(wiring.Component):
         return m
 
 
-class BoardTop(wiring.Component):
-    """`LinkedCore` on an iCEBreaker: red LED until the weights are loaded, then green.
+@dataclass(frozen=True)
+class Clocking:
+    """How a board's clock is made: by the cell ``pll``, or the oscillator's own where the two are
+    equal."""
 
-    Held in reset until the PLL locks, which takes longer than the 3 µs that the UP5K's block RAMs
-    need after configuration.
+    clock_mhz: float = 30.0
+    oscillator_mhz: float = 12.0
+    pll: str = "SB_PLL40_PAD"
+
+    def settings(self):
+        """The PLL's, or None where there is no need of one."""
+        if self.clock_mhz == self.oscillator_mhz:
+            return None
+        return pll_for(self.clock_mhz, self.pll, self.oscillator_mhz)
+
+
+class BoardTop(wiring.Component):
+    """`LinkedCore` on a board: one LED until the weights are loaded, then the other.
+
+    Held in reset until the PLL locks, which takes longer than the 3 µs that iCE40's block RAMs
+    need after configuration; without one, for POWER_ON clocks.
+
+    Members
+    -------
+    led_waiting, led_loaded : lit by a 0 if *leds_low*
     """
 
-    def __init__(self, machine, image, *, clock_mhz=CLOCK_MHZ, baud=frames.BAUD):
-        self.machine, self.image = machine, image
-        self.pll = pll_for(clock_mhz)
-        self.divisor = uart_divisor(self.pll.mhz * 1e6, baud)
+    def __init__(self, machine, image, *, clocking=Clocking(), leds_low=True, baud=frames.BAUD):
+        self.machine, self.image, self.leds_low = machine, image, leds_low
+        self.pll = clocking.settings()
+        mhz = clocking.clock_mhz if self.pll is None else self.pll.mhz
+        self.divisor = uart_divisor(mhz * 1e6, baud)
         super().__init__({
-            "clk12": In(1),
+            "clk": In(1),
             "uart_rx": In(1, init=1),
             "uart_tx": Out(1, init=1),
-            "led_red_n": Out(1),
-            "led_green_n": Out(1),
+            "led_waiting": Out(1),
+            "led_loaded": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
         m.domains.sync = ClockDomain()
-        locked = Signal()
-        m.submodules.pll = Instance(
-            "SB_PLL40_PAD",
-            p_FEEDBACK_PATH="SIMPLE",
-            p_DIVR=C(0, 4), p_DIVF=C(self.pll.divf, 7), p_DIVQ=C(self.pll.divq, 3),
-            p_FILTER_RANGE=C(FILTER_RANGE, 3),
-            i_PACKAGEPIN=self.clk12, i_RESETB=C(1), i_BYPASS=C(0),
-            o_PLLOUTGLOBAL=ClockSignal(), o_LOCK=locked)
-        m.submodules.reset = ResetSynchronizer(~locked)
+        self._clock(m)
         m.submodules.linked = linked = LinkedCore(self.machine, self.image, divisor=self.divisor)
         m.d.comb += [
             linked.rx.eq(self.uart_rx),
             self.uart_tx.eq(linked.tx),
-            self.led_red_n.eq(linked.loaded),
-            self.led_green_n.eq(~linked.loaded),
+            self.led_waiting.eq(linked.loaded ^ (not self.leds_low)),
+            self.led_loaded.eq(linked.loaded ^ self.leds_low),
         ]
         return m
 
+    def _clock(self, m):
+        if self.pll is not None:
+            locked = Signal()
+            m.submodules.pll = self.pll.instance(self.clk, ClockSignal(), locked)
+            m.submodules.reset = ResetSynchronizer(~locked)
+            return
+        count = Signal(range(POWER_ON), reset_less=True)
+        with m.If(count != POWER_ON - 1):
+            m.d.sync += count.eq(count + 1)
+        m.d.comb += [ClockSignal().eq(self.clk), ResetSignal().eq(count != POWER_ON - 1)]
 
-def top_verilog(machine, image, clock_mhz=CLOCK_MHZ, baud=frames.BAUD):
-    """The board's design as Verilog text, module ``top``; `pcf` names its pins."""
-    return _verilog(BoardTop(machine, image, clock_mhz=clock_mhz, baud=baud), "top", machine)
+
+def top_verilog(machine, image, *, clocking=Clocking(), leds_low=True, baud=frames.BAUD):
+    """A board's design as Verilog text, module ``top``. By default an iCEBreaker's."""
+    return _verilog(BoardTop(machine, image, clocking=clocking, leds_low=leds_low, baud=baud),
+                    "top", machine)
 
 
 def linked_verilog(machine, image, divisor):
@@ -138,9 +135,3 @@ def linked_verilog(machine, image, divisor):
 def _verilog(component, name, machine):
     text = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
     return text + (SPRAM_VERILOG if machine.weight_memory == "spram" else "")
-
-
-def pcf():
-    """Pin constraints of `BoardTop` on an iCEBreaker, for nextpnr-ice40."""
-    pull_up = {"uart_rx": "-pullup yes "}       # an open line must not look like a break
-    return "".join(f"set_io {pull_up.get(name, '')}{name} {pin}\n" for name, pin in PINS.items())

@@ -23,13 +23,14 @@ def job_layout(machine):
     """What the rotation needs to know of the transfer that starts it.
 
     ``slot``: parameter address of slot 0, ``membrane``: its membrane address; ``line``: where its
-    first spike word goes, ``column`` in that line, ``words`` how many follow; ``start``: membranes start at u0; ``opens``,
-    ``closes``: the first and the last pass of a pooling window; ``silent``: no channel is there;
-    ``step`` matters where passes are combined, ``settled`` says that it is the last; ``opening``
-    and ``final`` groups are the first and the last of the layer.
+    first spike word goes, ``column`` in that line, ``words`` how many follow; ``start``: membranes
+    start at u0; ``opens``, ``closes``: the first and the last pass of a pooling window;
+    ``silent``: no channel is there; ``step`` matters where passes are combined, ``settled`` says
+    that it is the last; ``opening`` and ``final`` groups are the first and the last of the layer.
     """
     flags = ("start", "opens", "closes", "silent", "settled", "opening", "final")
-    combined = machine.order == "layer" and any(l.pooling == "or" for l in machine.layers)
+    combined = machine.order == "layer" and any(
+        layer.pooling == "or" for layer in machine.layers)
     return data.StructLayout({
         "layer": range(max(len(machine.layers), 2)),
         "slot": range(max(machine.neuron_slots, machine.readout_slots, 2)),
@@ -98,19 +99,23 @@ class Walker(wiring.Component):
         self.behind = [Signal(address_bits(machine), name=f"behind{i}") for i in range(self.most)]
         self._follow_time(m)
         running, moving, leaves, self.entering = Signal(), Signal(), Signal(), Signal()
+        self.advanced = Signal()
         list_last = self._list(m)
         last_step = self.step == now.last_step
         transfers = now.fires | (last_step if machine.order == "layer" else 1)
         self.ends = Signal()
         m.d.comb += [
             self.ends.eq(entry.ends & transfers & list_last),
-            self.valid.eq(running & self._allowed(m) & (~self.ends | self.job_free)),
+            self.valid.eq(running & self._allowed(m, last_step) & (~self.ends | self.job_free)),
             moving.eq(self.valid & self.advance & list_last),
             leaves.eq(moving & entry.ends & last_step & entry.final),
             windows.address.eq(pc), items.address.eq(at),
             self.job_valid.eq(self.valid & self.advance & self.ends),
         ]
         last_item = len(schedule.items(machine, self.bank)) - 1
+        at_last, next_item = Signal(), Signal.like(at)
+        m.d.sync += [at_last.eq(items.address == last_item), self.advanced.eq(0),
+                     next_item.eq(Mux(at == last_item, 0, at + 1))]
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += [self.idle.eq(1), items.address.eq(0)]
@@ -131,12 +136,12 @@ class Walker(wiring.Component):
                         with m.If(last_step):
                             m.d.sync += home.eq(pc + 1)
                 with m.If(leaves):
-                    m.d.comb += items.address.eq(Mux(at == last_item, 0, at + 1))
+                    m.d.comb += items.address.eq(next_item)
                     m.next = "ENTER"
-                    with m.If((at == last_item) & self.last_time):
+                    with m.If(at_last & self.last_time):
                         m.next = "IDLE"
         m.d.sync += [pc.eq(windows.address), at.eq(items.address)]
-        with m.If(leaves & (at == last_item)):
+        with m.If(leaves & at_last):
             self._next_time(m)
         self._request(m)
         self._job(m, last_step)
@@ -153,19 +158,21 @@ class Walker(wiring.Component):
         tables = [_layer_constants(machine, i) for i in range(len(machine.layers))]
         now = SimpleNamespace(maps=[])
         for name in tables[0][0]:
-            setattr(now, name, self._chosen(m, name, [table[0][name] for table in tables]))
+            chosen, held = self._chosen(m, name, [table[0][name] for table in tables])
+            setattr(now, name, held)
+            setattr(now, f"next_{name}", chosen)
         for source in range(max(len(table[1]) for table in tables)):
             now.maps.append(SimpleNamespace(**{
                 name: self._chosen(m, f"{name}{source}",
                                    [table[1][min(source, len(table[1]) - 1)][name]
-                                    for table in tables])
+                                    for table in tables])[1]
                 for name in tables[0][1][0]}))
         return now
 
     def _chosen(self, m, name, values):
-        """The value of the item's layer, a clock later."""
+        """The value of the item's layer: at once, and a clock later."""
         if len(set(values)) == 1:
-            return Const(values[0])
+            return Const(values[0]), Const(values[0])
         chosen, held = (Signal(bits_of(max(values)), name=f"{prefix}{name}")
                         for prefix in ("next_", ""))
         with m.Switch(self.item.layer):
@@ -173,7 +180,7 @@ class Walker(wiring.Component):
                 with m.Case(index):
                     m.d.comb += chosen.eq(value)
         m.d.sync += held.eq(chosen)
-        return held
+        return chosen, held
 
     def _follow_time(self, m):
         """In a core that runs step by step: which step, and what lies behind it."""
@@ -203,29 +210,39 @@ class Walker(wiring.Component):
         if not self.machine.lists:
             return Const(1)
         taken, last, index = Signal(), Signal(), Signal.like(self.list_count)
+        ended, none = Signal(), Signal()
         self.listed, self.list_index = self.now.listed, index
-        self.list_skip = self.listed & (~taken | (self.list_count == 0))
-        m.d.comb += last.eq(~self.listed | ~taken | (index + 1 >= self.list_count))
+        self.list_skip = self.listed & (~taken | none)
+        m.d.comb += last.eq(~self.listed | ~taken | ended)
+        m.d.sync += [none.eq(self.list_count == 0), ended.eq(self.list_count <= index + 1)]
         with m.If(self.valid & self.advance):
-            m.d.sync += [index.eq(Mux(last, 0, index + 1)), taken.eq(1)]
+            m.d.sync += [index.eq(index + 1), taken.eq(1), ended.eq(self.list_count <= index + 2)]
+            with m.If(last):
+                m.d.sync += [index.eq(0), ended.eq(self.list_count <= 1)]
         with m.If(self.idle):
             m.d.sync += taken.eq(0)
         return last
 
-    def _allowed(self, m):
-        """Whether what the entry reads is there."""
+    def _allowed(self, m, last_step):
+        """Whether what the entry reads is there: for this step and the next one, a clock ahead."""
         machine = self.machine
-        step = Mux(self.now.merged, machine.steps, self.step + 1)
+        ready, now, then = Signal(), Signal(), Signal()
+        ahead = Signal(signed(progress_bits(machine)))
+        merged, step = self.now.next_merged, self.step
+        m.d.comb += ahead.eq(self.progress - self.rounds - self.now.next_need)
         if machine.order == "step":
-            step = 1
-        ahead = Signal(progress_bits(machine))
-        m.d.comb += ahead.eq(self.progress - self.rounds - self.now.need
-                             - Mux(self.entry.early, 0, step))
-        return self.input_ready & ~ahead[-1]
+            m.d.sync += [now.eq(ahead >= 1), then.eq(ahead >= 1)]
+        else:
+            following = Mux(last_step, 1, step + 2)
+            m.d.sync += [now.eq(ahead >= Mux(merged, machine.steps, step + 1)),
+                         then.eq(ahead >= Mux(merged, machine.steps, following))]
+        m.d.sync += ready.eq(ahead >= 0)
+        there = Mux(self.entry.early, ready, Mux(self.advanced, then, now))
+        return self.input_ready & there
 
     def _next_step(self, m, last_step):
         wraps = (self.column == self.machine.columns - 1) | self.now.merged
-        m.d.sync += [self.step.eq(Mux(last_step, 0, self.step + 1)),
+        m.d.sync += [self.step.eq(Mux(last_step, 0, self.step + 1)), self.advanced.eq(1),
                      self.column.eq(Mux(last_step | wraps, 0, self.column + 1))]
         for behind, found in zip(self.behind, self.now.maps, strict=True):
             moves = wraps | found.value         # values have no columns
@@ -233,7 +250,7 @@ class Walker(wiring.Component):
 
     def _source(self):
         """Origin and constants of the map that the entry reads."""
-        names = ("from", "y", "x")
+        names = ("base", "y", "x")
         sets = [{**{name: getattr(self.item, f"{name}{s}") for name in names},
                  **vars(self.now.maps[s]), "behind": self.behind[s]} for s in range(self.most)]
         if self.most == 1:
@@ -244,9 +261,9 @@ class Walker(wiring.Component):
     def _request(self, m):
         entry, out, found = self.entry, self.request, self._source()
         outside = Signal()
-        y, x = getattr(found, "y") + entry.dy, found.x + entry.dx
+        y, x = found.y + entry.dy, found.x + entry.dx
         m.d.comb += outside.eq((y < 0) | (y >= found.height) | (x < 0) | (x >= found.width))
-        place = getattr(found, "from") + entry.offset + found.behind
+        place = found.base + entry.offset + found.behind
         place += Mux(found.framed, self.frames, 0) + Mux(self.parity ^ found.previous,
                                                          found.kept, 0)
         nothing = found.previous & (self.first_time & (self.step == 0))

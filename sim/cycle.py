@@ -8,11 +8,13 @@ case.
 A clock is the number of a cycle; all arrays run over samples. For each bank, in program order:
 
 1. A word is requested in clock f: one a clock, a word when the one before has left the memories'
-   output, two clocks after the last request of an item; when the input is there and the rounds that
-   it needs are visible; and the last word of a pass a clock after the transfer before.
-2. It leaves the memories' output in clock l: f + 1 without spikes (unless it ends a pass), else
-   when the word register is free; its n spikes are events in max(n, 1) clocks from l + 1 on,
-   behind the transfer before. The next word may move in with the last one.
+   output, two clocks after the last request of an item; when the input is there and a clock after
+   the rounds that it needs are visible; and the last word of a pass a clock after the transfer
+   before.
+2. It leaves the memories' output in clock l, f + 1 or when the word before waits no more. Without
+   spikes it is dropped then (unless it ends a pass), else it waits and moves on in l + 1 or with
+   the last event of the word before; its n spikes are events in the max(n, 1) clocks behind that,
+   and behind the transfer before.
 3. A pass's transfer comes in the clock after its last event, when the shadow is free: rotation ×
    replays clocks after the transfer before. Slot j of rotation r is 4 clocks later, + r · rotation
    + j; where banks share a readout, 5 clocks behind the last of them.
@@ -72,48 +74,53 @@ def run(machine: Machine, x: Any, spikes: Sequence[Any], *, arrivals: Any = None
 
 
 class _Banks:
-    """Where each bank stands, [banks, N]: the clocks from which its next request, take, event and
+    """Where each bank stands, [banks, N]: the clocks from which its next request, move, event and
     transfer may be."""
 
     def __init__(self, banks: int, begin: Ints) -> None:
         shape = (banks, len(begin))
         self.request = np.broadcast_to(begin + 2, shape).copy()
         self.left = np.full(shape, LONG_AGO)    # the word before has left the memories' output
-        self.spent = np.full(shape, LONG_AGO)   # the word register can take another one
+        self.moved = np.full(shape, LONG_AGO)   # the word before waits no more
+        self.spent = np.full(shape, LONG_AGO)   # the last event of the word before
         self.free = np.full(shape, LONG_AGO)    # events may follow the transfer before
         self.shadow = np.full(shape, LONG_AGO)  # the next transfer
 
     def word(self, rows: slice, gate: Ints, count: Ints, ends: bool) -> None:
         """A word's request and its *count* events."""
-        free, spent = self.free[rows], self.spent[rows]
-        asked = np.maximum(np.maximum(self.request[rows], self.left[rows]), gate)
-        if ends:
-            np.maximum(asked, free, out=asked)
-        asked += 1
-        left = np.maximum(asked, spent)
-        after = np.maximum(left + 1, free) + np.maximum(count - 1, 0)
-        self.request[rows] = asked
-        self._move(rows, (count == 0) & (not ends), asked, left, after)
+        self._put(rows, self._next(rows, gate, count, ends), (count > 0) | ends)
 
     def pixels(self, rows: slice, gate: Ints, count: Ints, ends: bool) -> None:
-        """The pixels of a list, a request each; the first of no pixels is a word without events."""
-        free, spent = self.free[rows], self.spent[rows]
-        asked = np.maximum(np.maximum(self.request[rows], self.left[rows]), gate)
-        several = count > 1
-        first = np.maximum(np.maximum(asked + 1, spent) + 1, free)
-        last = np.where(several, np.maximum(asked + count - 1, first + count - 3), asked)
-        if ends:
-            last = np.maximum(last, free)
-        left = np.maximum(last + 1, np.where(several, first + count - 2, spent))
-        self.request[rows] = last + 1
-        self._move(rows, (count == 0) & (not ends), last + 1, left, np.maximum(left + 1, free))
+        """The pixels of a list, a request each; the first of no pixels is a word without events.
 
-    def _move(self, rows: slice, dropped: Any, asked: Ints, left: Ints, spent: Ints) -> None:
-        """On to the next word; one that is dropped leaves the register as it is."""
-        if dropped.any():
-            left = np.where(dropped, asked, left)
-            spent = np.where(dropped, self.spent[rows], spent)
-        self.left[rows], self.spent[rows] = left, spent
+        From the fifth on each is a clock behind the one before, but for the one that ends a pass.
+        """
+        for number in range(4):
+            found = self._next(rows, gate, np.ones_like(count), False)
+            self._put(rows, found, number < count - 1, skipped=True)
+        for clocks in (self.request, self.left, self.moved, self.spent):
+            clocks[rows] += np.maximum(count - 5, 0)
+        self.word(rows, gate, np.minimum(count, 1), ends)
+
+    def _next(self, rows: slice, gate: Ints, count: Ints, ends: bool) -> tuple[Ints, ...]:
+        free = self.free[rows]
+        asked = np.maximum(np.maximum(self.request[rows], self.left[rows]), gate)
+        if ends:
+            asked = np.maximum(asked, free)
+        left = np.maximum(asked + 1, self.moved[rows])
+        moved = np.maximum(left + 1, self.spent[rows])
+        return asked + 1, left, moved, np.maximum(moved + 1, free) + np.maximum(count - 1, 0)
+
+    def _put(self, rows: slice, found: tuple[Ints, ...], kept: Any, skipped: bool = False) -> None:
+        """On to the next word: one that is not *kept* goes no further than the memories' output,
+        and where *skipped* there was none."""
+        request, left, moved, spent = found
+        if skipped:
+            request = np.where(kept, request, self.request[rows])
+            left = np.where(kept, left, self.left[rows])
+        self.request[rows], self.left[rows] = request, left
+        self.moved[rows] = np.where(kept, moved, self.moved[rows])
+        self.spent[rows] = np.where(kept, spent, self.spent[rows])
 
 
 class _Run:
@@ -240,7 +247,7 @@ class _Run:
         if not early:
             waits = machine.steps if machine.merged(index) else step + 1
             need += 1 if machine.order == "step" else waits
-        return self.visible[need - 1] if need > 0 else self.begin
+        return self.visible[need - 1] + 1 if need > 0 else self.begin
 
     def _result(self) -> Ints:
         machine = self.machine

@@ -230,7 +230,7 @@ def test_offsets_follow_rows_of_the_map():
 def test_columns_are_items_and_words():
     m = picture()
     items, words = item_columns(m, 1), window_columns(m, 1)
-    assert items["from0"][:4] == [-3, -3, 5, 5] and items["final"] == [0, 1, 0, 1, 1]
+    assert items["base0"][:4] == [-3, -3, 5, 5] and items["final"] == [0, 1, 0, 1, 1]
     assert items["opening"] == [1, 0, 1, 0, 1] and items["layer"] == [0, 0, 0, 0, 1]
     assert words["ends"][:9] == [0] * 8 + [1] and words["dx"][:4] == [0, 1, 2, 0]
     assert {len(column) for column in items.values()} == {5}
