@@ -1,0 +1,202 @@
+"""What a bank does in a sample, as nested loops: every word it reads, every pass it hands over."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from qsnn_hw import schedule
+from qsnn_hw.arch import Layer, Machine, Map, Word
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A pass that ends with a transfer: which, and its job by field name (None: not to be told)."""
+
+    item: int
+    number: int                 # the pass, of a pooling window
+    step: int
+    job: dict[str, int | None]
+    rounds: int                 # that it counts
+
+
+@dataclass(frozen=True)
+class Read:
+    """A request by field name (None: any), what it must find written, the pass that it ends.
+
+    ``spikes``: (layer, place, index, steps) of a word of spikes.
+    """
+
+    request: dict[str, int | None]
+    ended: Pass | None
+    spikes: tuple[int, int, int, tuple[int, ...]] | None = None
+
+
+@dataclass
+class Walk:
+    """One bank's loops through a machine."""
+
+    machine: Machine
+    bank: int
+    listed: int = 0             # entries of the list
+    taken: bool = field(default=False, init=False)
+
+    def reads(self) -> Iterator[Read]:
+        """All words, in order."""
+        machine = self.machine
+        for time in range(machine.steps if machine.order == "step" else 1):
+            number = [0] * len(machine.layers)
+            for index, item in enumerate(schedule.items(machine, self.bank)):
+                yield from self._item(index, item, number[item.layer], time)
+                number[item.layer] += 1
+
+    def _item(self, index, item, number, time):
+        machine, layer = self.machine, self.machine.layers[item.layer]
+        passes, steps = parts(layer.windows[self.bank]), machine.window_steps(item.layer)
+        ors = layer.pooling == "or"
+        order = ([(n, s) for n in range(len(passes)) for s in range(steps)] if ors
+                 else [(n, s) for s in range(steps) for n in range(len(passes))])
+        for part, step in order:
+            sums = layer.fires or machine.order == "step" or step == steps - 1
+            when = (time, step, step == steps - 1)
+            ended = Pass(index, part, time + step, self._job(item, number, part, when),
+                         self._rounds(item, ors or part == len(passes) - 1)) if sums else None
+            for word in passes[part]:
+                yield from self._word(item, word, when, ended if word.ends else None)
+
+    def _rounds(self, item, closes):
+        machine, layer = self.machine, self.machine.layers[item.layer]
+        return machine.replays(item.layer) if layer.fires and closes else 0
+
+    def _word(self, item, word, when, ended):
+        machine = self.machine
+        layer = machine.layers[item.layer]
+        found, (time, step, _) = layer.maps[word.source], when
+        y, x = coordinates(layer, found, item.place, word)
+        outside = not (0 <= y < found.height and 0 <= x < found.width)
+        before = found.previous and time == step == 0
+        skip = item.silent or before or (outside and not found.pad)
+        turn = item.group // layer.group_banks if layer.fires else item.group
+        request = {"row": machine.row(item.layer) + turn * layer.rows + word.row,
+                   "plane": word.plane, "scale": word.scale, "sums": int(word.sums),
+                   "skip": int(skip), "pad": int(outside), "listed": int(found.kind == "list"),
+                   "value": int(found.kind == "values"), "ends": int(ended is not None),
+                   "merged": int(machine.merged(item.layer))}
+        if found.kind == "list":
+            yield from self._entries(request, ended)
+            return
+        place = y * found.pitch + x
+        spikes = None
+        if not (skip or outside):
+            steps, address = self._address(item.layer, found, place, word.index, time, step)
+            request |= address
+            if found.kind == "spikes":
+                spikes = (found.layer, place, word.index, steps)
+        yield Read(hidden(request), ended, spikes)
+
+    def _entries(self, request, ended):
+        """All of the list, or nothing where the lanes took the pixels as they came."""
+        count = self.listed if self.taken else 0
+        self.taken = True
+        for entry in range(max(count, 1)):
+            last = entry == max(count, 1) - 1
+            yield Read(hidden(request | {
+                "address": entry, "skip": int(request["skip"] or count == 0), "pad": 0,
+                "ends": int(last and request["ends"])}), ended if last else None)
+
+    def _address(self, index, found, place, word, time, step):
+        """Steps that are read, and where they lie."""
+        machine, words = self.machine, machine_words(self.machine, found)
+        at = place * found.words + word
+        if found.kind == "values":
+            frame = 0 if machine.coding == "direct" else max(step, time)
+            return (), {"address": frame * words + at}
+        if machine.order == "step":
+            now = time - found.previous
+            return (now,), {"address": self.line_of(found.layer, now) + at, "column": 0}
+        if machine.merged(index):
+            first = step * machine.columns
+            steps = tuple(range(first, min(first + machine.columns, machine.steps)))
+            return steps, {"address": self.line_of(found.layer, first) + at}
+        return (step,), {"address": self.line_of(found.layer, step) + at,
+                         "column": step % machine.columns}
+
+    def line_of(self, layer, step):
+        """The first line of a step of a layer's spikes (of the input's for -1)."""
+        machine, words = self.machine, self.machine.line_words(layer)
+        block = step // machine.columns
+        if machine.order == "step" and layer >= 0:
+            block = step % 2 if machine.kept(layer) else 0
+        return machine.line(layer) + block * words
+
+    def _job(self, item, number, part, when):
+        machine, (time, step, last) = self.machine, when
+        layer, used = machine.layers[item.layer], machine.used_slots(item.layer)
+        ors = layer.pooling == "or"
+        own = number * (layer.passes if ors else 1) + (part if ors else 0)
+        turn = item.group // layer.group_banks if layer.fires else item.group
+        shared = turn * used
+        base = machine.slot_base(item.layer) if layer.fires else 0
+        stored = machine.stored(item.layer) and not item.silent
+        words = -(-min(layer.channels - item.group * machine.lanes, machine.lanes) // 16)
+        line = (self.line_of(item.layer, time + step) + item.place * layer.blocks
+                + item.group * machine.row_beats)
+        return {
+            "layer": item.layer, "slot": base + (own * used if layer.neuron_parameters else shared),
+            "membrane": (machine.membrane_base(item.layer) + own * used if layer.fires else None)
+            if machine.order == "step" else 0,
+            "line": line if stored else None,
+            "column": step % machine.columns if stored else None,
+            "words": words - 1 if stored else None, "silent": int(item.silent),
+            "start": int(time == step == 0) if layer.fires or machine.order == "step" else None,
+            "opens": int(part == 0), "closes": int(ors or part == len(
+                parts(layer.windows[self.bank])) - 1),
+            "step": step if ors and machine.order == "layer" else None,
+            "settled": int(last and (machine.order == "layer" or time == machine.steps - 1)),
+            "opening": int(item.group == 0),
+            "final": int(item.group == machine.groups(item.layer) - 1)}
+
+
+def written(machine: Machine) -> dict[tuple[int, int, int, int], int]:
+    """The rounds after which each word (layer, place, index, step) is in the spike memory."""
+    found = {}
+    for bank in range(machine.banks):
+        items, rounds = schedule.items(machine, bank), 0
+        for done in (read.ended for read in Walk(machine, bank).reads() if read.ended):
+            item = items[done.item]
+            words = range(done.job["words"] + 1) if done.job["words"] is not None else ()
+            for replay in range(done.rounds):
+                rounds += 1
+                for word in words:
+                    index = item.group * machine.row_beats + word
+                    found[item.layer, item.place, index, done.step + replay] = rounds
+    return found
+
+
+def parts(window: tuple[Word, ...]) -> list[list[Word]]:
+    """A window's passes."""
+    found: list[list[Word]] = [[]]
+    for word in window:
+        found[-1].append(word)
+        if word.ends:
+            found.append([])
+    return found[:-1]
+
+
+def coordinates(layer: Layer, found: Map, place: int, word: Word) -> tuple[int, int]:
+    """Where a word of an output place lies in its map; places that aren't there look elsewhere."""
+    y, x = divmod(min(place, layer.places - 1), layer.width)
+    return (y * found.stride[0] + found.origin[0] + word.dy,
+            x * found.stride[1] + found.origin[1] + word.dx)
+
+
+def machine_words(machine: Machine, found: Map) -> int:
+    """Words of a step of a map."""
+    return machine.line_words(found.layer)
+
+
+def hidden(request):
+    """What isn't there is read anywhere."""
+    if request["skip"]:
+        unseen = ("address", "row", "plane", "scale", "sums", "pad", "value", "listed",
+                  "merged")
+        return request | dict.fromkeys(unseen)
+    return request
