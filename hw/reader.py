@@ -72,7 +72,7 @@ class Reader(wiring.Component):
                 single.eq(~_more_than(1, waiting.word.spikes)), held.eq(waiting.word),
             ]
         lowest = spikes & ~rest
-        bits = Cat((column & lowest).any() for column in held.columns) if len(held.columns) else Const(0)
+        bits = Cat(Const(0, 0), *((column & lowest).any() for column in held.columns))
         self._follow(m, held.event, bits, lowest_set(spikes))
         return m
 
