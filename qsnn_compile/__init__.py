@@ -14,7 +14,9 @@ __all__ = ["compile"]
 
 def compile(model: str | Path, *, target: str = "ice40", output: str | Path | None = None,
             bitstream: bool = False, lanes: int | None = None, steps: int | None = None,
-            readout: Literal["count", "potential", "last"] | None = None) -> "Build":
+            readout: Literal["count", "potential", "last"] | None = None,
+            goal: Literal["latency", "area", "energy"] = "latency", max_lc: int | None = None,
+            latency_us: float | None = None) -> "Build":
     """Compile the ONNX file *model* for *target* and write the build folder *output* (None: write
     nothing). What `qsnnc` does, and with its options.
 
@@ -22,8 +24,9 @@ def compile(model: str | Path, *, target: str = "ice40", output: str | Path | No
     ``report`` (as in report.json, docs/report-schema.md).
 
     Raises QsnnError, whose message says what was expected, what came and what to do; its child
-    DoesNotFit where the network needs more than the target has.
+    DoesNotFit where the network needs more than the target has, or than the limits leave it.
     """
     from .compiler import compile_model
+    from .search import Aim
     return compile_model(model, target_name=target, output=output, bitstream=bitstream,
-                         lanes=lanes, steps=steps, readout=readout)
+                         aim=Aim(goal, lanes, max_lc, latency_us), steps=steps, readout=readout)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from .emit import build_folder, write_sources
 from .errors import QsnnError, Unsupported
-from .fit import choose
 from .foreign.quantise_file import Foreign, Options, is_foreign, quantise_file, runnable
 from .fpga import Implementation, Progress, find_tools, implement
 from .ir import Graph
@@ -19,6 +18,7 @@ from .passes.legalise import check_steps
 from .program import Program
 from .report import Report, make_report, write_report
 from .resource import predict
+from .search import FASTEST, Aim, choose
 from .targets import Target, target
 
 
@@ -38,7 +38,7 @@ def silent(stage: str) -> Iterator[None]:
 
 
 def compile_model(model: str | Path, *, target_name: str, output: str | Path | None,
-                  bitstream: bool = False, lanes: int | None = None, steps: int | None = None,
+                  bitstream: bool = False, aim: Aim = FASTEST, steps: int | None = None,
                   readout: str | None = None, watch: Watch | None = None,
                   progress: Progress = silent, options: Options | None = None,
                   understood: Callable[[Graph | Foreign], None] | None = None) -> Build:
@@ -46,7 +46,7 @@ def compile_model(model: str | Path, *, target_name: str, output: str | Path | N
     library; *understood* is shown what the front end read."""
     goal = target(target_name)
     if bitstream:
-        find_tools()                    # before the work, not after it
+        find_tools(goal.family)         # before the work, not after it
     found = read_model(model, steps, readout, options or Options())
     if understood is not None:
         understood(found)
@@ -56,7 +56,7 @@ def compile_model(model: str | Path, *, target_name: str, output: str | Path | N
         graph = run_passes(graph, PASSES, watch)
     except Unsupported as error:
         raise Unsupported(f"{model}: {error}") from None
-    machine, image = choose(graph, goal.device, lanes)
+    machine, image = choose(graph, goal, aim)
     program = Program(machine, image, graph.input, goal.name, goal.board.name,
                       goal.board.clock_mhz)
     if output is None:

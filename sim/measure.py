@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qsnn_compile import energy
 from qsnn_compile.lowering import lower
 from qsnn_hw.arch import Machine
 
-from . import cycle, energy, golden
+from . import cycle, golden
 from .data import Build, Samples
 from .plan import layer_spikes
 from .work import fan_in, roof, work

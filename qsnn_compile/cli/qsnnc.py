@@ -46,6 +46,12 @@ def parser() -> argparse.ArgumentParser:
                       help="run synthesis and place and route too")
     made.add_argument("--lanes", type=int, metavar="N",
                       help="synaptic operations a clock: 16, 32 or 64 (default: what fits)")
+    made.add_argument("--goal", choices=("latency", "area", "energy"), default="latency",
+                      help="what the machine is chosen for, of those that fit (default: "
+                      "%(default)s); qsnn explore shows them")
+    made.add_argument("--max-lc", type=int, metavar="N", help="logic cells at most")
+    made.add_argument("--latency-us", type=float, metavar="X",
+                      help="µs at most of a typical sample, at the board's clock")
     made.add_argument("--steps", type=int, metavar="T", help="time steps, before the file's own")
     made.add_argument("--readout", choices=("count", "potential", "last"),
                       help="how steps become scores, before the file's own")
@@ -66,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
 def _compile(options: argparse.Namespace) -> int:
     from qsnn_compile.compiler import compile_model, read_model
     from qsnn_compile.report import print_report
+    from qsnn_compile.search import Aim
     check_json(options.json)
     if options.output is None:
         found = read_model(options.model, options.steps, options.readout, options_of(options))
@@ -73,8 +80,9 @@ def _compile(options: argparse.Namespace) -> int:
         return 0
     build = compile_model(
         options.model, target_name=options.target, output=options.output,
-        bitstream=options.bitstream, lanes=options.lanes, steps=options.steps,
-        readout=options.readout, progress=_progress,
+        bitstream=options.bitstream, steps=options.steps, readout=options.readout,
+        aim=Aim(options.goal, options.lanes, options.max_lc, options.latency_us),
+        progress=_progress,
         watch=_print_pass(options) if options.print_between_passes else None,
         options=options_of(options), understood=lambda found: _aside(found, options))
     if options.json != "-":

@@ -160,12 +160,12 @@ def test_targets():
 
 
 def test_what_does_not_fit_says_so():
-    from qsnn_compile.fit import choose
-    from qsnn_compile.targets import Device
+    from qsnn_compile.search import choose
+    from qsnn_compile.targets import Device, Target
     graph = qsnn_compile.compile(MODEL).graph
     small = Device("small", "ice40", "", 1000, 4, 4, 8, ())
     with pytest.raises(DoesNotFit, match=r"must fit small, and with \d+ lanes it needs .* logic"):
-        choose(graph, small, None)
+        choose(graph, Target("small", small, target("ice40").board))
 
 
 @pytest.mark.parametrize("code", (

@@ -1,0 +1,92 @@
+"""The machines that a network can be on a device: what a search chooses from."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from qsnn_hw.arch import WORD, Image, Machine
+
+from .fields import Pad
+from .ir import Graph
+from .mapping import (
+    Prepared,
+    machine_of,
+    most_columns,
+    possible,
+    prepare,
+    recurrent,
+    with_image,
+)
+from .memories import Memory, spram
+from .resource import Resources, predict
+from .speed import typical_clocks
+from .targets import Device
+
+UNITS = (1, 2, 4)               # neuron units of a bank
+LEAST_LANES = 16                # of a bank: a word of spikes
+TURNS = 16                      # clocks in which all units of all banks send a word each
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A machine before its image is made, and the clocks that a sample takes, roughly."""
+
+    prepared: Prepared
+    machine: Machine
+    pads: tuple[Pad, Pad]
+    clocks: float
+
+    def complete(self) -> tuple[Machine, Image]:
+        """The machine with its digest, and what its memories hold."""
+        return with_image(self.prepared, self.machine, self.pads)
+
+    @cached_property
+    def needed(self) -> Resources:
+        """What it takes as far as that can be said without the image."""
+        return predict(self.machine)
+
+    @cached_property
+    def least(self) -> Resources:
+        """What it takes whatever its image: without the parameters' block RAM."""
+        bare = predict(replace(self.machine, neuron_fields=tuple(
+            replace(field, width=0, constant=field.base)
+            for field in self.machine.neuron_fields)))
+        return replace(self.needed, lc=min(self.needed.lc, bare.lc), ebr=bare.ebr)
+
+
+def candidates(graph: Graph, device: Device, lanes: Iterable[int]) -> list[Candidate]:
+    """The machines of *graph*, legalised, with *lanes* lanes in all: the orders, banks, units and
+    columns that go with them."""
+    return [_candidate(prepared, device, banks, total // banks, units, columns)
+            for prepared in orders(graph) for total in lanes
+            for banks in _powers(total // LEAST_LANES)
+            for units in UNITS if banks * units <= TURNS
+            if possible(prepared, banks, total // banks // units)
+            for columns in _powers(most_columns(prepared))]
+
+
+def orders(graph: Graph) -> list[Prepared]:
+    """*graph* layer by layer and step by step, as far as both are possible and not the same."""
+    if recurrent(graph) or graph.steps == 1:
+        return [prepare(graph)]
+    return [prepare(graph, stepwise=False), prepare(graph, stepwise=True)]
+
+
+def _powers(most: int) -> Iterator[int]:
+    """1, 2, 4, … up to *most*."""
+    return (1 << n for n in range(most.bit_length()))
+
+
+def _candidate(prepared: Prepared, device: Device, banks: int, lanes: int, units: int,
+               columns: int) -> Candidate:
+    machine, pads = machine_of(prepared, banks, lanes, units, columns)
+    return Candidate(prepared, _with_memory(machine, device), pads, typical_clocks(machine))
+
+
+def _with_memory(machine: Machine, device: Device) -> Machine:
+    """*machine* with its weights in single-port RAM if there is enough, else in block RAM if there
+    is enough of that; where there is of neither, in what *device* has for weights."""
+    blocks = Memory("weights", WORD, machine.rows).ebr * machine.banks * machine.row_beats
+    if spram(machine) > device.spram and (not device.spram or blocks <= device.ebr):
+        return replace(machine, weight_memory="ebr")
+    return machine
