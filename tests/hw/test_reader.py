@@ -1,0 +1,242 @@
+"""The reader beside a loop over the spikes of each word."""
+
+import random
+from dataclasses import dataclass, field
+
+import pytest
+from benches import Pins, dense, machine, simulate
+
+from qsnn_hw.arch import WORD
+from qsnn_hw.reader import Reader
+
+ROW_CLOCK, X_CLOCK, SUM_CLOCK = 1, 3, 4         # behind an event, behind a transfer
+PAD = 5
+ROWS = 150                                      # of the first layer
+FLAGS = ("listed", "value", "merged", "pad", "skip", "sums", "ends")
+
+
+def core(kind, columns=1, bits=4, pad=0):
+    """A machine whose readers see *kind*: values, a list or words of spikes."""
+    direct = kind != "spikes"
+    layers = (dense("a", ROWS // bits, 16, kind=kind, bits=bits, pad=pad),
+              dense("out", 16, 3, source=0, fires=False))
+    return machine(layers=layers, coding="direct" if direct else "spikes", steps=4,
+                   input_bits=4 if direct else 1, columns=columns, readout="potential",
+                   sum_bits=16)
+
+
+@dataclass
+class Word:
+    """A request, and what the memories say of it."""
+
+    request: dict[str, int]
+    line: int
+    value: int
+    index: int
+    columns: int
+
+    def column(self, number):
+        return self.line >> WORD * number & (1 << WORD) - 1
+
+    def events(self):
+        """(row, amount) of its spikes, lowest first."""
+        ask, found = self.request, []
+        for bit in range(WORD):
+            amount = self.amount(bit)
+            if amount:
+                row = ask["row"] + bit + (self.index if ask["listed"] else 0)
+                found.append((row, amount))
+        return found
+
+    def amount(self, bit):
+        ask = self.request
+        single = ask["value"] or ask["listed"]
+        if ask["skip"] or (single and bit):
+            return 0
+        if ask["pad"]:
+            return PAD if single else 1
+        if single:
+            return self.value
+        columns = [self.column(c) >> bit & 1 for c in range(self.columns)]
+        return sum(columns) if ask["merged"] else columns[ask["column"]]
+
+
+@dataclass
+class Draw:
+    """Random words for a machine."""
+
+    machine: object
+    rng: random.Random
+    density: float = 0.3
+    ends: float = 0.2
+
+    def word(self, kind):
+        m, rng = self.machine, self.rng
+        direct = m.coding == "direct" and rng.random() < 0.6
+        pads = any(found.pad for layer in m.layers for found in layer.maps)
+        flags = {"listed": int(direct and kind == "list"),
+                 "value": int(direct and kind == "values"),
+                 "merged": int(m.columns > 1 and not direct and rng.random() < 0.4),
+                 "pad": 0, "skip": int(rng.random() < 0.1), "sums": rng.getrandbits(1),
+                 "ends": int(rng.random() < self.ends)}
+        if pads and not flags["merged"]:
+            flags["pad"] = int(rng.random() < 0.2)
+        request = flags | {"column": rng.randrange(m.columns), "plane": rng.randrange(m.planes),
+                           "scale": rng.randrange(m.scales), "row": rng.randrange(ROWS // 2)}
+        line = sum((rng.random() < self.density) << bit for bit in range(WORD * m.columns))
+        value = rng.choice([0, rng.randrange(16)])
+        return Word(request, line, value, rng.randrange(max(m.value_words, 1)), m.columns)
+
+    def full(self, kind):
+        """A word with spikes."""
+        while True:
+            word = self.word(kind)
+            if word.events():
+                return word
+
+
+@dataclass
+class Bench:
+    """Walker, memories and shadow around a reader; what came out, by clock."""
+
+    machine: object
+    rng: random.Random
+    eager: bool = False
+    events: list = field(default_factory=list)          # clocks
+    transfers: list = field(default_factory=list)
+    rows: list = field(default_factory=list)            # of every clock
+    xs: list = field(default_factory=list)
+    sums: list = field(default_factory=list)
+    arrivals: list = field(default_factory=list)        # clocks of pixels
+
+    def chance(self, odds):
+        return int(self.eager or self.rng.random() < odds)
+
+    def run(self, words, pixels=()):
+        dut = Reader(self.machine)
+
+        async def testbench(ctx, rst):
+            pins = Pins(ctx, dut)
+            for pixel in pixels:
+                await self.pixel(ctx, pins, pixel)
+            await self.words(ctx, pins, words)
+
+        simulate(dut, testbench)
+
+    async def pixel(self, ctx, pins, pixel):
+        while not self.chance(0.6):
+            await self.tick(ctx, pins, {"arriving": 0, "arriving_value": 3})
+        index, value = pixel
+        self.arrivals.append(len(self.rows))
+        await self.tick(ctx, pins, {"arriving": 1, "arriving_index": index,
+                                    "arriving_value": value})
+
+    async def words(self, ctx, pins, words):
+        """Offer the words in order; then wait for what is left of them."""
+        at, left, late = 0, 0, 0
+        while late < 4 * WORD:
+            late = late + 1 if at == len(words) else 0
+            offered = words[at] if at < len(words) and self.chance(0.8) else None
+            given = {"request_valid": int(offered is not None), "arriving": 0,
+                     "shadow_free": 1 if late else self.chance(0.4)}
+            if offered:
+                given |= {f"request.{name}": value for name, value in offered.request.items()}
+            pins.apply(given)
+            assert not (left and pins.get("quiet")), f"quiet, and {left} of word {at - 1} to come"
+            advance = pins.get("advance")
+            before = len(self.events) + len(self.transfers)
+            await self.tick(ctx, pins, {})
+            left -= len(self.events) + len(self.transfers) - before
+            if advance:
+                pins.apply(self.memories(offered))
+                if offered:
+                    at, left = at + 1, left + len(offered.events()) + offered.request["ends"]
+        assert pins.get("quiet"), "not quiet at the end"
+
+    def memories(self, word):
+        """What they hold from the clock after a request on, until the next."""
+        m, rng = self.machine, self.rng
+        if word is None:
+            return {"line": rng.getrandbits(WORD * m.columns)}
+        return {"line": word.line, "value": word.value, "listed_index": word.index}
+
+    async def tick(self, ctx, pins, given):
+        pins.apply(given)
+        clock = len(self.rows)
+        event, transfer = pins.get("event"), pins.get("transfer")
+        assert not (event and transfer), f"clock {clock}: an event and a transfer"
+        assert pins.get("shadow_free") or not transfer, f"clock {clock}: the shadow isn't free"
+        self.events += [clock] * event
+        self.transfers += [clock] * transfer
+        self.rows.append(pins.get("row"))
+        self.xs.append(pins.get("x"))
+        self.sums.append(pins.get("sum_x"))
+        await ctx.tick()
+
+
+def check(bench, words, pixels=()):
+    """Events, rows, amounts and Σx are those of the words, in order."""
+    shift = bench.machine.layers[0].windows[0][0].scale
+    bench.run(words, pixels)
+    total, events, transfers = sum(value << shift for _, value in pixels), 0, 0
+    clock = -1
+    for number, word in enumerate(words):
+        for row, amount in word.events():
+            what = f"word {number} {word}, event {events}"
+            assert events < len(bench.events), f"{what} never comes"
+            clock, events = bench.events[events], events + 1
+            assert bench.rows[clock + ROW_CLOCK] == row, f"{what}: row must be {row}"
+            x = amount << word.request["plane"]
+            assert bench.xs[clock + X_CLOCK] == x, f"{what}: x must be {x}"
+            total += amount << word.request["scale"] if word.request["sums"] else 0
+        if word.request["ends"]:
+            assert transfers < len(bench.transfers), f"word {number}: no transfer {transfers}"
+            assert bench.transfers[transfers] > clock, f"word {number}: transfer before its events"
+            clock, transfers = bench.transfers[transfers], transfers + 1
+            have = bench.sums[clock + SUM_CLOCK]
+            assert have == total, f"word {number}: Σx must be {total}, not {have}"
+            total = 0
+    assert (len(bench.events), len(bench.transfers)) == (events, transfers)
+
+
+KINDS = [("spikes", 1, 0), ("spikes", 2, 1), ("spikes", 4, 0), ("values", 1, 0), ("values", 2, PAD),
+         ("list", 1, 0), ("list", 4, 0)]
+
+
+@pytest.mark.parametrize("density", [0.05, 0.3, 1])
+@pytest.mark.parametrize("kind,columns,pad", KINDS)
+def test_events_are_the_spikes_of_each_word(kind, columns, pad, density):
+    rng, m = random.Random(f"{kind} {columns} {density}"), core(kind, columns, pad=pad)
+    draw = Draw(m, rng, density)
+    check(Bench(m, rng), [draw.word(kind) for _ in range(60)])
+
+
+@pytest.mark.parametrize("kind,columns,pad", KINDS)
+def test_nothing_stands_between_words_with_spikes(kind, columns, pad):
+    """A clock an event, and one a transfer."""
+    rng, m = random.Random(f"full {kind} {columns}"), core(kind, columns, pad=pad)
+    bench, draw = Bench(m, rng, eager=True), Draw(m, rng, 0.2)
+    check(bench, [draw.full(kind) for _ in range(60)])
+    busy = sorted(bench.events + bench.transfers)
+    assert busy == list(range(busy[0], busy[0] + len(busy)))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+@pytest.mark.parametrize("count", [0, 1, 8])
+def test_pixels_on_their_way_count_as_events_of_the_clock_before(bits, count):
+    rng, m = random.Random(f"{bits} {count}"), core("list", bits=bits)
+    draw, bench = Draw(m, rng), Bench(m, rng)
+    pixels = [(rng.randrange(ROWS // bits), rng.randint(1, 15)) for _ in range(count)]
+    words = [draw.word("list") for _ in range(20)]
+    words[0].request |= {"skip": 1, "ends": 1}
+    check(bench, words, pixels)
+    for clock, (index, value) in zip(bench.arrivals, pixels, strict=True):
+        have = (bench.rows[clock - 1 + ROW_CLOCK], bench.xs[clock - 1 + X_CLOCK])
+        assert have == (index, value), f"pixel of clock {clock}: {have} must be {index, value}"
+
+
+@pytest.mark.parametrize("ends", [0.5, 1])
+def test_short_passes_wait_for_the_shadow(ends):
+    rng, m = random.Random(f"{ends}"), core("spikes")
+    draw = Draw(m, rng, 0.1, ends)
+    check(Bench(m, rng), [draw.word("spikes") for _ in range(80)])
