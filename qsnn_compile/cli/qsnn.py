@@ -80,7 +80,8 @@ def _targets(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     check_json(options.json)
     if options.json:
-        write_json({"families": FAMILIES, "devices": [asdict(device) for device in DEVICES],
+        write_json({"families": {family.name: family.board for family in FAMILIES},
+                    "devices": [asdict(device) for device in DEVICES],
                     "boards": [asdict(board) for board in BOARDS]}, options.json)
     if options.json != "-":
         _print_targets()
@@ -93,8 +94,8 @@ def _print_targets() -> None:
 
     from qsnn_compile.targets import BOARDS, DEVICES, FAMILIES
     table = Table("target", "what it is", "logic cells", "block RAM", "SPRAM", "multipliers")
-    for family, board in FAMILIES.items():
-        table.add_row(family, f"family; stands for {board}")
+    for family in FAMILIES:
+        table.add_row(family.name, f"family; stands for {family.board}")
     for device in DEVICES:
         table.add_row(device.name, device.description, f"{device.lc:,}", str(device.ebr),
                       str(device.spram), str(device.dsp))

@@ -10,7 +10,6 @@ nextpnr packs and doesn't place: placing changes no count.
 import argparse
 import hashlib
 import json
-import subprocess
 import sys
 import tempfile
 from dataclasses import asdict
@@ -23,27 +22,25 @@ sys.path.insert(0, str(Path(__file__).parent))
 from machine_shapes import CHECKED, FITTED
 
 from qsnn_compile import resource_fit
-from qsnn_compile.fpga import RESOURCES, find_tools, synthesise
+from qsnn_compile.emit import constraints
+from qsnn_compile.fpga import find_tools, pack_only, synthesise
 from qsnn_compile.resource import features, predict
 from qsnn_compile.targets import target
-from qsnn_hw.top import pcf, top_verilog
+from qsnn_hw.top import top_verilog
 
 WITHIN = 0.15
 
 
-def measure(verilog):
+def measure(verilog, name="ice40"):
     """LC, EBR, SPRAM and DSP as nextpnr packs the board's design."""
-    tools = find_tools()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    goal = target(name)
+    tools = find_tools(goal.family)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
         (folder / "top.v").write_text(verilog)
-        (folder / "top.pcf").write_text(pcf())
-        synthesise(tools, folder, "top", "top")
-        subprocess.run([*tools.nextpnr, *target("ice40").device.nextpnr, "--json", "top.json",
-                        "--pcf", "top.pcf", "--pack-only", "--report", "report", "-q"],
-                       cwd=folder, check=True)
-        used = json.loads((folder / "report").read_text())["utilization"]
-    return {key: used[cell]["used"] for key, cell in RESOURCES.items()}
+        (folder / f"top.{goal.family.constraints}").write_text(constraints(goal))
+        synthesise(tools, folder, goal.device)
+        return pack_only(tools, folder, goal.device)
 
 
 def measured(shapes, cache):

