@@ -85,7 +85,8 @@ def _merged(train: NDArray[Any], columns: int) -> NDArray[Any]:
     lines = -(-train.shape[1] // columns)
     padded = np.zeros((len(train), lines * columns, *train.shape[2:]), dtype=bool)
     padded[:, :train.shape[1]] = train != 0
-    joined: NDArray[Any] = padded.reshape(len(train), lines, columns, *train.shape[2:]).any(axis=2)
+    joined: NDArray[Any] = np.logical_or.reduce(
+        padded.reshape(len(train), lines, columns, *train.shape[2:]), axis=2)
     return joined
 
 

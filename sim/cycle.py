@@ -207,7 +207,7 @@ class _Run:
     def _transfer(self, rows: slice, index: int, closes: bool) -> Ints:
         machine, banks = self.machine, self.banks
         rotation, replays = machine.rotation(index), machine.replays(index) if closes else 1
-        transfer = np.maximum(banks.spent[rows] + 1, banks.shadow[rows])
+        transfer: Ints = np.maximum(banks.spent[rows] + 1, banks.shadow[rows])
         banks.free[rows], banks.shadow[rows] = transfer + 1, transfer + rotation * replays
         self.ends[index] = np.maximum(self.ends[index], transfer.max(axis=0))
         if not (machine.joins and machine.is_last(index)):
