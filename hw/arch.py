@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 WORD = 16                   # bits of a spike word, of a weight beat, of a block RAM's widest port
+BLOCK_ROM_BITS = 1024       # a read-only memory from here on is block RAM, not 100 logic cells
 ISSUE_TO_LANES = 4          # clocks from an event or a transfer to the lanes' adding or clearing
 
 Kind = Literal["spikes", "values", "list"]

@@ -6,7 +6,7 @@ from amaranth.hdl import *
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .arch import WORD
+from .arch import BLOCK_ROM_BITS, WORD
 
 __all__ = ["Rom", "SPRAM_VERILOG", "WeightMemory", "delays", "table"]
 
@@ -23,13 +23,14 @@ endmodule
 """
 
 
-def table(shape, depth, init=()):
+def table(shape, depth, init=(), **attrs):
     """A block RAM whose readers never look at an address in the clock that writes it.
 
     Without the attribute synthesis emulates Amaranth's read-old-value on a collision: about
     70 logic cells a memory on iCE40. Each user says why no collision can occur or matter.
     """
-    return memory.Memory(shape=shape, depth=max(depth, 2), init=init, attrs={"no_rw_check": 1})
+    return memory.Memory(shape=shape, depth=max(depth, 2), init=init,
+                         attrs={"no_rw_check": 1, **attrs})
 
 
 class WeightMemory(wiring.Component):
@@ -118,7 +119,10 @@ class Rom(wiring.Component):
             layout = self.read.shape()
             words = [layout.const({name: self.columns[name][i] for name in self.stored})
                      for i in range(self.depth)]
-            m.submodules.memory = memory = table(layout, self.depth, words)
+            # yosys makes tables of up to 16 cells' worth of a block RAM's cost: 100 cells and more
+            large = layout.size * self.depth >= BLOCK_ROM_BITS
+            style = {"ram_style": "block"} if large else {}
+            m.submodules.memory = memory = table(layout, self.depth, words, **style)
             port = memory.read_port()
             m.d.comb += [port.addr.eq(self.address), self.read.eq(port.data)]
         return m

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 
-from qsnn_hw.arch import SCORE_CLOCK, WORD, Field, Image, Machine, field_clocks
+from qsnn_hw.arch import (
+    BLOCK_ROM_BITS,
+    SCORE_CLOCK,
+    WORD,
+    Field,
+    Image,
+    Machine,
+    field_clocks,
+)
 from qsnn_hw.tables import item_columns, stored_bits, window_columns
 
 from .targets import SPRAM_WORDS
@@ -31,6 +39,8 @@ class Memory:
     @property
     def in_logic(self) -> bool:
         """Whether yosys makes it of flip-flops or tables."""
+        if self.rom and self.bits >= BLOCK_ROM_BITS:
+            return False
         return self.bits / (16 if self.rom else 1) <= EBR_COST * self._blocks
 
     @property
