@@ -1,10 +1,12 @@
-"""The core's memories, and how yosys maps them on iCE40: block RAM, or logic where that is cheaper.
+"""The core's memories, and how yosys maps them: block RAM, distributed RAM, or logic where that is
+cheaper.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import or_
+from typing import Literal
 
 from qsnn_hw.arch import (
     BLOCK_ROM_BITS,
@@ -17,51 +19,59 @@ from qsnn_hw.arch import (
 )
 from qsnn_hw.tables import item_columns, stored_bits, window_columns
 
-from .targets import SPRAM_WORDS
+from .targets import FAMILIES, SPRAM_WORDS, Family
 
-EBR_SHAPES = ((256, 16), (512, 8), (1024, 4), (2048, 2))
-EBR_COST = 64                   # of yosys' memory_libmap, against 1 a RAM bit, 1/16 a ROM bit
+ROM_COST = 1 / 16               # of a bit in logic, to yosys' memory_libmap; a RAM's bit costs 1
+ICE40 = FAMILIES[0]
 
 
 @dataclass(frozen=True)
 class Memory:
-    """One memory of the core, ``depth`` words of ``width`` bits. ``rom``: never written."""
+    """One memory of the core, ``depth`` words of ``width`` bits, on a chip of ``family``. ``rom``:
+    never written."""
 
     name: str
     width: int
     depth: int
     rom: bool = False
+    family: Family = ICE40
 
     @property
     def bits(self) -> int:
         return self.width * self.depth
 
     @property
-    def in_logic(self) -> bool:
-        """Whether yosys makes it of flip-flops or tables."""
+    def place(self) -> Literal["block", "distributed", "logic"]:
+        """What yosys makes it of: what costs least, but of a large ROM, which says so."""
         if self.rom and self.bits >= BLOCK_ROM_BITS:
-            return False
-        return self.bits / (16 if self.rom else 1) <= EBR_COST * self._blocks
+            return "block"
+        block = self._blocks * self.family.block_cost
+        shape = self.family.distributed
+        if shape is not None and not self.rom:
+            parts = -(-self.depth // shape[0]) * -(-self.width // shape[1])
+            return "distributed" if parts * self.family.distributed_cost < block else "block"
+        return "logic" if self.bits * (ROM_COST if self.rom else 1) <= block else "block"
 
     @property
     def ebr(self) -> int:
         """Block RAMs it takes."""
-        return 0 if self.in_logic else self._blocks
+        return self._blocks if self.place == "block" else 0
 
     @property
     def _blocks(self) -> int:
         """The fewest of all shapes. A deep memory's parts stand side by side in a row."""
         return min(-(-self.width * -(-self.depth // depth) // width)
-                   for depth, width in EBR_SHAPES)
+                   for depth, width in self.family.block_rams)
 
 
-def memories(machine: Machine, image: Image | None = None) -> list[Memory]:
+def memories(machine: Machine, image: Image | None = None,
+             family: Family = ICE40) -> list[Memory]:
     """Every memory of *machine* but the weights' single-port RAM. With *image*, columns of
     parameters that are the same at every address don't count: synthesis drops them."""
     found = [*_inputs(machine), *_results(machine, image)]
     for bank in range(machine.banks):
         found += _bank(machine, image, bank)
-    return [memory for memory in found if memory.bits]
+    return [replace(memory, family=family) for memory in found if memory.bits]
 
 
 def _inputs(machine: Machine) -> Iterator[Memory]:
