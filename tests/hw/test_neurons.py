@@ -38,7 +38,7 @@ class Naive:
         self.machine, self.image, self.bank = machine, image, bank
         self.items = schedule.items(machine, bank)
         self.membranes, self.pooled, self.sent = {}, {}, {}
-        self.spikes, self.words, self.currents = [], [], []
+        self.spikes, self.words, self.currents, self.slots = [], [], [], []
 
     def rotation(self, done, replay, accs, sum_x, clock):
         """One turn of the shadow, its slot 0 in *clock*."""
@@ -49,15 +49,18 @@ class Naive:
             values = [self.neuron(done, replay, slot, unit, accs[slot * units + unit], sum_x)
                       for unit in range(units)]
             self.currents.append((clock + slot + CURRENT_CLOCK, values[0].current))
+            self.slots.append((clock + slot, slot, replay, item.layer))
             if not (layer.fires and done.job["closes"]):
                 continue
             fired = [value.spike for value in values]
             if not item.silent:
-                self.spikes.append((clock + slot + latency, fired))
+                self.spikes.append((clock + slot + latency, fired,
+                                    int(machine.is_last(item.layer))))
             word += fired
             last = slot == machine.used_slots(item.layer) - 1
             if len(word) == WORD or last:
-                self.word(done, replay, slot * units // WORD, word, last, clock + slot + latency + 1)
+                self.word(done, replay, slot * units // WORD, word, last,
+                          clock + slot + latency + 1)
                 word = []
 
     def neuron(self, done, replay, slot, unit, acc, sum_x):
@@ -131,6 +134,7 @@ class Bench:
         self.dut = NeuronArray(self.machine, self.image, bank)
         self.naive, self.shadow = Naive(self.machine, self.image, bank), Shadow(self.dut)
         self.clock, self.spikes, self.words, self.currents = 0, [], [], {}
+        self.slots = []
         self.pins = None
 
     async def tick(self, ctx, given=()):
@@ -138,11 +142,17 @@ class Bench:
         pins.apply(dict(given) | {"heads": self.shadow.heads()})
         if pins.get("spikes_valid"):
             spikes = pins.get("spikes")
-            self.spikes.append((self.clock, [spikes >> i & 1 for i in range(machine.units)]))
+            self.spikes.append((self.clock, [spikes >> i & 1 for i in range(machine.units)],
+                                pins.get("spikes_last_layer")))
         if pins.get("word_valid"):
             names = ("line", "column", "spikes", "stored", "round")
             self.words.append((self.clock, {name: pins.get(f"word.{name}") for name in names}))
         self.currents[self.clock] = pins.get("current")
+        if pins.get("rotate"):
+            found = [pins.get(name) for name in ("slot", "step", "layer")]
+            self.slots.append((self.clock, *found))
+            assert pins.get("last_layer") == machine.is_last(found[2])
+            assert pins.get("now.layer") == found[2]
         rotates, ring = pins.get("rotate"), machine.rings[pins.get("ring")]
         await ctx.tick()
         self.clock += 1
@@ -193,6 +203,7 @@ class Bench:
 
     def check(self):
         naive = self.naive
+        compare_lists(self.slots, naive.slots, lambda i: f"slot {i}: clock, slot, step, layer")
         for clock, value in naive.currents:
             have = self.currents[clock]
             assert have == value, f"clock {clock}: current must be {value}, not {have}"
