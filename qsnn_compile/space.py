@@ -20,7 +20,7 @@ from .mapping import (
 from .memories import Memory, spram
 from .resource import Resources, predict
 from .speed import typical_clocks
-from .targets import Device
+from .targets import Device, family_of
 
 UNITS = (1, 2, 4)               # neuron units of a bank
 LEAST_LANES = 16                # of a bank: a word of spikes
@@ -29,8 +29,10 @@ TURNS = 16                      # clocks in which all units of all banks send a 
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A machine before its image is made, and the clocks that a sample takes, roughly."""
+    """A machine for *device* before its image is made, and the clocks that a sample takes, roughly.
+    """
 
+    device: Device
     prepared: Prepared
     machine: Machine
     pads: tuple[Pad, Pad]
@@ -43,14 +45,14 @@ class Candidate:
     @cached_property
     def needed(self) -> Resources:
         """What it takes as far as that can be said without the image."""
-        return predict(self.machine)
+        return predict(self.machine, device=self.device)
 
     @cached_property
     def least(self) -> Resources:
         """What it takes whatever its image: without the parameters' block RAM."""
         bare = predict(replace(self.machine, neuron_fields=tuple(
             replace(field, width=0, constant=field.base)
-            for field in self.machine.neuron_fields)))
+            for field in self.machine.neuron_fields)), device=self.device)
         return replace(self.needed, lc=min(self.needed.lc, bare.lc), ebr=bare.ebr)
 
 
@@ -80,13 +82,15 @@ def _powers(most: int) -> Iterator[int]:
 def _candidate(prepared: Prepared, device: Device, banks: int, lanes: int, units: int,
                columns: int) -> Candidate:
     machine, pads = machine_of(prepared, banks, lanes, units, columns)
-    return Candidate(prepared, _with_memory(machine, device), pads, typical_clocks(machine))
+    return Candidate(device, prepared, _with_memory(machine, device), pads,
+                     typical_clocks(machine))
 
 
 def _with_memory(machine: Machine, device: Device) -> Machine:
     """*machine* with its weights in single-port RAM if there is enough, else in block RAM if there
     is enough of that; where there is of neither, in what *device* has for weights."""
-    blocks = Memory("weights", WORD, machine.rows).ebr * machine.banks * machine.row_beats
+    column = Memory("weights", WORD, machine.rows, family=family_of(device))
+    blocks = column.ebr * machine.banks * machine.row_beats
     if spram(machine) > device.spram and (not device.spram or blocks <= device.ebr):
         return replace(machine, weight_memory="ebr")
     return machine
