@@ -18,6 +18,8 @@ from typing import Literal
 
 WORD = 16                   # bits of a spike word, of a weight beat, of a block RAM's widest port
 BLOCK_ROM_BITS = 1024       # a read-only memory from here on is block RAM, not 100 logic cells
+SPARED_ROM_BITS = 4096      # where block RAM is short, one up to here is logic
+SPARED_RAM_BITS = 256       # and so is a written one up to here
 ISSUE_TO_LANES = 4          # clocks from an event or a transfer to the lanes' adding or clearing
 
 Kind = Literal["spikes", "values", "list"]
@@ -155,6 +157,7 @@ class Machine:
     columns: int = 1
     order: Literal["layer", "step"] = "layer"
     weight_memory: Literal["spram", "ebr"] = "spram"
+    spare_blocks: bool = False      # small memories are logic: block RAM is short
     digest: str = ""
 
     @property
@@ -425,6 +428,13 @@ def field_clocks(machine: Machine) -> dict[str, int]:
             "initial": 1 + late, "bias": 2 + late, "leak_shift": 2 + late,
             "threshold": 4 + late, "reset": 4 + late, "reset_value": 4 + late,
             "step_shift": 6 + late, "bits": 6 + late}
+
+
+def ram_style(bits: int, *, rom: bool, spare: bool) -> Literal["block", "logic", ""]:
+    """What synthesis is told of a memory of *bits* bits; nothing where its own choice is good."""
+    if spare and bits <= (SPARED_ROM_BITS if rom else SPARED_RAM_BITS):
+        return "logic"
+    return "block" if rom and bits >= BLOCK_ROM_BITS else ""
 
 
 @dataclass(frozen=True)

@@ -175,7 +175,8 @@ class NeuronArray(wiring.Component):
                        for field in fields for number in range(len(units))}
             if not columns:
                 continue
-            rom = Rom({f"{name}{number}": values for (name, number), values in columns.items()})
+            rom = Rom({f"{name}{number}": values for (name, number), values in columns.items()},
+                      spare=machine.spare_blocks)
             m.submodules[f"parameters{clock}"] = rom
             m.d.comb += rom.address.eq(address[clock - 1])
             for name, number in columns:
@@ -184,7 +185,8 @@ class NeuronArray(wiring.Component):
     def _membranes(self, m, units, slot, written):
         machine = self.machine
         bits, job = machine.membrane_bits, self.held
-        m.submodules.membranes = memory = table(bits * len(units), machine.membrane_slots)
+        m.submodules.membranes = memory = table(bits * len(units), machine.membrane_slots,
+                                                   spare=machine.spare_blocks)
         write, read = memory.write_port(), memory.read_port()
         place = slot if machine.order == "layer" else (job.membrane + slot)[:len(job.membrane)]
         target = delays(m, place, machine.unit_latency)[machine.unit_latency - 1]
