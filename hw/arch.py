@@ -130,7 +130,8 @@ class Machine:
     ``acc_bits`` (unsigned) of an accumulator, ``sum_bits`` (unsigned) of Σx·2^scale,
     ``current_bits`` of I, ``potential_bits`` of v and every sum in the neuron, ``membrane_bits``
     of the stored u, ``score_bits`` of a score. ``decay_shift`` is the largest q. ``columns``: steps
-    side by side in a line of the spike memory. ``order``: a window is run layer by layer, all its
+    side by side in a line of the spike memory. ``batch_bits``: where it is not 0, one pass serves two
+    steps (``columns`` is 2): x = s_t + 2^batch_bits · s_(t+1), and a sum holds both steps'. ``order``: a window is run layer by layer, all its
     steps, or step by step, all layers. ``weight_memory`` is single-port RAM that no bitstream
     initialises, or block RAM.
     """
@@ -155,6 +156,7 @@ class Machine:
     lanes: int = 64
     units: int = 2
     columns: int = 1
+    batch_bits: int = 0
     order: Literal["layer", "step"] = "layer"
     weight_memory: Literal["spram", "ebr"] = "spram"
     spare_blocks: bool = False      # small memories are logic: block RAM is short
@@ -261,9 +263,22 @@ class Machine:
             found.layer < 0 for found in self.layers[index].maps)
 
     def replays(self, index: int) -> int:
-        """Rotations after each transfer: T where the current is the same at every step."""
+        """Rotations after each transfer: T where the current is the same at every step, 2 where it
+        serves two steps."""
         fires = self.layers[index].fires
+        if self.paired(index):
+            return 2
         return self.steps if self.is_direct(index) and fires and self.order == "layer" else 1
+
+    def paired(self, index: int) -> bool:
+        """Whether layer *index* takes the spikes of two steps at once."""
+        layer = self.layers[index]
+        return (self.batch_bits > 0 and layer.fires and layer.pooling == "none"
+                and all(found.kind == "spikes" for found in layer.maps))
+
+    def stride(self, index: int) -> int:
+        """Steps that a pass of layer *index* serves, of those that it runs one after the other."""
+        return 2 if self.paired(index) else 1
 
     def merged(self, index: int) -> bool:
         """Whether layer *index* takes the spikes of all columns of a line at once: x = Σ_t s."""
@@ -275,7 +290,8 @@ class Machine:
         layer = self.layers[index]
         if self.order == "step" or (self.is_direct(index) and layer.fires):
             return 1
-        return -(-self.steps // self.columns) if self.merged(index) else self.steps
+        return (-(-self.steps // self.columns) if self.merged(index)
+                else self.steps // self.stride(index))
 
     def line_words(self, index: int) -> int:
         """Words of a step of layer *index*'s spikes (of the input for -1)."""
@@ -421,6 +437,13 @@ SCORE_CLOCK = {"flip": 1, "gain": 1, "bias": 3}     # of a class, in which a sco
 RESETS = ("hard", "soft", "none")
 
 
+def ram_style(bits: int, *, rom: bool, spare: bool) -> Literal["block", "logic", ""]:
+    """What synthesis is told of a memory of *bits* bits; nothing where its own choice is good."""
+    if spare and bits <= (SPARED_ROM_BITS if rom else SPARED_RAM_BITS):
+        return "logic"
+    return "block" if rom and bits >= BLOCK_ROM_BITS else ""
+
+
 def field_clocks(machine: Machine) -> dict[str, int]:
     """The clock of a neuron unit's pipeline in which it needs each field."""
     late = int(machine.pools)
@@ -428,13 +451,6 @@ def field_clocks(machine: Machine) -> dict[str, int]:
             "initial": 1 + late, "bias": 2 + late, "leak_shift": 2 + late,
             "threshold": 4 + late, "reset": 4 + late, "reset_value": 4 + late,
             "step_shift": 6 + late, "bits": 6 + late}
-
-
-def ram_style(bits: int, *, rom: bool, spare: bool) -> Literal["block", "logic", ""]:
-    """What synthesis is told of a memory of *bits* bits; nothing where its own choice is good."""
-    if spare and bits <= (SPARED_ROM_BITS if rom else SPARED_RAM_BITS):
-        return "logic"
-    return "block" if rom and bits >= BLOCK_ROM_BITS else ""
 
 
 @dataclass(frozen=True)

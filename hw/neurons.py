@@ -76,7 +76,8 @@ class NeuronArray(wiring.Component):
         for number, unit in enumerate(units):
             m.submodules[f"unit{number}"] = unit
             m.d.comb += [
-                unit.acc.eq(self.heads[number]), unit.sum_x.eq(sum_x),
+                unit.acc.eq(self._of_step(self.heads[number])),
+                unit.sum_x.eq(self._of_step(sum_x)),
                 unit.doubled.eq(self.of_layer.doubled), unit.first.eq(first),
                 self.spikes[number].eq(unit.spike),
             ]
@@ -91,6 +92,13 @@ class NeuronArray(wiring.Component):
         self._membranes(m, units, slot, valid[latency - 1])
         self._collect(m, valid[spike], spike)
         return m
+
+    def _of_step(self, total):
+        """What this rotation takes of *total*: all of it, or one step's."""
+        bits = self.machine.batch_bits
+        if not bits:
+            return total
+        return Mux(self.of_layer.paired, Mux(self.step[0], total[bits:], total[:bits]), total)
 
     def _constants(self, m):
         """Of the job's layer."""
@@ -107,6 +115,7 @@ class NeuronArray(wiring.Component):
             "stored": [machine.stored(i) for i in range(last + 1)],
             "ring": [machine.ring(i) for i in range(last + 1)],
             "ors": [layer.pooling == "or" for layer in machine.layers],
+            "paired": [machine.paired(i) for i in range(last + 1)],
         }
         constants = SimpleNamespace()
         for name, values in tables.items():

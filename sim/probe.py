@@ -106,7 +106,9 @@ def _rotations(machine: Machine, index: int, time: int) -> Iterator[tuple[int, i
     """Pass, step and whether neurons fire, of the rotations of an item of a layer that fires."""
     layer = machine.layers[index]
     ors = layer.pooling == "or"
-    steps = [time] if machine.order == "step" else range(machine.window_steps(index))
+    stride = machine.stride(index)
+    steps = [time] if machine.order == "step" else range(
+        0, machine.window_steps(index) * stride, stride)
     order = ([(part, step) for part in range(layer.passes) for step in steps] if ors
              else [(part, step) for step in steps for part in range(layer.passes)])
     for part, step in order:
