@@ -9,13 +9,13 @@ from operator import or_
 from typing import Literal
 
 from qsnn_hw.arch import (
-    BLOCK_ROM_BITS,
     SCORE_CLOCK,
     WORD,
     Field,
     Image,
     Machine,
     field_clocks,
+    ram_style,
 )
 from qsnn_hw.tables import item_columns, stored_bits, window_columns
 
@@ -28,12 +28,13 @@ ICE40 = FAMILIES[0]
 @dataclass(frozen=True)
 class Memory:
     """One memory of the core, ``depth`` words of ``width`` bits, on a chip of ``family``. ``rom``:
-    never written."""
+    never written; ``spare``: logic if it is small, to spare block RAM."""
 
     name: str
     width: int
     depth: int
     rom: bool = False
+    spare: bool = False
     family: Family = ICE40
 
     @property
@@ -42,9 +43,10 @@ class Memory:
 
     @property
     def place(self) -> Literal["block", "distributed", "logic"]:
-        """What yosys makes it of: what costs least, but of a large ROM, which says so."""
-        if self.rom and self.bits >= BLOCK_ROM_BITS:
-            return "block"
+        """What yosys makes it of: what it is told, or what costs least."""
+        style = ram_style(self.bits, rom=self.rom, spare=self.spare)
+        if style:
+            return style
         block = self._blocks * self.family.block_cost
         shape = self.family.distributed
         if shape is not None and not self.rom:
@@ -84,7 +86,7 @@ def _inputs(machine: Machine) -> Iterator[Memory]:
             yield _table(f"values{bank}", machine.input_bits, words)
         if machine.lines:
             for column in range(machine.columns):
-                yield _table(f"copy{bank}_{column}", WORD, machine.lines)
+                yield _table(f"copy{bank}_{column}", WORD, machine.lines, machine.spare_blocks)
 
 
 def _results(machine: Machine, image: Image | None) -> Iterator[Memory]:
@@ -106,11 +108,11 @@ def _bank(machine: Machine, image: Image | None, bank: int) -> Iterator[Memory]:
         fields = _read(machine.neuron_fields, clocks, clock)
         columns = [image.neuron[field.name][bank] if image is not None else None
                    for field in fields]
-        yield _parameters(f"parameters{bank}_{clock}", fields, columns, machine.neuron_slots,
-                          machine.units)
+        yield replace(_parameters(f"parameters{bank}_{clock}", fields, columns,
+                                  machine.neuron_slots, machine.units), spare=machine.spare_blocks)
     if machine.neuron_slots:
         yield _table(f"membranes{bank}", machine.membrane_bits * machine.units,
-                     machine.membrane_slots)
+                     machine.membrane_slots, machine.spare_blocks)
     if machine.pools:
         yield _table(f"pool{bank}", machine.current_bits * machine.units, machine.slots)
     if any(layer.pooling == "or" for layer in machine.layers):
@@ -122,8 +124,8 @@ def _bank(machine: Machine, image: Image | None, bank: int) -> Iterator[Memory]:
             yield _table(f"weights{bank}_{column}", WORD, machine.rows)
 
 
-def _table(name: str, width: int, depth: int) -> Memory:
-    return Memory(name, width, max(depth, 2))
+def _table(name: str, width: int, depth: int, spare: bool = False) -> Memory:
+    return Memory(name, width, max(depth, 2), spare=spare)
 
 
 def _rom(name: str, columns: Iterable[Sequence[int]]) -> Memory:

@@ -82,8 +82,15 @@ def _powers(most: int) -> Iterator[int]:
 def _candidate(prepared: Prepared, device: Device, banks: int, lanes: int, units: int,
                columns: int) -> Candidate:
     machine, pads = machine_of(prepared, banks, lanes, units, columns)
-    return Candidate(device, prepared, _with_memory(machine, device), pads,
-                     typical_clocks(machine))
+    placed = _spared(_with_memory(machine, device), device)
+    return Candidate(device, prepared, placed, pads, typical_clocks(machine))
+
+
+def _spared(machine: Machine, device: Device) -> Machine:
+    """*machine* with its small memories in logic where it takes too much block RAM else."""
+    if predict(machine, device=device).ebr <= device.ebr:
+        return machine
+    return replace(machine, spare_blocks=True)
 
 
 def _with_memory(machine: Machine, device: Device) -> Machine:
