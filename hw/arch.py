@@ -277,8 +277,8 @@ class Machine:
                 and all(found.kind == "spikes" for found in layer.maps))
 
     def stride(self, index: int) -> int:
-        """Steps that a pass of layer *index* serves, of those that it runs one after the other."""
-        return 2 if self.paired(index) else 1
+        """Steps whose spikes layer *index* takes at once."""
+        return self.columns if self.merged(index) or self.paired(index) else 1
 
     def merged(self, index: int) -> bool:
         """Whether layer *index* takes the spikes of all columns of a line at once: x = Σ_t s."""
@@ -290,8 +290,7 @@ class Machine:
         layer = self.layers[index]
         if self.order == "step" or (self.is_direct(index) and layer.fires):
             return 1
-        return (-(-self.steps // self.columns) if self.merged(index)
-                else self.steps // self.stride(index))
+        return -(-self.steps // self.stride(index))
 
     def line_words(self, index: int) -> int:
         """Words of a step of layer *index*'s spikes (of the input for -1)."""

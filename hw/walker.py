@@ -106,7 +106,7 @@ class Walker(wiring.Component):
         self.ends = Signal()
         m.d.comb += [
             self.ends.eq(entry.ends & transfers & list_last),
-            self.valid.eq(running & self._allowed(m, last_step) & (~self.ends | self.job_free)),
+            self.valid.eq(running & self._allowed(m) & (~self.ends | self.job_free)),
             moving.eq(self.valid & self.advance & list_last),
             leaves.eq(moving & entry.ends & last_step & entry.final),
             windows.address.eq(pc), items.address.eq(at),
@@ -223,19 +223,21 @@ class Walker(wiring.Component):
             m.d.sync += taken.eq(0)
         return last
 
-    def _allowed(self, m, last_step):
+    def _allowed(self, m):
         """Whether what the entry reads is there: for this step and the next one, a clock ahead."""
         machine = self.machine
         ready, now, then = Signal(), Signal(), Signal()
         ahead = Signal(signed(progress_bits(machine)))
-        merged, step = self.now.next_merged & ~self.now.next_paired, self.step
+        step, last_step = self.step, self.step == self.now.next_last_step
         m.d.comb += ahead.eq(self.progress - self.rounds - self.now.next_need)
         if machine.order == "step":
             m.d.sync += [now.eq(ahead >= 1), then.eq(ahead >= 1)]
         else:
-            stride = Mux(self.now.next_paired, 2, 1)
-            needed = Mux(merged, machine.steps, step + stride)
-            following = Mux(merged, machine.steps, Mux(last_step, 0, step + stride) + stride)
+            stride, steps = self.now.next_stride, machine.steps
+            needed = Mux(last_step, steps, step + stride)
+            following = Mux(last_step, stride, step + 2 * stride)
+            if steps % machine.columns:
+                following = Mux(following > steps, steps, following)
             m.d.sync += [now.eq(ahead >= needed), then.eq(ahead >= following)]
         m.d.sync += ready.eq(ahead >= 0)
         there = Mux(self.entry.early, ready, Mux(self.advanced, then, now))
@@ -243,8 +245,8 @@ class Walker(wiring.Component):
 
     def _next_step(self, m, last_step):
         wraps = (self.column == self.machine.columns - 1) | self.now.merged
-        stride = Mux(self.now.paired, 2, 1)
-        m.d.sync += [self.step.eq(Mux(last_step, 0, self.step + stride)), self.advanced.eq(1),
+        following = Mux(last_step, 0, self.step + self.now.stride)
+        m.d.sync += [self.step.eq(following), self.advanced.eq(1),
                      self.column.eq(Mux(last_step | wraps, 0, self.column + 1))]
         for behind, found in zip(self.behind, self.now.maps, strict=True):
             moves = wraps | found.value         # values have no columns
@@ -336,6 +338,7 @@ def _layer_constants(machine, index):
     paired = machine.paired(index)
     return ({"last_step": (machine.window_steps(index) - 1) * machine.stride(index), "need": need, "fires": layer.fires,
              "ors": layer.pooling == "or", "merged": machine.merged(index) or paired, "paired": paired,
+             "stride": machine.stride(index),
              "listed": layer.maps[0].kind == "list", "own_lines": own,
              "each": layer.neuron_parameters, "used": machine.used_slots(index),
              "kept": own if machine.kept(index) else 0},

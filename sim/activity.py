@@ -27,8 +27,7 @@ class Activity:
     def words(self, found: Map, layer: int) -> NDArray[np.uint8]:
         """Events of the words of a map that *layer* reads, [steps, height, width, words, N]; of all
         columns where the layer takes them merged."""
-        machine = self.machine
-        merged = found.kind == "spikes" and (machine.merged(layer) or machine.paired(layer))
+        merged = found.kind == "spikes" and self.machine.stride(layer) > 1
         key = (found.layer, found.kind, merged)
         if key not in self._counts:
             train = self.maps[found.layer]

@@ -245,7 +245,7 @@ class _Run:
         machine = self.machine
         need = schedule.needs(machine, index) + time * schedule.total_rounds(machine)
         if not early:
-            waits = machine.steps if machine.merged(index) else (step + 1) * machine.stride(index)
+            waits = min((step + 1) * machine.stride(index), machine.steps)
             need += 1 if machine.order == "step" else waits
         return self.visible[need - 1] + 1 if need > 0 else self.begin
 
