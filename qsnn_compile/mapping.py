@@ -41,7 +41,8 @@ def map_graph(graph: Graph, *, lanes: int, units: int = 2, banks: int = 1,
               columns: int | None = None, batch: bool = False,
               stepwise: bool | None = None) -> tuple[Machine, Image]:
     """The machine that runs *graph* on *banks* of *lanes* accumulators and *units* neuron units
-    each, and its image; *batch*: two steps a pass, if `batches`. Raises ValueError for *banks* that are not `possible`."""
+    each, and its image; *batch*: two steps a pass, if `batches`. Raises ValueError for *banks*
+    that are not `possible`."""
     prepared = prepare(graph, stepwise)
     machine, pads = machine_of(prepared, banks, lanes, units, columns, batch)
     return with_image(prepared, machine, pads)
@@ -55,7 +56,8 @@ def machine_of(prepared: Prepared, banks: int, lanes: int, units: int,
         raise ValueError(f"Banks must be 1 for a readout of {prepared.found[-1].count} classes or "
                          f"of the input itself, not {banks!r}")
     shape = Shape(banks, lanes, units, most_columns(prepared, columns), prepared.stepwise)
-    frame = replace(_frame(prepared, shape), batch_bits=int(batch and batches(prepared, shape)))
+    paired = batch and batches(prepared, shape.columns)
+    frame = replace(_frame(prepared, shape), batch_bits=int(paired))
     firing, silent = _by_kind(prepared)
     spares = any(spare(frame, index) for index in range(len(firing)))
     neuron, pad = neuron_fields(firing, frame.steps, prepared.shift, spares)
@@ -103,9 +105,9 @@ def most_columns(prepared: Prepared, wanted: int | None = None) -> int:
     return wanted or (1 if graph.steps == 1 else 2 if graph.steps == 2 else 4)
 
 
-def batches(prepared: Prepared, shape: Shape) -> bool:
+def batches(prepared: Prepared, columns: int) -> bool:
     """Whether a pass can serve two steps: they stand side by side, and none is alone."""
-    return shape.columns == 2 and prepared.graph.steps % 2 == 0 and not prepared.stepwise
+    return columns == 2 and prepared.graph.steps % 2 == 0 and not prepared.stepwise
 
 
 def _frame(prepared: Prepared, shape: Shape) -> Machine:

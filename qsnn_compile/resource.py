@@ -87,6 +87,7 @@ def _unit_bits(machine: Machine) -> float:
     mixed = len({layer.doubled for layer in machine.layers}) > 1
     narrow = wide + 1 - (_constant(fields["step_shift"]) or fields["step_shift"].base)
     current = machine.current_bits * (2 + mixed + 2 * machine.pools)
+    current += machine.acc_bits * (machine.batch_bits > 0)
     stages = wide * (4 + (1 in kinds) + (fields["reset_value"].constant is None))
     shifts = (wide * (fields["gain_shift"].width + fields["leak_shift"].width)
               + narrow * (1 + fields["step_shift"].width))
@@ -114,11 +115,11 @@ def _walker_bits(machine: Machine) -> int:
 
 
 def _reader_bits(machine: Machine) -> int:
-    """The word register and what follows an event."""
+    """Two words on their way, with the columns that are counted, and what follows an event."""
     amount = machine.value_bits + machine.planes + machine.scales
     columns = WORD * (machine.columns + (machine.columns > 1))
-    merged = columns if any(map(machine.merged, range(len(machine.layers)))) else 0
-    return (4 * WORD + columns + 2 * merged + 5 * machine.rows.bit_length() + 5 * amount
+    counted = columns if any(machine.stride(i) > 1 for i in range(len(machine.layers))) else 0
+    return (6 * WORD + columns + 2 * counted + 6 * machine.rows.bit_length() + 5 * amount
             + 3 * machine.sum_bits)
 
 

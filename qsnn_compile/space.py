@@ -10,6 +10,7 @@ from .fields import Pad
 from .ir import Graph
 from .mapping import (
     Prepared,
+    batches,
     machine_of,
     most_columns,
     possible,
@@ -57,14 +58,15 @@ class Candidate:
 
 
 def candidates(graph: Graph, device: Device, lanes: Iterable[int]) -> list[Candidate]:
-    """The machines of *graph*, legalised, with *lanes* lanes in all: the orders, banks, units and
-    columns that go with them."""
-    return [_candidate(prepared, device, banks, total // banks, units, columns)
+    """The machines of *graph*, legalised, with *lanes* lanes in all: the orders, banks, units,
+    columns and steps a pass that go with them."""
+    return [_candidate(prepared, device, banks, total // banks, units, columns, batch)
             for prepared in orders(graph) for total in lanes
             for banks in _powers(total // LEAST_LANES)
             for units in UNITS if banks * units <= TURNS
             if possible(prepared, banks, total // banks // units)
-            for columns in _powers(most_columns(prepared))]
+            for columns in _powers(most_columns(prepared))
+            for batch in (False, True)[:1 + batches(prepared, columns)]]
 
 
 def orders(graph: Graph) -> list[Prepared]:
@@ -80,8 +82,8 @@ def _powers(most: int) -> Iterator[int]:
 
 
 def _candidate(prepared: Prepared, device: Device, banks: int, lanes: int, units: int,
-               columns: int) -> Candidate:
-    machine, pads = machine_of(prepared, banks, lanes, units, columns)
+               columns: int, batch: bool) -> Candidate:
+    machine, pads = machine_of(prepared, banks, lanes, units, columns, batch)
     placed = _spared(_with_memory(machine, device), device)
     return Candidate(device, prepared, placed, pads, typical_clocks(machine))
 
