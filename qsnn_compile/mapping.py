@@ -120,7 +120,7 @@ def _frame(prepared: Prepared, shape: Shape) -> Machine:
         input_map(graph, found, shape), layers(graph, found, shape), kind, (), (), 1, 1, 1, 1,
         max((int(c.parameters["bits"].max()) for c in found if c.fires), default=2),
         1, prepared.shift, shape.banks, shape.lanes, shape.units, shape.columns,
-        "step" if shape.stepwise else "layer")
+        order="step" if shape.stepwise else "layer")
 
 
 def spare(machine: Machine, index: int) -> int:
