@@ -22,6 +22,7 @@ ONE, FAST = {"lanes": 16, "units": 1}, {"lanes": 16, "units": 4}
 WIDE = {"lanes": 32, "units": 4}
 COLUMNS = {"lanes": 16, "units": 2, "columns": 2}
 TWO, FOUR = {"lanes": 16, "units": 2, "banks": 2}, {"lanes": 16, "units": 1, "banks": 4}
+PAIRS = {"lanes": 16, "units": 2, "columns": 2, "batch": True}
 STEPWISE = {"lanes": 16, "units": 1, "banks": 2, "stepwise": True}
 CASES = [
     ("dense", 0, COLUMNS), ("dense", 1, FAST), ("dense", 2, TWO), ("dense", 4, WIDE),
@@ -29,7 +30,8 @@ CASES = [
     ("dense", 54, STEPWISE), ("images", 2, COLUMNS), ("images", 9, WIDE), ("images", 24, TWO),
     ("images", 25, WIDE), ("images", 27, TWO), ("images", 30, WIDE), ("images", 35, COLUMNS),
     ("images", 30, FOUR), ("images", 36, STEPWISE), ("images", 38, TWO), ("longer", 4, TWO),
-    ("longer", 28, TWO)]
+    ("longer", 28, TWO), ("dense", 2, PAIRS), ("dense", 32, PAIRS), ("images", 17, PAIRS),
+    ("images", 36, PAIRS), ("dense", 31, PAIRS | {"banks": 2})]
 SLOW = [
     ("dense", 0, TWO, 2), ("dense", 23, FAST, 40), ("images", 25, FOUR, 2),
     ("images", 27, COLUMNS, 40), ("images", 30, TWO, 40), ("images", 35, ONE, 2),
@@ -157,7 +159,7 @@ FEATURES = {
     "words", "banks 1", "banks 2", "banks 4", "units 1", "units 2", "units 4", "columns 1",
     "columns 2", "columns 4", "merged", "replayed", "stride", "pad", "pad value", "groups",
     "depthwise", "max", "or", "max and or", "sum pool", "residual", "recurrence", "each", "planes",
-    "joined banks", "several groups", "places on banks", "values of spikes"}
+    "joined banks", "several groups", "two steps a pass", "places on banks", "values of spikes"}
 
 
 def features(kind, seed, shape):
@@ -178,7 +180,8 @@ def _of_machine(m):
 def _of_layers(m):
     for index, layer in enumerate(m.layers):
         recurrent = any(found.previous for found in layer.maps)
-        found = {"merged": m.merged(index), "replayed": m.replays(index) > 1,
+        found = {"merged": m.merged(index), "two steps a pass": m.paired(index),
+                 "replayed": m.is_direct(index) and m.replays(index) > 1,
                  "each": layer.neuron_parameters, "several groups": m.groups(index) > 1,
                  "recurrence": recurrent, "residual": len(layer.maps) > 1 and not recurrent,
                  "planes": any(word.plane for word in layer.windows[0]),

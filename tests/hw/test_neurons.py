@@ -18,6 +18,7 @@ from qsnn_hw.neurons import NeuronArray, spike_clock
 
 MAKERS = {"dense": random_graph, "images": image_graph}
 ACC_BITS = SUM_BITS = 8
+STEP_BITS = 4                   # of a step's sum, where a pass serves two
 CURRENT_CLOCK = 1
 
 
@@ -27,7 +28,14 @@ def mapped(kind, seed, **shape):
     wide = max((field.width + 4 for field in machine.neuron_fields), default=0)
     bits = machine.membrane_bits + machine.decay_shift + wide + 24
     return replace(machine, acc_bits=ACC_BITS, sum_bits=SUM_BITS, current_bits=ACC_BITS + 2,
-                   potential_bits=bits), image
+                   batch_bits=STEP_BITS if machine.batch_bits else 0, potential_bits=bits), image
+
+
+def of_step(machine, layer, total, replay):
+    """What a rotation takes of a sum."""
+    if not machine.paired(layer):
+        return total
+    return total >> STEP_BITS if replay else total & (1 << STEP_BITS) - 1
 
 
 class Naive:
@@ -70,7 +78,9 @@ class Naive:
         place = (done.item, part, slot, unit)
         held = self.pooled.get((slot, unit), 0)
         n = self.fields(item, job["slot"] + slot, unit) | {
-            "acc": acc, "sum_x": sum_x, "doubled": layer.doubled, "u": self.membranes.get(place, 0),
+            "acc": of_step(machine, item.layer, acc, replay),
+            "sum_x": of_step(machine, item.layer, sum_x, replay),
+            "doubled": layer.doubled, "u": self.membranes.get(place, 0),
             "first": bool(job["start"]) and replay == 0, "pooled": held,
             "alone": job["opens"] or layer.pooling == "or" or not machine.pools}
         found = update(n, machine.decay_shift)
@@ -217,6 +227,7 @@ class Bench:
 ONE, WIDE = {"lanes": 16, "units": 1}, {"lanes": 32, "units": 4}
 COLUMNS = {"lanes": 16, "units": 2, "columns": 2}
 TWO, FOUR = {"lanes": 16, "units": 2, "banks": 2}, {"lanes": 16, "units": 1, "banks": 4}
+PAIRS = COLUMNS | {"batch": True}
 STEPWISE = {"lanes": 16, "units": 1, "banks": 2, "stepwise": True}
 
 
@@ -224,7 +235,8 @@ STEPWISE = {"lanes": 16, "units": 1, "banks": 2, "stepwise": True}
     ("dense", 0, COLUMNS), ("dense", 1, WIDE), ("dense", 34, FOUR), ("dense", 48, FOUR),
     ("dense", 49, STEPWISE), ("dense", 54, STEPWISE), ("images", 0, ONE), ("images", 2, COLUMNS),
     ("images", 9, WIDE), ("images", 24, TWO), ("images", 27, TWO), ("images", 30, TWO),
-    ("images", 35, COLUMNS), ("images", 36, STEPWISE), ("images", 38, TWO)])
+    ("images", 35, COLUMNS), ("images", 36, STEPWISE), ("images", 38, TWO), ("dense", 2, PAIRS),
+    ("dense", 32, PAIRS), ("images", 36, PAIRS)])
 def test_spikes_and_words_are_those_of_the_equation(kind, seed, shape):
     bench = Bench(kind, seed, shape.get("banks", 1) - 1, shape)
     bench.run(samples=2)
