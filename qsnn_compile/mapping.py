@@ -1,11 +1,12 @@
 """A legalised graph as a machine and what its memories hold (`qsnn_hw.arch` is the contract)."""
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
 from qsnn_hw import schedule
-from qsnn_hw.arch import Image, Machine
+from qsnn_hw.arch import Image, Layer, Machine, Map
 
 from .channels import Channels, channels, decay_shift
 from .fields import Pad, neuron_fields, readout_fields
@@ -55,9 +56,9 @@ def machine_of(prepared: Prepared, banks: int, lanes: int, units: int,
     if not possible(prepared, banks, lanes // units):
         raise ValueError(f"Banks must be 1 for a readout of {prepared.found[-1].count} classes or "
                          f"of the input itself, not {banks!r}")
-    shape = Shape(banks, lanes, units, most_columns(prepared, columns), prepared.stepwise)
-    paired = batch and batches(prepared, shape.columns)
-    frame = replace(_frame(prepared, shape), batch_bits=int(paired))
+    columns = most_columns(prepared, columns)
+    paired = batch and batches(prepared, columns)
+    frame = replace(_frame(prepared, banks, lanes, units, columns), batch_bits=int(paired))
     firing, silent = _by_kind(prepared)
     spares = any(spare(frame, index) for index in range(len(firing)))
     neuron, pad = neuron_fields(firing, frame.steps, prepared.shift, spares)
@@ -110,17 +111,25 @@ def batches(prepared: Prepared, columns: int) -> bool:
     return columns == 2 and prepared.graph.steps % 2 == 0 and not prepared.stepwise
 
 
-def _frame(prepared: Prepared, shape: Shape) -> Machine:
+def _frame(prepared: Prepared, banks: int, lanes: int, units: int, columns: int) -> Machine:
     """The machine without its fields and widths."""
     graph, found = prepared.graph, prepared.found
     kind = graph.readout.kind
     assert kind != "last", "the graph must be legalised"
     return Machine(
         graph.name, graph.steps, graph.input.coding, graph.input.bits,
-        input_map(graph, found, shape), layers(graph, found, shape), kind, (), (), 1, 1, 1, 1,
+        *_laid_out(prepared, banks, lanes), kind, (), (), 1, 1, 1, 1,
         max((int(c.parameters["bits"].max()) for c in found if c.fires), default=2),
-        1, prepared.shift, shape.banks, shape.lanes, shape.units, shape.columns,
-        order="step" if shape.stepwise else "layer")
+        1, prepared.shift, banks, lanes, units, columns,
+        order="step" if prepared.stepwise else "layer")
+
+
+@lru_cache(maxsize=4)                       # machines that differ in units and columns share it
+def _laid_out(prepared: Prepared, banks: int, lanes: int) -> tuple[Map, tuple[Layer, ...]]:
+    """The map of the input, and the layers with their windows."""
+    shape = Shape(banks, lanes, prepared.stepwise)
+    return (input_map(prepared.graph, prepared.found, shape),
+            layers(prepared.graph, prepared.found, shape))
 
 
 def spare(machine: Machine, index: int) -> int:
