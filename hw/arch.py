@@ -130,10 +130,10 @@ class Machine:
     ``acc_bits`` (unsigned) of an accumulator, ``sum_bits`` (unsigned) of Σx·2^scale,
     ``current_bits`` of I, ``potential_bits`` of v and every sum in the neuron, ``membrane_bits``
     of the stored u, ``score_bits`` of a score. ``decay_shift`` is the largest q. ``columns``: steps
-    side by side in a line of the spike memory. ``batch_bits``: where it is not 0, one pass serves two
-    steps (``columns`` is 2): x = s_t + 2^batch_bits · s_(t+1), and a sum holds both steps'. ``order``: a window is run layer by layer, all its
-    steps, or step by step, all layers. ``weight_memory`` is single-port RAM that no bitstream
-    initialises, or block RAM.
+    side by side in a line of the spike memory. ``batch_bits``: where it is not 0, one pass serves
+    two steps (``columns`` is 2): x = s_t + 2^batch_bits · s_(t+1), and a sum holds both steps'.
+    ``order``: a window is run layer by layer, all its steps, or step by step, all layers.
+    ``weight_memory`` is single-port RAM that no bitstream initialises, or block RAM.
     """
 
     name: str
