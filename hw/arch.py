@@ -255,7 +255,8 @@ class Machine:
 
     def group_rounds(self, index: int) -> int:
         """Groups of a place that one bank works on, one after the other."""
-        return -(-self.groups(index) // self.layers[index].group_banks)
+        layer = self.layers[index]
+        return -(-self.groups(index) // (layer.group_banks if layer.fires else 1))
 
     def rounds(self, index: int) -> int:
         """Items that each bank works on in layer *index*, empty ones included."""
