@@ -37,6 +37,11 @@ RECIPES = {
                       weight_bits=(8, 1, 1, 8)),
         TrainConfig("fashion-mnist", epochs=36, learning_rate=2.5e-3, dropout=0.0,
                     target_rate=0.2, rate_weight=6.0, augment="shift1+flip")),
+    "fashion-mnist-small-conv": Recipe(
+        NetworkConfig("fashion_mnist_small_conv", "1x28x28-16C3s2-32C3s2-10", steps=4,
+                      weight_bits=(4, 1, 1)),
+        TrainConfig("fashion-mnist", epochs=10, learning_rate=4e-3, dropout=0.0, target_rate=0.2,
+                    rate_weight=2.0, augment="flip")),
     "mnist-conv": Recipe(
         NetworkConfig("mnist_conv", "1x28x28-32C3-P2-64C3s2-128C3s2-10", steps=2,
                       weight_bits=(8, 1, 1, 8), membrane_bits=2),

@@ -1,6 +1,8 @@
 """Roughly how long a machine takes, to choose one: the clocks of a sample, without simulating one.
 """
 
+import math
+
 from qsnn_hw.arch import WORD, Machine, Map
 
 ACTIVITY = 1 / 8                # spikes and pixels other than 0, a guess that is the same for all
@@ -31,4 +33,4 @@ def _word_clocks(found: Map, merged: int) -> float:
         return found.words * ACTIVITY
     if found.kind == "values":
         return 1.0
-    return max(1.0, WORD * min(1.0, ACTIVITY * pow(float(merged), REPETITION)))
+    return max(1.0, WORD * min(1.0, ACTIVITY * math.pow(merged, REPETITION)))
