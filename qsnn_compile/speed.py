@@ -5,12 +5,14 @@ import math
 
 from qsnn_hw.arch import WORD, Machine, Map
 
-ACTIVITY = 1 / 8                # spikes and pixels other than 0, a guess that is the same for all
+ACTIVITY = 1 / 8                # of spikes, a guess that is the same for all
+PIXELS = 1 / 4                  # other than 0: digits have 1 in 5, garments 1 in 2
 REPETITION = 0.4                # n steps together have n^REPETITION times a step's: neurons repeat
 
 
 def typical_clocks(machine: Machine) -> float:
-    """Clocks of a sample of which ACTIVITY of all spikes are 1, its input there at once."""
+    """Clocks of a sample of which ACTIVITY of all spikes are 1 and PIXELS of all pixels are not 0,
+    its input there at once."""
     return sum(_layer_clocks(machine, index) for index in range(len(machine.layers)))
 
 
@@ -24,13 +26,16 @@ def _layer_clocks(machine: Machine, index: int) -> float:
     rotation = machine.rotation(index) * (machine.replays(index) if layer.fires else 1)
     repeats = machine.window_steps(index) * (machine.steps if machine.order == "step" else 1)
     transfers = 1 if layer.fires or machine.order == "step" else repeats
-    return machine.rounds(index) * passes * repeats * max(reading + 1, rotation / transfers)
+    clocks = machine.rounds(index) * passes * repeats * max(reading + 1, rotation / transfers)
+    # the layer behind waits for the last group's first rotation, or for all of them
+    awaited = index + 1 < len(machine.layers) and machine.merged(index + 1)
+    return clocks + (rotation if awaited else machine.rotation(index))
 
 
 def _word_clocks(found: Map, merged: int) -> float:
     """Clocks of a word: an event each, one where there is none."""
     if found.kind == "list":
-        return found.words * ACTIVITY
+        return found.words * PIXELS
     if found.kind == "values":
         return 1.0
     return max(1.0, WORD * min(1.0, ACTIVITY * math.pow(merged, REPETITION)))
