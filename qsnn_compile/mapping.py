@@ -16,6 +16,23 @@ from .widths import with_widths
 from .windows import Shape, input_map, layers
 
 
+@dataclass(frozen=True)
+class Mode:
+    """What a machine answers: a window of steps, once; or, ``stream``, after every step. With a
+    ``margin`` an answer is settled when its score leads the next by so much."""
+
+    stream: bool = False
+    margin: int | None = None
+
+    @property
+    def stepwise(self) -> bool:
+        """Whether it has to run step by step."""
+        return self.stream or self.margin is not None
+
+
+WINDOW = Mode()
+
+
 @dataclass(frozen=True, eq=False)
 class Prepared:
     """What all machines of a network share: its layers as they are stored, the proven ranges.
@@ -26,22 +43,25 @@ class Prepared:
     shift: int
     stepwise: bool
     proved: Bounds
+    mode: Mode = WINDOW
 
 
-def prepare(graph: Graph, stepwise: bool | None = None) -> Prepared:
-    """*graph*, legalised, ready for `machine_of`. Step by step where it must (a Delay) or
+def prepare(graph: Graph, stepwise: bool | None = None, mode: Mode = WINDOW) -> Prepared:
+    """*graph*, legalised, ready for `machine_of`. Step by step where it must (a Delay, *mode*) or
     *stepwise* says so."""
-    stepwise = recurrent(graph) if stepwise is None else stepwise
+    must = recurrent(graph) or mode.stepwise
+    stepwise = must if stepwise is None else stepwise
     shift = decay_shift(graph)
     found = [channels(graph, stage, shift, stepwise) for stage in lower(graph)]
-    return Prepared(graph, found, shift, stepwise, bounds(graph))
+    return Prepared(graph, found, shift, stepwise, bounds(graph, endless=mode.stream), mode)
 
 
 def map_graph(graph: Graph, *, lanes: int, units: int = 2, banks: int = 1,
-              columns: int | None = None, stepwise: bool | None = None) -> tuple[Machine, Image]:
+              columns: int | None = None, stepwise: bool | None = None,
+              mode: Mode = WINDOW) -> tuple[Machine, Image]:
     """The machine that runs *graph* on *banks* of *lanes* accumulators and *units* neuron units
     each, and its image. Raises ValueError for *banks* that are not `possible`."""
-    prepared = prepare(graph, stepwise)
+    prepared = prepare(graph, stepwise, mode)
     machine, pads = machine_of(prepared, banks, lanes, units, columns)
     return with_image(prepared, machine, pads)
 
@@ -56,7 +76,8 @@ def machine_of(prepared: Prepared, banks: int, lanes: int, units: int,
     frame = _frame(prepared, shape)
     firing, silent = _by_kind(prepared)
     spares = any(spare(frame, index) for index in range(len(firing)))
-    neuron, pad = neuron_fields(firing, frame.steps, prepared.shift, spares)
+    steps = None if prepared.mode.stream else frame.steps
+    neuron, pad = neuron_fields(firing, steps, prepared.shift, spares)
     readout, readout_pad = readout_fields(silent)
     machine = replace(frame, neuron_fields=neuron, readout_fields=readout)
     return with_widths(machine, prepared.found, pad, prepared.proved), (pad, readout_pad)
@@ -111,7 +132,8 @@ def _frame(prepared: Prepared, shape: Shape) -> Machine:
         input_map(graph, found, shape), layers(graph, found, shape), kind, (), (), 1, 1, 1, 1,
         max((int(c.parameters["bits"].max()) for c in found if c.fires), default=2),
         1, prepared.shift, shape.banks, shape.lanes, shape.units, shape.columns,
-        "step" if shape.stepwise else "layer")
+        "step" if shape.stepwise else "layer", streaming=prepared.mode.stream,
+        exit_margin=prepared.mode.margin)
 
 
 def spare(machine: Machine, index: int) -> int:

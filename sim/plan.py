@@ -126,7 +126,7 @@ def _passes(stage: Stage, result: golden.Result) -> Iterator[NDArray[np.uint8]]:
 def input_beats(machine: Machine, x: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Samples as the beats of the core's input stream, [N, machine.input_beats]: step by step,
     place by place, a place's channels one by one, or as words of spikes."""
-    frames = places(x[:, None] if machine.coding == "direct" else x)
+    frames = places(x[:, None] if machine.one_frame else x)
     if machine.value_words:
         return frames.reshape(len(x), -1).astype(np.int64)
     spare = -frames.shape[-1] % WORD
