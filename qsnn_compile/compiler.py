@@ -12,7 +12,7 @@ from .foreign.quantise_file import Foreign, Options, is_foreign, quantise_file, 
 from .fpga import Implementation, Progress, find_tools, implement
 from .ir import Graph
 from .onnx_import import import_onnx
-from .passes import PASSES, run_passes
+from .passes import run_passes
 from .passes.base import Watch
 from .passes.legalise import check_steps
 from .program import Program
@@ -47,13 +47,14 @@ def compile_model(model: str | Path, *, target_name: str, output: str | Path | N
     goal = target(target_name)
     if bitstream:
         find_tools(goal.family)         # before the work, not after it
+    aim.mode.check()
     found = read_model(model, steps, readout, options or Options())
     if understood is not None:
         understood(found)
     try:
         graph = runnable(found) if isinstance(found, Foreign) else found
         check_steps(graph)
-        graph = run_passes(graph, PASSES, watch)
+        graph = run_passes(graph, aim.mode.passes, watch)
     except Unsupported as error:
         raise Unsupported(f"{model}: {error}") from None
     machine, image = choose(graph, goal, aim)

@@ -8,9 +8,12 @@ from qsnn_hw import schedule
 from qsnn_hw.arch import Image, Machine
 
 from .channels import Channels, channels, decay_shift
+from .errors import QsnnError
 from .fields import Pad, neuron_fields, readout_fields
 from .ir import Bounds, Delay, Graph, bounds
 from .lowering import has_values, lower
+from .passes import PASSES, STREAM_PASSES
+from .passes.base import Pass
 from .program import digest
 from .widths import with_widths
 from .windows import Shape, input_map, layers
@@ -28,6 +31,17 @@ class Mode:
     def stepwise(self) -> bool:
         """Whether it has to run step by step."""
         return self.stream or self.margin is not None
+
+    @property
+    def passes(self) -> tuple[Pass, ...]:
+        """The passes before it."""
+        return STREAM_PASSES if self.stream else PASSES
+
+    def check(self) -> None:
+        """Raise QsnnError for a margin that is none."""
+        if self.margin is not None and self.margin < 0:
+            raise QsnnError(f"exit margin must be 0 or more, not {self.margin!r}; it is how far "
+                            "the best score must lead the next; leave it out for none")
 
 
 WINDOW = Mode()

@@ -168,8 +168,18 @@ def _lines(report: Report) -> list[str]:
         f"{'bank' if report['banks'] == 1 else 'banks'}, {report['units']} neuron units, "
         f"{report['weight_rows']} weight rows, accumulators of "
         f"{report['widths']['acc_bits']} bits",
+        *_mode(report),
         f"clock     {report['clock_mhz']:g} MHz on the board; Fmax {fmax}",
     ]
+
+
+def _mode(report: Report) -> list[str]:
+    """When it answers, where that is not once, after a window of steps."""
+    margin = report.get("exit_margin")
+    lead = "" if margin is None else f"settled when the best score leads by {margin}"
+    if report.get("streaming"):
+        return [f"answers   after every step{lead and ', ' + lead}"]
+    return [f"answers   {lead}, or after the last step"] if lead else []
 
 
 def _size(shape: list[int]) -> str:

@@ -9,6 +9,8 @@ from qsnn_hw.arch import WORD, Image, Machine
 from .fields import Pad
 from .ir import Graph
 from .mapping import (
+    WINDOW,
+    Mode,
     Prepared,
     machine_of,
     most_columns,
@@ -54,21 +56,22 @@ class Candidate:
         return replace(self.needed, lc=min(self.needed.lc, bare.lc), ebr=bare.ebr)
 
 
-def candidates(graph: Graph, device: Device, lanes: Iterable[int]) -> list[Candidate]:
+def candidates(graph: Graph, device: Device, lanes: Iterable[int],
+               mode: Mode = WINDOW) -> list[Candidate]:
     """The machines of *graph*, legalised, with *lanes* lanes in all: the orders, banks, units and
     columns that go with them."""
     return [_candidate(prepared, device, banks, total // banks, units, columns)
-            for prepared in orders(graph) for total in lanes
+            for prepared in orders(graph, mode) for total in lanes
             for banks in _powers(total // LEAST_LANES)
             for units in UNITS if banks * units <= TURNS
             if possible(prepared, banks, total // banks // units)
             for columns in _powers(most_columns(prepared))]
 
 
-def orders(graph: Graph) -> list[Prepared]:
+def orders(graph: Graph, mode: Mode = WINDOW) -> list[Prepared]:
     """*graph* layer by layer and step by step, as far as both are possible and not the same."""
-    if recurrent(graph) or graph.steps == 1:
-        return [prepare(graph)]
+    if recurrent(graph) or graph.steps == 1 or mode.stepwise:
+        return [prepare(graph, mode=mode)]
     return [prepare(graph, stepwise=False), prepare(graph, stepwise=True)]
 
 
