@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
-EVERYTHING := fpga,verify,import,board,train,events,plot,dev
+EVERYTHING := fpga,verify,import,board,train,events,plot,dask,dev
 
 # The repository's own folders must not be importable as hw, sim, models and runtime.
 export PYTHONSAFEPATH := 1

@@ -17,6 +17,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 WORD = 16                   # bits of a spike word, of a weight beat, of a block RAM's widest port
+BLOCK_ROM_BITS = 1024       # a read-only memory from here on is block RAM, not 100 logic cells
+SPARED_ROM_BITS = 4096      # where block RAM is short, one up to here is logic
+SPARED_RAM_BITS = 256       # and so is a written one up to here
 ISSUE_TO_LANES = 4          # clocks from an event or a transfer to the lanes' adding or clearing
 
 Kind = Literal["spikes", "values", "list"]
@@ -127,7 +130,8 @@ class Machine:
     ``acc_bits`` (unsigned) of an accumulator, ``sum_bits`` (unsigned) of Σx·2^scale,
     ``current_bits`` of I, ``potential_bits`` of v and every sum in the neuron, ``membrane_bits``
     of the stored u, ``score_bits`` of a score. ``decay_shift`` is the largest q. ``columns``: steps
-    side by side in a line of the spike memory. ``order``: a window is run layer by layer, all its
+    side by side in a line of the spike memory. ``batch_bits``: where it is not 0, one pass serves two
+    steps (``columns`` is 2): x = s_t + 2^batch_bits · s_(t+1), and a sum holds both steps'. ``order``: a window is run layer by layer, all its
     steps, or step by step, all layers. ``weight_memory`` is single-port RAM that no bitstream
     initialises, or block RAM. ``streaming``: an input is one step's frame, its result is of all
     steps since the last restart, and state stays (`docs/streaming.md`). With an ``exit_margin`` a
@@ -154,8 +158,10 @@ class Machine:
     lanes: int = 64
     units: int = 2
     columns: int = 1
+    batch_bits: int = 0
     order: Literal["layer", "step"] = "layer"
     weight_memory: Literal["spram", "ebr"] = "spram"
+    spare_blocks: bool = False      # small memories are logic: block RAM is short
     streaming: bool = False
     exit_margin: int | None = None
     digest: str = ""
@@ -282,9 +288,22 @@ class Machine:
             found.layer < 0 for found in self.layers[index].maps)
 
     def replays(self, index: int) -> int:
-        """Rotations after each transfer: T where the current is the same at every step."""
+        """Rotations after each transfer: T where the current is the same at every step, 2 where it
+        serves two steps."""
         fires = self.layers[index].fires
+        if self.paired(index):
+            return 2
         return self.steps if self.is_direct(index) and fires and self.order == "layer" else 1
+
+    def paired(self, index: int) -> bool:
+        """Whether layer *index* takes the spikes of two steps at once."""
+        layer = self.layers[index]
+        return (self.batch_bits > 0 and layer.fires and layer.pooling == "none"
+                and all(found.kind == "spikes" for found in layer.maps))
+
+    def stride(self, index: int) -> int:
+        """Steps whose spikes layer *index* takes at once."""
+        return self.columns if self.merged(index) or self.paired(index) else 1
 
     def merged(self, index: int) -> bool:
         """Whether layer *index* takes the spikes of all columns of a line at once: x = Σ_t s."""
@@ -296,7 +315,7 @@ class Machine:
         layer = self.layers[index]
         if self.order == "step" or (self.is_direct(index) and layer.fires):
             return 1
-        return -(-self.steps // self.columns) if self.merged(index) else self.steps
+        return -(-self.steps // self.stride(index))
 
     def line_words(self, index: int) -> int:
         """Words of a step of layer *index*'s spikes (of the input for -1)."""
@@ -440,6 +459,13 @@ READOUT_FIELDS = (
 )
 SCORE_CLOCK = {"flip": 1, "gain": 1, "bias": 3}     # of a class, in which a score needs each field
 RESETS = ("hard", "soft", "none")
+
+
+def ram_style(bits: int, *, rom: bool, spare: bool) -> Literal["block", "logic", ""]:
+    """What synthesis is told of a memory of *bits* bits; nothing where its own choice is good."""
+    if spare and bits <= (SPARED_ROM_BITS if rom else SPARED_RAM_BITS):
+        return "logic"
+    return "block" if rom and bits >= BLOCK_ROM_BITS else ""
 
 
 def field_clocks(machine: Machine) -> dict[str, int]:

@@ -8,7 +8,7 @@ from .arch import ISSUE_TO_LANES, WORD
 from .lanes import Lanes
 from .memory import WeightMemory, delays
 from .neurons import NeuronArray
-from .reader import Reader
+from .reader import Reader, x_bits
 from .walker import Walker, job_layout, progress_bits
 
 __all__ = ["Bank"]
@@ -61,7 +61,7 @@ class Bank(wiring.Component):
         m.submodules.neurons = neurons = self.neurons
         m.submodules.lanes = self.lanes = Lanes(
             lanes=machine.lanes, units=machine.units, acc_bits=machine.acc_bits,
-            x_bits=machine.value_bits + machine.planes - 1, rings=machine.rings)
+            x_bits=x_bits(machine), rings=machine.rings)
         m.d.comb += [
             walker.begin.eq(self.begin), walker.fresh.eq(self.fresh),
             walker.input_ready.eq(self.input_ready),

@@ -6,7 +6,7 @@ from amaranth.hdl import *
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .arch import WORD
+from .arch import WORD, ram_style
 
 __all__ = ["Rom", "SPRAM_VERILOG", "WeightMemory", "delays", "table"]
 
@@ -23,13 +23,16 @@ endmodule
 """
 
 
-def table(shape, depth, init=()):
+def table(shape, depth, init=(), *, rom=False, spare=False):
     """A block RAM whose readers never look at an address in the clock that writes it.
 
     Without the attribute synthesis emulates Amaranth's read-old-value on a collision: about
-    70 logic cells a memory on iCE40. Each user says why no collision can occur or matter.
+    70 logic cells a memory on iCE40. Each user says why no collision can occur or matter. Synthesis
+    makes tables of a *rom* up to 16 bits to a block RAM's unit of cost, 100 cells and more.
     """
-    return memory.Memory(shape=shape, depth=max(depth, 2), init=init, attrs={"no_rw_check": 1})
+    style = ram_style(Shape.cast(shape).width * depth, rom=rom, spare=spare)
+    attrs = {"no_rw_check": 1} | ({"ram_style": style} if style else {})
+    return memory.Memory(shape=shape, depth=max(depth, 2), init=init, attrs=attrs)
 
 
 class WeightMemory(wiring.Component):
@@ -98,12 +101,12 @@ class WeightMemory(wiring.Component):
 class Rom(wiring.Component):
     """A read-only memory of named columns; a column that never changes is a constant.
 
-    ``word.NAME`` follows ``address`` by a clock.
+    ``word.NAME`` follows ``address`` by a clock. *spare*: as `ram_style` takes it.
     """
 
-    def __init__(self, columns):
+    def __init__(self, columns, *, spare=False):
         self.columns = {name: [int(value) for value in values] for name, values in columns.items()}
-        self.depth = len(next(iter(self.columns.values())))
+        self.depth, self.spare = len(next(iter(self.columns.values()))), spare
         self.stored = {name: _shape(values) for name, values in self.columns.items()
                        if len(set(values)) > 1}
         super().__init__({"address": In(range(max(self.depth, 2)))})
@@ -118,7 +121,8 @@ class Rom(wiring.Component):
             layout = self.read.shape()
             words = [layout.const({name: self.columns[name][i] for name in self.stored})
                      for i in range(self.depth)]
-            m.submodules.memory = memory = table(layout, self.depth, words)
+            m.submodules.memory = memory = table(layout, self.depth, words, rom=True,
+                                                 spare=self.spare)
             port = memory.read_port()
             m.d.comb += [port.addr.eq(self.address), self.read.eq(port.data)]
         return m

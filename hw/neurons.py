@@ -76,7 +76,8 @@ class NeuronArray(wiring.Component):
         for number, unit in enumerate(units):
             m.submodules[f"unit{number}"] = unit
             m.d.comb += [
-                unit.acc.eq(self.heads[number]), unit.sum_x.eq(sum_x),
+                unit.acc.eq(self._of_step(self.heads[number])),
+                unit.sum_x.eq(self._of_step(sum_x)),
                 unit.doubled.eq(self.of_layer.doubled), unit.first.eq(first),
                 self.spikes[number].eq(unit.spike),
             ]
@@ -91,6 +92,13 @@ class NeuronArray(wiring.Component):
         self._membranes(m, units, slot, valid[latency - 1])
         self._collect(m, valid[spike], spike)
         return m
+
+    def _of_step(self, total):
+        """What this rotation takes of *total*: all of it, or one step's."""
+        bits = self.machine.batch_bits
+        if not bits:
+            return total
+        return Mux(self.of_layer.paired, Mux(self.step[0], total[bits:], total[:bits]), total)
 
     def _constants(self, m):
         """Of the job's layer."""
@@ -107,6 +115,7 @@ class NeuronArray(wiring.Component):
             "stored": [machine.stored(i) for i in range(last + 1)],
             "ring": [machine.ring(i) for i in range(last + 1)],
             "ors": [layer.pooling == "or" for layer in machine.layers],
+            "paired": [machine.paired(i) for i in range(last + 1)],
         }
         constants = SimpleNamespace()
         for name, values in tables.items():
@@ -175,7 +184,8 @@ class NeuronArray(wiring.Component):
                        for field in fields for number in range(len(units))}
             if not columns:
                 continue
-            rom = Rom({f"{name}{number}": values for (name, number), values in columns.items()})
+            rom = Rom({f"{name}{number}": values for (name, number), values in columns.items()},
+                      spare=machine.spare_blocks)
             m.submodules[f"parameters{clock}"] = rom
             m.d.comb += rom.address.eq(address[clock - 1])
             for name, number in columns:
@@ -184,7 +194,8 @@ class NeuronArray(wiring.Component):
     def _membranes(self, m, units, slot, written):
         machine = self.machine
         bits, job = machine.membrane_bits, self.held
-        m.submodules.membranes = memory = table(bits * len(units), machine.membrane_slots)
+        m.submodules.membranes = memory = table(bits * len(units), machine.membrane_slots,
+                                                   spare=machine.spare_blocks)
         write, read = memory.write_port(), memory.read_port()
         place = slot if machine.order == "layer" else (job.membrane + slot)[:len(job.membrane)]
         target = delays(m, place, machine.unit_latency)[machine.unit_latency - 1]

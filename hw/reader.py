@@ -38,7 +38,7 @@ class Reader(wiring.Component):
             "arriving": In(1), "arriving_index": In(range(max(machine.value_words, 2))),
             "arriving_value": In(machine.value_bits),
             "event": Out(1), "row": Out(request["row"].shape),
-            "x": Out(machine.value_bits + machine.planes - 1),
+            "x": Out(x_bits(machine)),
             "transfer": Out(1), "shadow_free": In(1), "sum_x": Out(machine.sum_bits),
             "quiet": Out(1),
         })
@@ -92,6 +92,7 @@ class Reader(wiring.Component):
                 waiting.word.event.scale.eq(fetched.scale),
                 waiting.word.event.sums.eq(fetched.sums),
                 waiting.word.event.merged.eq(fetched.merged),
+                waiting.word.event.paired.eq(fetched.paired),
                 waiting.word.event.value.eq(self._value(fetched)),
                 waiting.word.event.row.eq(
                     fetched.row + Mux(fetched.listed, self.listed_index, 0)),
@@ -109,33 +110,40 @@ class Reader(wiring.Component):
         if machine.lists:
             first = machine.layers[0].windows[0][0]
             pixel = {"row": self.arriving_index, "value": self.arriving_value,
-                     "plane": first.plane, "scale": first.scale, "sums": 1, "merged": 0}
+                     "plane": first.plane, "scale": first.scale, "sums": 1, "merged": 0, "paired": 0}
             usual = {name: Mux(self.arriving, pixel[name], usual[name]) for name in usual}
         m.d.comb += self.row.eq(usual["row"])
         second = Signal(_event_layout(machine), reset_less=True)
         m.d.sync += [second[name].eq(usual[name]) for name in usual if name != "row"]
-        amount = second.value
-        if any(machine.merged(i) for i in range(len(machine.layers))):
+        amount, upper = second.value, Signal(reset_less=True)
+        if _counts(machine):
             total = Signal(machine.value_bits, reset_less=True)
-            m.d.sync += total.eq(sum(counted))
+            m.d.sync += [total.eq(Mux(event.paired, counted[0], sum(counted))),
+                         upper.eq(event.paired & counted[1 % len(counted)])]
             amount = Mux(second.merged, total, second.value)
-        self._amount(m, second, amount)
+        self._amount(m, second, amount, upper & second.paired)
 
-    def _amount(self, m, second, amount):
-        """x of the event whose fields are *second*, and its part of Σx."""
+    def _amount(self, m, second, amount, upper):
+        """x of the event whose fields are *second*, and its part of Σx; *upper*: of the step that
+        sits above the other."""
         machine = self.machine
+        above = Signal(reset_less=True)
+        m.d.sync += above.eq(upper)
         value, plane, scale, sums = (
             Signal(machine.value_bits, reset_less=True), Signal.like(second.plane, reset_less=True),
             Signal.like(second.scale, reset_less=True), Signal(reset_less=True))
         m.d.sync += [value.eq(amount), plane.eq(second.plane), scale.eq(second.scale),
                      sums.eq(second.sums)]
-        m.d.comb += self.x.eq(value << plane)
+        whole = Cat(value, C(0, 0))
+        if machine.batch_bits:
+            whole = value | above << machine.batch_bits
+        m.d.comb += self.x.eq(whole << plane)
         happens = delays(m, self.event, 4, init=0)[3]
         if machine.lists:
             happens = happens | delays(m, self.arriving, 3, init=0)[2]
         ended = delays(m, self.transfer, 4, init=0)[3]
         counted = Signal(machine.sum_bits)
-        m.d.sync += counted.eq(Mux(ended, 0, counted) + Mux(happens & sums, value << scale, 0))
+        m.d.sync += counted.eq(Mux(ended, 0, counted) + Mux(happens & sums, whole << scale, 0))
         with m.If(ended):
             m.d.sync += self.sum_x.eq(counted)
 
@@ -157,7 +165,8 @@ class Reader(wiring.Component):
                 m.d.comb += word.eq(Mux(fetched.value, 1, (1 << WORD) - 1))
         with m.If(fetched.skip):
             m.d.comb += word.eq(0)
-        return word, columns
+        pad = fetched.pad.replicate(WORD) if any(pads) else Const(0)
+        return word, [column | pad for column in columns]
 
     def _value(self, fetched):
         """x of every spike of a word, merged ones apart."""
@@ -174,15 +183,25 @@ def _event_layout(machine):
     request = request_layout(machine)
     return data.StructLayout({
         "row": request["row"].shape, "value": machine.value_bits, "plane": request["plane"].shape,
-        "scale": request["scale"].shape, "sums": 1, "merged": 1})
+        "scale": request["scale"].shape, "sums": 1, "merged": 1, "paired": 1})
 
 
 def _word_layout(machine):
     """A word on its way: its columns only where they are counted."""
-    merged = any(machine.merged(i) for i in range(len(machine.layers)))
     return data.StructLayout({
-        "spikes": WORD, "columns": data.ArrayLayout(WORD, machine.columns if merged else 0),
+        "spikes": WORD,
+        "columns": data.ArrayLayout(WORD, machine.columns if _counts(machine) else 0),
         "ends": 1, "event": _event_layout(machine)})
+
+
+def _counts(machine):
+    """Whether some layer looks at all columns of a line."""
+    return any(machine.merged(i) or machine.paired(i) for i in range(len(machine.layers)))
+
+
+def x_bits(machine):
+    """Bits of x as the lanes add it."""
+    return max(machine.value_bits, machine.batch_bits + 1) + machine.planes - 1
 
 
 def lowest_set(word):

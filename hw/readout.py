@@ -146,8 +146,7 @@ class Readout(wiring.Component):
         m = Module()
         machine, job = self.machine, self.job
         last = len(machine.layers) - 1
-        replayed = machine.replays(last) > 1
-        settled = job.settled & (self.step == machine.steps - 1 if replayed else 1)
+        settled = job.settled & (self.step == machine.replays(last) - 1)
         last_slot = self.slot == (machine.classes - 1) % machine.slots
         wanted = self.rotate & self.last_layer & settled
         m.submodules.argmax = argmax = Argmax(machine)

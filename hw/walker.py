@@ -48,10 +48,10 @@ def request_layout(machine):
 
     ``row``: the weight row of its first bit; x counts 2^plane in the lanes, 2^scale in Σx if it
     ``sums``. ``skip``: there is nothing; ``pad``: it lies outside, and is the pad. ``listed``: an
-    entry of the list; ``value``: of the value memory; ``merged``: all columns. ``ends``: a transfer
-    follows.
+    entry of the list; ``value``: of the value memory; ``merged``: all columns, as one count or
+    (``paired``) apart. ``ends``: a transfer follows.
     """
-    flags = ("listed", "value", "merged", "pad", "skip", "sums", "ends")
+    flags = ("listed", "value", "merged", "paired", "pad", "skip", "sums", "ends")
     return data.StructLayout({
         "address": address_bits(machine), "column": range(max(machine.columns, 2)),
         "row": range(max(machine.rows, 2)),
@@ -110,7 +110,7 @@ class Walker(wiring.Component):
         self.ends = Signal()
         m.d.comb += [
             self.ends.eq(entry.ends & transfers & list_last),
-            self.valid.eq(running & self._allowed(m, last_step) & (~self.ends | self.job_free)),
+            self.valid.eq(running & self._allowed(m) & (~self.ends | self.job_free)),
             moving.eq(self.valid & self.advance & list_last),
             leaves.eq(moving & entry.ends & last_step & entry.final),
             windows.address.eq(pc), items.address.eq(at),
@@ -239,26 +239,30 @@ class Walker(wiring.Component):
             m.d.sync += taken.eq(0)
         return last
 
-    def _allowed(self, m, last_step):
+    def _allowed(self, m):
         """Whether what the entry reads is there: for this step and the next one, a clock ahead."""
         machine = self.machine
         ready, now, then = Signal(), Signal(), Signal()
         ahead = Signal(signed(progress_bits(machine)))
-        merged, step = self.now.next_merged, self.step
+        step, last_step = self.step, self.step == self.now.next_last_step
         m.d.comb += ahead.eq(self.progress - self.rounds - self.now.next_need)
         if machine.order == "step":
             m.d.sync += [now.eq(ahead >= 1), then.eq(ahead >= 1)]
         else:
-            following = Mux(last_step, 1, step + 2)
-            m.d.sync += [now.eq(ahead >= Mux(merged, machine.steps, step + 1)),
-                         then.eq(ahead >= Mux(merged, machine.steps, following))]
+            stride, steps = self.now.next_stride, machine.steps
+            needed = Mux(last_step, steps, step + stride)
+            following = Mux(last_step, stride, step + 2 * stride)
+            if steps % machine.columns:
+                following = Mux(following > steps, steps, following)
+            m.d.sync += [now.eq(ahead >= needed), then.eq(ahead >= following)]
         m.d.sync += ready.eq(ahead >= 0)
         there = Mux(self.entry.early, ready, Mux(self.advanced, then, now))
         return self.input_ready & there
 
     def _next_step(self, m, last_step):
         wraps = (self.column == self.machine.columns - 1) | self.now.merged
-        m.d.sync += [self.step.eq(Mux(last_step, 0, self.step + 1)), self.advanced.eq(1),
+        following = Mux(last_step, 0, self.step + self.now.stride)
+        m.d.sync += [self.step.eq(following), self.advanced.eq(1),
                      self.column.eq(Mux(last_step | wraps, 0, self.column + 1))]
         for behind, found in zip(self.behind, self.now.maps, strict=True):
             moves = wraps | found.value         # values have no columns
@@ -287,7 +291,8 @@ class Walker(wiring.Component):
             out.address.eq(Mux(self.listed, self.list_index, place)),
             out.column.eq(self.column), out.row.eq(self.item.row + entry.row),
             out.plane.eq(entry.plane), out.scale.eq(entry.scale), out.sums.eq(entry.sums),
-            out.listed.eq(self.listed), out.value.eq(found.value), out.merged.eq(self.now.merged),
+            out.listed.eq(self.listed), out.value.eq(found.value),
+            out.merged.eq(self.now.merged), out.paired.eq(self.now.paired),
             out.pad.eq(outside), out.ends.eq(self.ends),
             out.skip.eq(self.item.silent | nothing | self.list_skip
                         | (outside & ~found.padded)),
@@ -336,7 +341,7 @@ class Walker(wiring.Component):
         behind, last_step = Signal(address_bits(self.machine)), self.step == self.now.last_step
         moves = self.job_valid & (self.entry.final | self.now.ors)
         with m.If(moves):
-            wraps = self.column == self.machine.columns - 1
+            wraps = (self.column == self.machine.columns - 1) | self.now.paired
             m.d.sync += behind.eq(Mux(last_step, 0, behind + Mux(wraps, self.now.own_lines, 0)))
         return behind
 
@@ -350,8 +355,10 @@ def _layer_constants(machine, index):
     layer = machine.layers[index]
     need = schedule.needs(machine, index) % (1 << progress_bits(machine))
     own = machine.line_words(index) if layer.fires and not machine.is_last(index) else 0
-    return ({"last_step": machine.window_steps(index) - 1, "need": need, "fires": layer.fires,
-             "ors": layer.pooling == "or", "merged": machine.merged(index),
+    paired = machine.paired(index)
+    return ({"last_step": (machine.window_steps(index) - 1) * machine.stride(index), "need": need, "fires": layer.fires,
+             "ors": layer.pooling == "or", "merged": machine.merged(index) or paired, "paired": paired,
+             "stride": machine.stride(index),
              "listed": layer.maps[0].kind == "list", "own_lines": own,
              "each": layer.neuron_parameters, "used": machine.used_slots(index),
              "kept": own if machine.kept(index) else 0},

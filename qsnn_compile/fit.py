@@ -1,16 +1,22 @@
 """Whether a machine fits a device, and what would help where none does."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 
 from .changes import changes
 from .ir import Graph
+from .memories import memories
 from .passes import run_passes
 from .resource import Resources
 from .space import Candidate, candidates
-from .targets import LANES, Device
+from .targets import Device, family_of
 
 FULL = 0.9                      # of the logic cells: above it one seed in three finds no placement
+ARRAYS = {"list": "input list", "values": "input values", "copy": "spikes", "totals": "totals",
+          "readout": "readout parameters", "windows": "windows", "items": "items",
+          "parameters": "neuron parameters", "membranes": "membranes", "pool": "pooling",
+          "sent": "sent spikes", "weights": "weights"}
 NAMES = {"lc": "logic cells", "ebr": "block RAMs", "spram": "SPRAMs", "dsp": "multipliers"}
 
 
@@ -38,10 +44,7 @@ def _overload(needed: Resources, device: Device) -> float:
 def refusal(graph: Graph, tried: list[Candidate], device: Device) -> str:
     """Why none of the machines *tried* fits *device*, and what would help."""
     one = nearest(tried, device)
-    wants = "; ".join(f"{needed:,} {NAMES[key]}, where {limit:,} of {getattr(device, key):,} may "
-                      "be used" if limit < getattr(device, key) else
-                      f"{needed:,} {NAMES[key]}, where there are {limit:,}"
-                      for key, (needed, limit) in excess(one.needed, device).items())
+    wants = "; ".join(_want(one, key, *pair) for key, pair in excess(one.needed, device).items())
     lanes = one.machine.banks * one.machine.lanes
     lines = [f"network {graph.name!r} must fit {device.name}, and with {lanes} lanes it "
              f"needs {wants}.", "What would help:"]
@@ -49,10 +52,30 @@ def refusal(graph: Graph, tried: list[Candidate], device: Device) -> str:
     return "\n".join(lines)
 
 
+def _want(one: Candidate, key: str, needed: int, limit: int) -> str:
+    """How much there is too much of a resource, and the arrays that take most of it."""
+    there = getattr(one.device, key)
+    room = "there are" if limit == there else f"the {limit:,} of {there:,} that may be used"
+    arrays = ", ".join(f"{name} {count:,}" for name, count in _arrays(one, key).most_common(3))
+    return (f"{needed:,} {NAMES[key]}, {needed - limit:,} more than {room}"
+            + (f" ({arrays})" if arrays else ""))
+
+
+def _arrays(one: Candidate, key: str) -> Counter[str]:
+    """Memories of each array of the machine, by the array's name."""
+    found: Counter[str] = Counter()
+    if key == "spram":
+        found["weights"] = one.needed.spram
+    if key == "ebr":
+        for memory in memories(one.machine, family=family_of(one.device)):
+            found[ARRAYS[memory.name.rstrip("_0123456789")]] += memory.ebr
+    return +found
+
+
 def _advice(graph: Graph, one: Candidate, device: Device) -> Iterator[str]:
     """Changes that bring an exceeded resource down, with what they cost and whether they do."""
     lanes, mode = one.machine.banks * one.machine.lanes, one.prepared.mode
-    for fewer in LANES:
+    for fewer in device.lanes:
         if fewer < lanes:
             smaller = nearest(candidates(graph, device, (fewer,), mode), device)
             yield from _judged(f"--lanes {fewer}", one, smaller, device,

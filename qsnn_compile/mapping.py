@@ -71,23 +71,26 @@ def prepare(graph: Graph, stepwise: bool | None = None, mode: Mode = WINDOW) -> 
 
 
 def map_graph(graph: Graph, *, lanes: int, units: int = 2, banks: int = 1,
-              columns: int | None = None, stepwise: bool | None = None,
-              mode: Mode = WINDOW) -> tuple[Machine, Image]:
+              columns: int | None = None, batch: bool = False,
+              stepwise: bool | None = None, mode: Mode = WINDOW) -> tuple[Machine, Image]:
     """The machine that runs *graph* on *banks* of *lanes* accumulators and *units* neuron units
-    each, and its image. Raises ValueError for *banks* that are not `possible`."""
+    each, and its image; *batch*: two steps a pass, if `batches`. Raises ValueError for *banks*
+    that are not `possible`."""
     prepared = prepare(graph, stepwise, mode)
-    machine, pads = machine_of(prepared, banks, lanes, units, columns)
+    machine, pads = machine_of(prepared, banks, lanes, units, columns, batch)
     return with_image(prepared, machine, pads)
 
 
 def machine_of(prepared: Prepared, banks: int, lanes: int, units: int,
-               columns: int | None = None) -> tuple[Machine, tuple[Pad, Pad]]:
+               columns: int | None = None,
+               batch: bool = False) -> tuple[Machine, tuple[Pad, Pad]]:
     """The machine without its digest, and the parameters of a neuron's and a class's pad."""
     if not possible(prepared, banks, lanes // units):
         raise ValueError(f"Banks must be 1 for a readout of {prepared.found[-1].count} classes or "
                          f"of the input itself, not {banks!r}")
     shape = Shape(banks, lanes, units, most_columns(prepared, columns), prepared.stepwise)
-    frame = _frame(prepared, shape)
+    paired = batch and batches(prepared, shape.columns)
+    frame = replace(_frame(prepared, shape), batch_bits=int(paired))
     firing, silent = _by_kind(prepared)
     spares = any(spare(frame, index) for index in range(len(firing)))
     steps = None if prepared.mode.stream else frame.steps
@@ -136,6 +139,11 @@ def most_columns(prepared: Prepared, wanted: int | None = None) -> int:
     return wanted or (1 if graph.steps == 1 else 2 if graph.steps == 2 else 4)
 
 
+def batches(prepared: Prepared, columns: int) -> bool:
+    """Whether a pass can serve two steps: they stand side by side, and none is alone."""
+    return columns == 2 and prepared.graph.steps % 2 == 0 and not prepared.stepwise
+
+
 def _frame(prepared: Prepared, shape: Shape) -> Machine:
     """The machine without its fields and widths."""
     graph, found = prepared.graph, prepared.found
@@ -146,7 +154,7 @@ def _frame(prepared: Prepared, shape: Shape) -> Machine:
         input_map(graph, found, shape), layers(graph, found, shape), kind, (), (), 1, 1, 1, 1,
         max((int(c.parameters["bits"].max()) for c in found if c.fires), default=2),
         1, prepared.shift, shape.banks, shape.lanes, shape.units, shape.columns,
-        "step" if shape.stepwise else "layer", streaming=prepared.mode.stream,
+        order="step" if shape.stepwise else "layer", streaming=prepared.mode.stream,
         exit_margin=prepared.mode.margin)
 
 

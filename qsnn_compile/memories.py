@@ -1,57 +1,79 @@
-"""The core's memories, and how yosys maps them on iCE40: block RAM, or logic where that is cheaper.
+"""The core's memories, and how yosys maps them: block RAM, distributed RAM, or logic where that is
+cheaper.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import or_
+from typing import Literal
 
-from qsnn_hw.arch import SCORE_CLOCK, WORD, Field, Image, Machine, field_clocks
+from qsnn_hw.arch import (
+    SCORE_CLOCK,
+    WORD,
+    Field,
+    Image,
+    Machine,
+    field_clocks,
+    ram_style,
+)
 from qsnn_hw.tables import item_columns, stored_bits, window_columns
 
-from .targets import SPRAM_WORDS
+from .targets import FAMILIES, SPRAM_WORDS, Family
 
-EBR_SHAPES = ((256, 16), (512, 8), (1024, 4), (2048, 2))
-EBR_COST = 64                   # of yosys' memory_libmap, against 1 a RAM bit, 1/16 a ROM bit
+ROM_COST = 1 / 16               # of a bit in logic, to yosys' memory_libmap; a RAM's bit costs 1
+ICE40 = FAMILIES[0]
 
 
 @dataclass(frozen=True)
 class Memory:
-    """One memory of the core, ``depth`` words of ``width`` bits. ``rom``: never written."""
+    """One memory of the core, ``depth`` words of ``width`` bits, on a chip of ``family``. ``rom``:
+    never written; ``spare``: logic if it is small, to spare block RAM."""
 
     name: str
     width: int
     depth: int
     rom: bool = False
+    spare: bool = False
+    family: Family = ICE40
 
     @property
     def bits(self) -> int:
         return self.width * self.depth
 
     @property
-    def in_logic(self) -> bool:
-        """Whether yosys makes it of flip-flops or tables."""
-        return self.bits / (16 if self.rom else 1) <= EBR_COST * self._blocks
+    def place(self) -> Literal["block", "distributed", "logic"]:
+        """What yosys makes it of: what it is told, or what costs least."""
+        style = ram_style(self.bits, rom=self.rom, spare=self.spare)
+        if style:
+            return style
+        block = self._blocks * self.family.block_cost
+        shape = self.family.distributed
+        if shape is not None and not self.rom:
+            parts = -(-self.depth // shape[0]) * -(-self.width // shape[1])
+            return "distributed" if parts * self.family.distributed_cost < block else "block"
+        return "logic" if self.bits * (ROM_COST if self.rom else 1) <= block else "block"
 
     @property
     def ebr(self) -> int:
         """Block RAMs it takes."""
-        return 0 if self.in_logic else self._blocks
+        return self._blocks if self.place == "block" else 0
 
     @property
     def _blocks(self) -> int:
         """The fewest of all shapes. A deep memory's parts stand side by side in a row."""
         return min(-(-self.width * -(-self.depth // depth) // width)
-                   for depth, width in EBR_SHAPES)
+                   for depth, width in self.family.block_rams)
 
 
-def memories(machine: Machine, image: Image | None = None) -> list[Memory]:
+def memories(machine: Machine, image: Image | None = None,
+             family: Family = ICE40) -> list[Memory]:
     """Every memory of *machine* but the weights' single-port RAM. With *image*, columns of
     parameters that are the same at every address don't count: synthesis drops them."""
     found = [*_inputs(machine), *_results(machine, image)]
     for bank in range(machine.banks):
         found += _bank(machine, image, bank)
-    return [memory for memory in found if memory.bits]
+    return [replace(memory, family=family) for memory in found if memory.bits]
 
 
 def _inputs(machine: Machine) -> Iterator[Memory]:
@@ -64,7 +86,7 @@ def _inputs(machine: Machine) -> Iterator[Memory]:
             yield _table(f"values{bank}", machine.input_bits, words)
         if machine.lines:
             for column in range(machine.columns):
-                yield _table(f"copy{bank}_{column}", WORD, machine.lines)
+                yield _table(f"copy{bank}_{column}", WORD, machine.lines, machine.spare_blocks)
 
 
 def _results(machine: Machine, image: Image | None) -> Iterator[Memory]:
@@ -86,11 +108,11 @@ def _bank(machine: Machine, image: Image | None, bank: int) -> Iterator[Memory]:
         fields = _read(machine.neuron_fields, clocks, clock)
         columns = [image.neuron[field.name][bank] if image is not None else None
                    for field in fields]
-        yield _parameters(f"parameters{bank}_{clock}", fields, columns, machine.neuron_slots,
-                          machine.units)
+        yield replace(_parameters(f"parameters{bank}_{clock}", fields, columns,
+                                  machine.neuron_slots, machine.units), spare=machine.spare_blocks)
     if machine.neuron_slots:
         yield _table(f"membranes{bank}", machine.membrane_bits * machine.units,
-                     machine.membrane_slots)
+                     machine.membrane_slots, machine.spare_blocks)
     if machine.pools:
         yield _table(f"pool{bank}", machine.current_bits * machine.units, machine.slots)
     if any(layer.pooling == "or" for layer in machine.layers):
@@ -102,8 +124,8 @@ def _bank(machine: Machine, image: Image | None, bank: int) -> Iterator[Memory]:
             yield _table(f"weights{bank}_{column}", WORD, machine.rows)
 
 
-def _table(name: str, width: int, depth: int) -> Memory:
-    return Memory(name, width, max(depth, 2))
+def _table(name: str, width: int, depth: int, spare: bool = False) -> Memory:
+    return Memory(name, width, max(depth, 2), spare=spare)
 
 
 def _rom(name: str, columns: Iterable[Sequence[int]]) -> Memory:

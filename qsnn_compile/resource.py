@@ -10,17 +10,19 @@ from dataclasses import dataclass
 from qsnn_hw import schedule
 from qsnn_hw.arch import WORD, Field, Image, Machine
 
-from .memories import memories, spram
+from .memories import ICE40, Memory, memories, spram
 from .resource_fit import WEIGHTS
+from .targets import DEVICES, Device, Family, family_of
 
-DSP_WIDTH = 16                  # a MAC16's operands, signed
-DSP_PRODUCT = 11                # yosys makes narrower products of logic
 TABLE_BITS = 10                 # a read-only memory's bits in a cell, multiplexers counted
+DISTRIBUTED_BITS = 7            # a distributed RAM's
+PRODUCT_CELLS = 1.1             # of a pair of bits multiplied in logic
+UP5K = DEVICES[0]
 
 
 @dataclass(frozen=True)
 class Resources:
-    """Logic cells, 4-kbit block RAMs, single-port RAMs, multipliers."""
+    """Logic cells, block RAMs, single-port RAMs, multipliers."""
 
     lc: int
     ebr: int
@@ -28,14 +30,21 @@ class Resources:
     dsp: int
 
 
-def predict(machine: Machine, image: Image | None = None) -> Resources:
-    """What *machine* will take, board link included; more exactly with its *image*."""
-    cells = sum(WEIGHTS[name] * value for name, value in features(machine, image).items())
-    return Resources(round(cells), sum(memory.ebr for memory in memories(machine, image)),
-                     spram(machine), _dsp(machine))
+def predict(machine: Machine, image: Image | None = None, device: Device = UP5K) -> Resources:
+    """What *machine* will take of *device*, board link included; more exactly with its *image*."""
+    family = family_of(device)
+    found = features(machine, image, family)
+    cells = sum(WEIGHTS[name] * value for name, value in found.items()) * family.cell_scale
+    blocks = sum(memory.ebr for memory in memories(machine, image, family))
+    if device.dsp:
+        dsp = sum(_multipliers(a, b, family) for a, b in _products(machine))
+    else:
+        dsp, cells = 0, cells + PRODUCT_CELLS * sum(a * b for a, b in _products(machine))
+    return Resources(round(cells), blocks, spram(machine), dsp)
 
 
-def features(machine: Machine, image: Image | None = None) -> dict[str, float]:
+def features(machine: Machine, image: Image | None = None,
+             family: Family = ICE40) -> dict[str, float]:
     """What logic cells depend on, by name; each has a weight in `resource_fit`.
 
     ========= ==================================================================
@@ -51,7 +60,7 @@ def features(machine: Machine, image: Image | None = None) -> dict[str, float]:
     one       the rest, the board's link
     ========= ==================================================================
     """
-    logic = [memory for memory in memories(machine, image) if memory.in_logic]
+    found = memories(machine, image, family)
     banks, rows = machine.banks, machine.rows.bit_length()
     return {
         "lanes": banks * machine.lanes * (2 * machine.acc_bits + 1),
@@ -62,7 +71,7 @@ def features(machine: Machine, image: Image | None = None) -> dict[str, float]:
         "loads": banks * (2 * rows + machine.row_beats),
         "readout": _readout_bits(machine),
         "layers": banks * len(machine.layers),
-        "tables": sum(memory.bits / TABLE_BITS if memory.rom else memory.bits for memory in logic),
+        "tables": sum(_table_cells(memory) for memory in found),
         "one": 1,
     }
 
@@ -78,6 +87,7 @@ def _unit_bits(machine: Machine) -> float:
     mixed = len({layer.doubled for layer in machine.layers}) > 1
     narrow = wide + 1 - (_constant(fields["step_shift"]) or fields["step_shift"].base)
     current = machine.current_bits * (2 + mixed + 2 * machine.pools)
+    current += machine.acc_bits * (machine.batch_bits > 0)
     stages = wide * (4 + (1 in kinds) + (fields["reset_value"].constant is None))
     shifts = (wide * (fields["gain_shift"].width + fields["leak_shift"].width)
               + narrow * (1 + fields["step_shift"].width))
@@ -105,11 +115,11 @@ def _walker_bits(machine: Machine) -> int:
 
 
 def _reader_bits(machine: Machine) -> int:
-    """The word register and what follows an event."""
+    """Two words on their way, with the columns that are counted, and what follows an event."""
     amount = machine.value_bits + machine.planes + machine.scales
     columns = WORD * (machine.columns + (machine.columns > 1))
-    merged = columns if any(map(machine.merged, range(len(machine.layers)))) else 0
-    return (4 * WORD + columns + 2 * merged + 5 * machine.rows.bit_length() + 5 * amount
+    counted = columns if any(machine.stride(i) > 1 for i in range(len(machine.layers))) else 0
+    return (6 * WORD + columns + 2 * counted + 6 * machine.rows.bit_length() + 5 * amount
             + 3 * machine.sum_bits)
 
 
@@ -120,7 +130,14 @@ def _readout_bits(machine: Machine) -> int:
     return scores * machine.score_bits + (1 + machine.banks) * machine.current_bits
 
 
-def _dsp(machine: Machine) -> int:
+def _table_cells(memory: Memory) -> float:
+    if memory.place == "logic":
+        return memory.bits / TABLE_BITS if memory.rom else memory.bits
+    return memory.bits / DISTRIBUTED_BITS if memory.place == "distributed" else 0
+
+
+def _products(machine: Machine) -> list[tuple[int, int]]:
+    """Bits of the operands of each product that is not one with a constant."""
     products = []
     fields = {field.name: field for field in (*machine.neuron_fields, *machine.readout_fields)}
     decay, gain = fields["decay"], fields.get("gain")
@@ -128,16 +145,17 @@ def _dsp(machine: Machine) -> int:
         products += [(machine.membrane_bits, decay.width)] * machine.units * machine.banks
     if gain is not None and gain.constant is None:
         products.append((machine.total_bits, gain.width))
-    return sum(_multipliers(a, b) for a, b in products)
+    return products
 
 
-def _multipliers(a: int, b: int) -> int:
-    """Multipliers of an a × b product, cut into parts of 15 bits and a sign."""
-    return sum(1 for x in _parts(a) for y in _parts(b) if x + y >= DSP_PRODUCT)
+def _multipliers(a: int, b: int, family: Family) -> int:
+    """Multipliers of an a × b product, cut into parts with a sign each."""
+    return sum(1 for x in _parts(a, family.multiplier) for y in _parts(b, family.multiplier)
+               if x + y >= family.least_product)
 
 
-def _parts(width: int) -> Iterable[int]:
-    while width > DSP_WIDTH:
-        yield DSP_WIDTH
-        width -= DSP_WIDTH - 1
+def _parts(width: int, most: int) -> Iterable[int]:
+    while width > most:
+        yield most
+        width -= most - 1
     yield width

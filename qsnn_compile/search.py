@@ -13,7 +13,7 @@ from .ir import Graph
 from .mapping import WINDOW, Mode
 from .resource import Resources, predict
 from .space import Candidate, candidates
-from .targets import LANES, Device, Target, TargetError
+from .targets import Device, Target, TargetError
 
 Goal = Literal["latency", "area", "energy"]
 GOALS: tuple[Goal, ...] = ("latency", "area", "energy")
@@ -36,9 +36,9 @@ class Aim:
         self.mode.check()
         if self.goal not in GOALS:
             raise TargetError(f"goal must be one of {', '.join(GOALS)}, not {self.goal!r}")
-        if self.lanes is not None and self.lanes not in LANES:
-            raise TargetError(f"lanes must be one of {', '.join(map(str, sorted(LANES)))}, not "
-                              f"{self.lanes!r}; leave --lanes out for as many as fit")
+        if self.lanes is not None and self.lanes not in device.lanes:
+            raise TargetError(f"lanes must be one of {', '.join(map(str, sorted(device.lanes)))}, "
+                              f"not {self.lanes!r}; leave --lanes out for as many as fit")
         if self.max_lc is not None and self.max_lc < 1:
             raise TargetError(f"--max-lc must be 1 logic cell or more, not {self.max_lc!r}; "
                               f"{device.name} has {device.lc:,}")
@@ -49,9 +49,9 @@ class Aim:
             raise TargetError(f"goal 'energy' needs a model of the device, and {device.name} has "
                               "none (docs/energy.md); use --goal area or latency")
 
-    def lanes_tried(self) -> tuple[int, ...]:
-        """Lanes in all, the widest first."""
-        return LANES if self.lanes is None else (self.lanes,)
+    def lanes_tried(self, device: Device) -> tuple[int, ...]:
+        """Lanes in all on *device*, the widest first."""
+        return device.lanes if self.lanes is None else (self.lanes,)
 
     def cost(self, target: Target, one: Candidate, needed: Resources | None = None) -> float:
         """What the goal wants little of: of what is *needed*, or at least."""
@@ -79,7 +79,7 @@ def choose(graph: Graph, target: Target, aim: Aim = FASTEST) -> tuple[Machine, I
     within the limits.
     """
     aim.check(target.device)
-    tried = candidates(graph, target.device, aim.lanes_tried(), aim.mode)
+    tried = candidates(graph, target.device, aim.lanes_tried(target.device), aim.mode)
     found, least = None, inf
     for bound, one in _bounded(tried, target, aim):
         if bound >= least:
@@ -87,7 +87,7 @@ def choose(graph: Graph, target: Target, aim: Aim = FASTEST) -> tuple[Machine, I
         if not _allowed(one, one.least, target, aim):
             continue
         machine, image = one.complete()
-        needed = predict(machine, image)
+        needed = predict(machine, image, target.device)
         cost = aim.cost(target, one, needed)
         if cost < least and _allowed(one, needed, target, aim):
             found, least = (machine, image), cost
@@ -120,7 +120,7 @@ def _allowed(one: Candidate, needed: Resources, target: Target, aim: Aim) -> boo
 
 def _refused(graph: Graph, tried: list[Candidate], target: Target, aim: Aim) -> str:
     fitting = [(one, needed) for one in tried if not excess(one.least, target.device)
-               if not excess(needed := predict(*one.complete()), target.device)]
+               if not excess(needed := predict(*one.complete(), target.device), target.device)]
     if not fitting:
         return refusal(graph, tried, target.device)
     limits = [f"--max-lc {aim.max_lc}"] * (aim.max_lc is not None)

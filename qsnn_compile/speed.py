@@ -15,7 +15,7 @@ def typical_clocks(machine: Machine) -> float:
 def _layer_clocks(machine: Machine, index: int) -> float:
     """Items one behind the other; a pass takes its events or the rotations of the one before."""
     layer = machine.layers[index]
-    merged = machine.columns if machine.merged(index) else 1
+    merged = machine.stride(index)
     passes = layer.passes if layer.pooling != "none" else 1
     reading = max(sum(_word_clocks(layer.maps[word.source], merged) for word in window)
                   for window in layer.windows) / passes

@@ -173,7 +173,7 @@ DEVICES = (
 )
 ULX3S = {"clk": "G2", "uart_rx": "M1", "uart_tx": "L4", "led_waiting": "B2", "led_loaded": "C2"}
 BOARDS = (
-    Board("icebreaker", "1BitSquared iCEBreaker", "up5k", 30.0, 12.0, "SB_PLL40_PAD",
+    Board("icebreaker", "1BitSquared iCEBreaker", "up5k", 36.0, 12.0, "SB_PLL40_PAD",
           {"clk": "35", "uart_rx": "6", "uart_tx": "9", "led_waiting": "11", "led_loaded": "37"},
           leds_low=True),
     Board("hx8k-evn", "Lattice iCE40HX8K-B-EVN", "hx8k", 48.0, 12.0, "SB_PLL40_CORE",

@@ -21,10 +21,14 @@ def with_widths(machine: Machine, layers: list[Channels], pad: Pad, proved: Boun
     currents = [_currents(layer) for layer in layers]
     potentials = [_pad_potential(machine, pad, layer.summed) for layer in layers if layer.fires]
     potentials += [_potential(neuron) for neuron in proved.neurons.values()]
+    both = [layer for index, layer in enumerate(layers) if machine.paired(index)]
+    batch = max((max(layer.accumulated, layer.summed) for layer in both), default=0).bit_length()
     return replace(
-        machine,
-        acc_bits=max(layer.accumulated for layer in layers).bit_length() or 1,
-        sum_bits=max(layer.summed for layer in layers).bit_length(),
+        machine, batch_bits=batch,
+        acc_bits=max([layer.accumulated for layer in layers]
+                     + [layer.accumulated << batch for layer in both]).bit_length() or 1,
+        sum_bits=max([layer.summed for layer in layers]
+                     + [layer.summed << batch for layer in both]).bit_length(),
         current_bits=_width(currents),
         potential_bits=_width(potentials) if potentials else 1,
         score_bits=max(proved.scores.width, 2),     # a count of no bits would have no memory

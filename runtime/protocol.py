@@ -58,7 +58,8 @@ def sample(machine: Machine, x: NDArray[np.uint8]) -> bytes:
     """The frame of one sample, the integers that the network takes: ``[*shape]`` (direct) or
     ``[T, *shape]`` (spikes and counts)."""
     beats = input_beats(machine, x[None])[0]
-    return bytes([frames.INPUT]) + beats.astype(f"<u{frames.beat_bytes(machine)}").tobytes()
+    payload: bytes = beats.astype(f"<u{frames.beat_bytes(machine)}").tobytes()
+    return bytes([frames.INPUT]) + payload
 
 
 def result_bytes(machine: Machine) -> int:

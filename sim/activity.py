@@ -30,7 +30,7 @@ class Activity:
     def words(self, found: Map, layer: int) -> NDArray[np.uint8]:
         """Events of the words of a map that *layer* reads, [steps, height, width, words, N]; of all
         columns where the layer takes them merged."""
-        merged = found.kind == "spikes" and self.machine.merged(layer)
+        merged = found.kind == "spikes" and self.machine.stride(layer) > 1
         key = (found.layer, found.kind, merged)
         if key not in self._counts:
             train = self.maps[found.layer]
@@ -88,7 +88,8 @@ def _merged(train: NDArray[Any], columns: int) -> NDArray[Any]:
     lines = -(-train.shape[1] // columns)
     padded = np.zeros((len(train), lines * columns, *train.shape[2:]), dtype=bool)
     padded[:, :train.shape[1]] = train != 0
-    joined: NDArray[Any] = padded.reshape(len(train), lines, columns, *train.shape[2:]).any(axis=2)
+    joined: NDArray[Any] = np.logical_or.reduce(
+        padded.reshape(len(train), lines, columns, *train.shape[2:]), axis=2)
     return joined
 
 

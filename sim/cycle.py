@@ -216,7 +216,7 @@ class _Run:
     def _transfer(self, rows: slice, index: int, closes: bool) -> Ints:
         machine, banks = self.machine, self.banks
         rotation, replays = machine.rotation(index), machine.replays(index) if closes else 1
-        transfer = np.maximum(banks.spent[rows] + 1, banks.shadow[rows])
+        transfer: Ints = np.maximum(banks.spent[rows] + 1, banks.shadow[rows])
         banks.free[rows], banks.shadow[rows] = transfer + 1, transfer + rotation * replays
         self.ends[index] = np.maximum(self.ends[index], transfer.max(axis=0))
         if not (machine.joins and machine.is_last(index)):
@@ -254,7 +254,7 @@ class _Run:
         machine = self.machine
         need = schedule.needs(machine, index) + time * schedule.total_rounds(machine)
         if not early:
-            waits = machine.steps if machine.merged(index) else step + 1
+            waits = min((step + 1) * machine.stride(index), machine.steps)
             need += 1 if machine.order == "step" else waits
         return self.visible[need - 1] + 1 if need > 0 else self.begin
 

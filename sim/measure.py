@@ -8,15 +8,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qsnn_compile import energy
+from qsnn_compile.explore import Timed
+from qsnn_compile.ir import Graph
 from qsnn_compile.lowering import lower
 from qsnn_hw.arch import Machine
 
 from . import cycle, golden
 from .data import Build, Samples
 from .plan import layer_spikes
-from .work import fan_in, roof, work
+from .work import Work, fan_in, roof, work
 
 BATCH = 250                 # samples between two moves of the progress bar
+
+
+@dataclass(frozen=True, eq=False)
+class Clock:
+    """Samples to be timed on any machine of their network, in any process: ``spikes`` as
+    `cycle.run` takes them."""
+
+    x: NDArray[np.uint8]
+    spikes: tuple[NDArray[np.uint8], ...]
+    work: Work
+
+    @staticmethod
+    def of(graph: Graph, x: NDArray[np.uint8]) -> "Clock":
+        """The samples *x* of *graph*, run through the golden model."""
+        result = golden.run(graph, x, record="spikes")
+        return Clock(x, layer_spikes(graph, result), work(graph, x, result))
+
+    def __call__(self, machine: Machine) -> Timed:
+        """Their mean clocks on *machine*, and the mean of their roof."""
+        clocks = cycle.run(machine, self.x, self.spikes).latency
+        found = roof(machine, self.work)
+        return Timed(float(clocks.mean()),
+                     float(np.maximum(found.lanes, found.units).sum(axis=1).mean()))
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,10 +13,8 @@ from numpy.typing import NDArray
 from qsnn_compile.ir import Graph, quantize_input
 from qsnn_compile.lowering import Stage, lower
 from qsnn_compile.program import Program
-from qsnn_hw.arch import WORD, Image, Machine
 
 from . import cycle, golden, probe, stream
-from .activity import places
 from .compare import ABSENT, Ints, Trace
 
 ARRAYS = ("classes", "scores", "firsts", "settled", "ends")
@@ -97,7 +95,7 @@ class Plan:
     def traces(self, arrivals: Ints) -> list[Trace]:
         """What the models say of samples whose beats were accepted at *arrivals* [N, beats]."""
         machine, timing = self.program.machine, self.timing(arrivals)
-        shown = [(view.clocks(machine, timing, bank), view.spikes(self.spikes))
+        shown = [(view.clocks(machine, timing, bank), view.spikes(len(self.x), self.spikes))
                  for bank, view in enumerate(probe.views(machine))]
         if machine.exits:
             shown = [_until(timing.result, *both) for both in shown]
@@ -187,25 +185,6 @@ def _passes(stage: Stage, result: golden.Result) -> Iterator[NDArray[np.uint8]]:
         return
     for y, x in stage.spread:
         yield train[..., y::stage.pace[0], x::stage.pace[1]][..., :height, :width]
-
-
-def input_beats(machine: Machine, x: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Samples as the beats of the core's input stream, [N, machine.input_beats]: step by step,
-    place by place, a place's channels one by one, or as words of spikes."""
-    frames = places(x[:, None] if machine.one_frame else x)
-    if machine.value_words:
-        return frames.reshape(len(x), -1).astype(np.int64)
-    spare = -frames.shape[-1] % WORD
-    padded = np.pad(frames, [(0, 0)] * 4 + [(0, spare)]).astype(np.int64)
-    beats: NDArray[np.int64] = padded.reshape(len(x), -1, WORD) @ (1 << np.arange(WORD))
-    return beats
-
-
-def weight_beats(machine: Machine, image: Image) -> list[int]:
-    """The weight rows as the beats of the core's load stream, bank by bank."""
-    mask = (1 << WORD) - 1
-    return [row >> WORD * beat & mask for bank in image.weights for row in bank
-            for beat in range(machine.row_beats)]
 
 
 def random_samples(graph: Graph, count: int, seed: int = 0) -> NDArray[np.uint8]:

@@ -41,10 +41,10 @@ class View:
             found[:, mine] = timing.rotations[index][:, bank, self.rotation[mine]]
         return found + self.slot + slot_to_probe(machine)
 
-    def spikes(self, trains: Sequence[NDArray[Any]]) -> NDArray[np.int8]:
+    def spikes(self, samples: int, trains: Sequence[NDArray[Any]]) -> NDArray[np.int8]:
         """What it shows of *trains*, [N, T, passes, C, H, W] of each layer that fires: [N, slots,
-        units], 0 in spare lanes."""
-        found = np.zeros((len(trains[0]) if trains else 0, *self.neuron.shape), dtype=np.int8)
+        units], 0 in spare lanes. N is *samples*, also where no layer fires."""
+        found = np.zeros((samples, *self.neuron.shape), dtype=np.int8)
         for index in np.unique(self.layer):
             mine, flat = self.layer == index, trains[index].reshape(*trains[index].shape[:2], -1)
             shown = flat[:, self.step[mine, None], self.neuron[mine]]
@@ -106,7 +106,9 @@ def _rotations(machine: Machine, index: int, time: int) -> Iterator[tuple[int, i
     """Pass, step and whether neurons fire, of the rotations of an item of a layer that fires."""
     layer = machine.layers[index]
     ors = layer.pooling == "or"
-    steps = [time] if machine.order == "step" else range(machine.window_steps(index))
+    stride = machine.stride(index)
+    steps = [time] if machine.order == "step" else range(
+        0, machine.window_steps(index) * stride, stride)
     order = ([(part, step) for part in range(layer.passes) for step in steps] if ors
              else [(part, step) for step in steps for part in range(layer.passes)])
     for part, step in order:

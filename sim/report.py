@@ -18,6 +18,9 @@ def print_sim(report: dict[str, Any]) -> None:
         console.print(f"accuracy  {report['accuracy']:.2%}")
     console.print(f"work      {report['sops']:,.0f} synaptic operations a sample, "
                   f"{report['utilisation']:.1%} of lanes × clocks")
+    console.print(f"roof      {report['roof_clocks']:,.0f} clocks, layer by layer the larger of "
+                  "operations / lanes and updates / units; the mean sample takes "
+                  f"{report['clocks']['mean'] / max(report['roof_clocks'], 1):.2f} times as many")
     console.print(f"energy    {_energy(report)}\n")
     console.print(_times(report))
     console.print()

@@ -86,11 +86,15 @@ def build(
     build_dir = build_dir.resolve()
     build_dir.mkdir(parents=True, exist_ok=True)
     log = build_dir / "build.log"
+    arguments = BUILD_ARGS[simulator]
+    if simulator == "verilator":
+        ports = _written(build_dir / "ports.vlt", verilated.public_ports(toplevel))
+        arguments = [*arguments, str(ports)]
     with _environment(simulator, waves):
         runner = _runner(simulator)
         _quietly(log, "the simulator refused the design", lambda: runner.build(
             sources=_sources(verilog, build_dir), hdl_toplevel=toplevel, build_dir=build_dir,
-            build_args=BUILD_ARGS[simulator], waves=waves,
+            build_args=arguments, waves=waves,
             defines=defines or {}, timescale=TIMESCALE, always=True, log_file=log))
         if simulator == "verilator":
             verilated.keep_runtime(build_dir, waves)
@@ -140,19 +144,19 @@ def _found(tool: str) -> bool:
 
 def _runner(simulator: str) -> Any:
     from cocotb_tools.runner import get_runner
-    return get_runner(simulator)
+    return verilated.runner() if simulator == "verilator" else get_runner(simulator)
 
 
 def _sources(verilog: Mapping[str, str] | Sequence[Path], build_dir: Path) -> list[Path]:
     if not isinstance(verilog, Mapping):
         return [Path(path).resolve() for path in verilog]
-    paths = []
-    for name, text in verilog.items():
-        path = build_dir / name
-        if not path.exists() or path.read_text() != text:   # an old file keeps its date for make
-            path.write_text(text)
-        paths.append(path)
-    return paths
+    return [_written(build_dir / name, text) for name, text in verilog.items()]
+
+
+def _written(path: Path, text: str) -> Path:
+    if not path.exists() or path.read_text() != text:   # an old file keeps its date for make
+        path.write_text(text)
+    return path
 
 
 @contextmanager

@@ -10,28 +10,37 @@ import pytest
 ROOT = Path(__file__).parents[1]
 OURS = {"qsnn_compile": "qsnn_compile", "hw": "qsnn_hw", "sim": "qsnn_sim",
         "runtime": "qsnn_runtime", "models": "qsnn_models"}
-HEAVY = {"torch", "onnx", "onnxruntime", "amaranth", "amaranth_boards", "cocotb", "matplotlib"}
+HEAVY = {"torch", "onnx", "onnxruntime", "amaranth", "amaranth_boards", "cocotb", "matplotlib",
+         "distributed"}
 COMPILER = "qsnn_compile"
 
 # Where the most specific row counts: (what of ours it may import, which heavy packages)
 ALLOWED = {
     "hw/arch.py": ((), set()),
     "hw/frames.py": (("qsnn_hw.arch",), set()),
+    "hw/beats.py": (("qsnn_hw.arch",), set()),
+    "hw/schedule.py": (("qsnn_hw.arch",), set()),
+    "hw/tables.py": (("qsnn_hw.arch", "qsnn_hw.schedule"), set()),
     "hw": (("qsnn_hw",), {"amaranth"}),
     "qsnn_compile/errors.py": ((), set()),
     "qsnn_compile/ir": (("qsnn_compile.ir",), set()),
-    "qsnn_compile/program.py": (("qsnn_compile.errors", "qsnn_compile.ir", "qsnn_hw.arch"), set()),
+    "qsnn_compile/program.py": (("qsnn_compile.errors", "qsnn_compile.ir", "qsnn_hw.arch",
+                                 "qsnn_hw.frames"), set()),
+    "qsnn_compile/cli/explore.py": (tuple(OURS.values()), {"matplotlib", "distributed"}),
+    "qsnn_compile/cli/explore_plot.py": (("qsnn_compile",), {"matplotlib"}),
     "qsnn_compile/cli": (tuple(OURS.values()), set()),
     "qsnn_compile": (("qsnn_compile", "qsnn_hw"), {"onnx", "onnxruntime"}),
     "sim/golden.py": (("qsnn_compile.ir", "qsnn_sim.golden_ops"), set()),
     "sim/golden_ops.py": (("qsnn_compile.ir",), set()),
-    "sim/cycle.py": (("qsnn_hw.arch", "qsnn_compile.program"), set()),
-    "sim/benches": (("qsnn_sim", "qsnn_hw.arch", "qsnn_compile.program"), {"cocotb"}),
+    "sim/cycle.py": (("qsnn_sim.activity", "qsnn_hw.arch", "qsnn_hw.schedule"), set()),
+    "sim/activity.py": (("qsnn_hw.arch", "qsnn_hw.schedule"), set()),
+    "sim/benches": (("qsnn_sim", "qsnn_hw.arch", "qsnn_hw.beats", "qsnn_compile.program"),
+                    {"cocotb"}),
     "sim": (("qsnn_sim", "qsnn_compile", "qsnn_hw"), set()),
     "runtime/commands.py": (("qsnn_runtime", "qsnn_hw.frames", "qsnn_compile.cli.qsnnc",
                              "qsnn_sim.data"), set()),
-    "runtime": (("qsnn_runtime", "qsnn_hw.arch", "qsnn_hw.frames", "qsnn_compile.errors",
-                 "qsnn_compile.ir", "qsnn_compile.program"), set()),
+    "runtime": (("qsnn_runtime", "qsnn_hw.arch", "qsnn_hw.beats", "qsnn_hw.frames",
+                 "qsnn_compile.errors", "qsnn_compile.ir", "qsnn_compile.program"), set()),
     "models": (("qsnn_models", "qsnn_compile.ir"), {"torch", "onnx", "onnxruntime", "matplotlib"}),
 }
 
@@ -95,7 +104,7 @@ def loaded_after(code):
     "from qsnn_compile.cli import qsnnc\ntry: qsnnc.main(['--help'])\nexcept SystemExit: pass",
     "from qsnn_compile.cli import qsnn\ntry: qsnn.main(['--help'])\nexcept SystemExit: pass",
     "import qsnn_runtime.network, qsnn_runtime.commands",
-    "import qsnn_hw.arch, qsnn_hw.frames",
+    "import qsnn_hw.beats, qsnn_hw.frames, qsnn_hw.tables",
     "import qsnn_sim.golden, qsnn_sim.cycle",
 ])
 def test_light_things_load_nothing_heavy(code):

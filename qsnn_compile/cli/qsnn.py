@@ -106,6 +106,8 @@ def _print_targets() -> None:
 
 
 COMMANDS: dict[str, tuple[str, Command]] = {
+    "explore": ("the machines that a network can be on a chip, and the front of them",
+                _elsewhere("qsnn_compile.cli.explore", "explore")),
     "sim": ("golden model and cycle model: accuracy, latency, energy",
             _elsewhere("qsnn_sim.commands", "sim")),
     "verify": ("RTL against the golden model, in a simulator",

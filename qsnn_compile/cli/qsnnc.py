@@ -45,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--bitstream", action="store_true",
                       help="run synthesis and place and route too")
     made.add_argument("--lanes", type=int, metavar="N",
-                      help="synaptic operations a clock: 16, 32 or 64 (default: what fits)")
+                      help="synaptic operations a clock, a power of two (default: what fits)")
     made.add_argument("--goal", choices=("latency", "area", "energy"), default="latency",
                       help="what the machine is chosen for, of those that fit (default: "
                       "%(default)s); qsnn explore shows them")

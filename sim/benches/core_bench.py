@@ -18,10 +18,11 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, ReadOnly
 
+from qsnn_hw.beats import input_beats, weight_beats
 from qsnn_sim import cycle
 from qsnn_sim.benches.core_ports import ProbeMonitor, ResultMonitor, StreamDriver
 from qsnn_sim.compare import ABSENT, Trace, compare
-from qsnn_sim.plan import Plan, input_beats, weight_beats
+from qsnn_sim.plan import Plan
 
 CLOCK_NS = 10
 PATIENCE = 1000             # clocks without any event, beyond the proven worst case

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from qsnn_compile.ir import Dense, Graph, Input, Neuron, Node, Readout, ints
+from qsnn_compile.ir import Conv2d, Dense, Flatten, Graph, Input, Neuron, Node, Readout, ints
 from qsnn_compile.mapping import map_graph
 from qsnn_compile.onnx_import import import_onnx
 from qsnn_compile.passes import PASSES, run_passes
@@ -25,16 +25,22 @@ class Shape:
     units: int = 2
     reset: str = "hard"
     decay: bool = False         # per-channel decays
+    banks: int = 1
+    columns: int | None = None
+    batch: bool = False         # two steps a pass
 
     @property
     def name(self):
         net = "-".join(map(str, self.sizes))
         coding = f"x{self.x}" if self.x else "spikes"
+        banks = f"{self.banks}x" if self.banks > 1 else ""
+        extras = (" m" if self.decay else "") + (" batch" if self.batch else "")
         return (f"{net} W{self.w} U{self.u} T{self.steps} {coding} {self.readout} "
-                f"P{self.lanes} NU{self.units} {self.reset}{' m' if self.decay else ''}")
+                f"P{banks}{self.lanes} NU{self.units} {self.reset}{extras}")
 
     def machine(self):
-        return map_graph(run_passes(self._graph(), PASSES), lanes=self.lanes, units=self.units)
+        return map_graph(run_passes(self._graph(), PASSES), lanes=self.lanes, units=self.units,
+                         banks=self.banks, columns=self.columns, batch=self.batch)
 
     def _graph(self):
         rng = np.random.default_rng(len(self.name))
@@ -72,15 +78,51 @@ class Shape:
 
 
 @dataclass(frozen=True)
+class Convolution(Shape):
+    """Convolutions of 3 x 3, stride 2, of a square image of ``side``, and classes: ``sizes`` are
+    channels."""
+
+    side: int = 16
+
+    @property
+    def name(self):
+        return f"{self.side}x{self.side} C{super().name}"
+
+    def _graph(self):
+        rng = np.random.default_rng(self.side)
+        coding = "direct" if self.x else "spikes"
+        source = Input((self.sizes[0], self.side, self.side), self.x or 1, coding)
+        nodes, before, x, side = [], "x", (1 << (self.x or 1)) - 1, self.side
+        for i, (n, c) in enumerate(pairwise(self.sizes[:-1])):
+            weight = self._weights(rng, c, n * 9).reshape(c, n, 3, 3)
+            neuron = self._neuron(rng, c, x * n * 9 * (1 << self.w - 1))
+            nodes += [Node(f"conv{i}", Conv2d(ints(weight), self.w, (2, 2), (1, 1, 1, 1)),
+                           (before,)), Node(f"n{i}", neuron, (f"conv{i}",))]
+            before, x, side = f"n{i}", 1, -(-side // 2)
+        nodes += [Node("flat", Flatten(), (before,)),
+                  Node("fc", Dense(self._weights(rng, self.sizes[-1],
+                                                 self.sizes[-2] * side * side), self.w), ("flat",))]
+        gain = ints(rng.integers(40, 128, self.sizes[-1]))
+        bias = ints(rng.integers(-1500, 1500, self.sizes[-1]))
+        return Graph("shape", self.steps, source, tuple(nodes),
+                     Readout("potential", "fc", gain, bias))
+
+
+@dataclass(frozen=True)
 class Zoo:
-    """A network of the zoo, as qsnnc compiles it."""
+    """A network of the zoo on a machine of its own."""
 
     name: str
     lanes: int = 64
+    units: int = 2
+    banks: int = 1
+    columns: int | None = None
+    batch: bool = False
 
     def machine(self):
         graph = import_onnx(f"models/zoo/{self.name}.onnx")
-        return map_graph(run_passes(graph, PASSES), lanes=self.lanes)
+        return map_graph(run_passes(graph, PASSES), lanes=self.lanes, units=self.units,
+                         banks=self.banks, columns=self.columns, batch=self.batch)
 
 
 FITTED = (
@@ -98,11 +140,17 @@ FITTED = (
     Shape((128, 128, 10), 1, 2, 20, 0, "potential", 64, decay=True),
     Shape((20, 10), 1, 6, 4, 8, "count", 16),
     Shape((300, 30), 2, 8, 4, 8, "potential", 32),
+    Shape((300, 128, 64, 10), 1, 4, 4, 8, "potential", 32, banks=2, columns=2, batch=True),
+    Shape((200, 100, 50, 8), 1, 4, 4, 0, "count", 32, units=4, columns=2, batch=True),
+    Convolution((1, 16, 32, 10), 1, 4, 4, 8, "potential", 16, banks=4, units=1),
+    Convolution((2, 12, 24, 4), 1, 2, 2, 0, "potential", 16, banks=2, units=4, side=20),
+    Convolution((3, 8, 16, 6), 4, 8, 3, 4, "potential", 16, banks=2, units=2, reset="soft"),
 )
 CHECKED = (
     Zoo("fashion_mnist_mlp"),
     Zoo("mnist_mlp"),
-    Zoo("fashion_mnist_mlp", lanes=32),
+    Zoo("fashion_mnist_mlp", lanes=32, banks=2, columns=2, batch=True),
+    Zoo("mnist_conv", lanes=16, banks=4, units=1),
     Shape((128, 96, 10), 4, 6, 4, 8, "potential", 32),
     Shape((256, 128, 10), 1, 3, 6, 0, "count", 64),
     Shape((90, 40, 40, 6), 2, 10, 5, 4, "potential", 16, reset="soft"),

@@ -5,12 +5,19 @@ from dataclasses import replace
 import pytest
 from core_graphs import random_graph
 
+import qsnn_compile
 from qsnn_compile import targets
 from qsnn_compile.emit import constraints, write_sources
+from qsnn_compile.errors import DoesNotFit
 from qsnn_compile.mapping import map_graph
+from qsnn_compile.memories import Memory
+from qsnn_compile.onnx_import import import_onnx
 from qsnn_compile.passes import PASSES, run_passes
 from qsnn_compile.program import Program
+from qsnn_compile.resource import predict
+from qsnn_compile.search import Aim, choose
 from qsnn_compile.targets import BOARDS, DEVICES, FAMILIES, Board, Device, TargetError, target
+from qsnn_models.onnx_export import save
 
 PORTS = {"clk", "uart_rx", "uart_tx", "led_waiting", "led_loaded"}
 PLATFORMS = {           # of amaranth-boards: platform, LEDs, clock
@@ -103,11 +110,75 @@ def test_a_device_is_a_table_entry(monkeypatch, program, tmp_path):
                    "led_loaded": "C2"})
     monkeypatch.setattr(targets, "DEVICES", (*DEVICES, device))
     monkeypatch.setattr(targets, "BOARDS", (*BOARDS, board))
-    import qsnn_compile
-    from qsnn_models.onnx_export import save
     save(random_graph(3, 1, 4, (12, 8, 4)), tmp_path / "net.onnx")
     made = qsnn_compile.compile(tmp_path / "net.onnx", target="lp8k", output=tmp_path / "build")
     assert made.report["board"] == "tinyfpga-bx" and made.report["available"]["lc"] == 7_680
     assert made.program.machine.weight_memory == "ebr" and made.report["predicted"]["spram"] == 0
     assert "set_io clk B2" in (tmp_path / "build/top.pcf").read_text()
     assert "PLL" not in (tmp_path / "build/top.v").read_text()
+
+
+# -- machines for a chip --------------------------------------------------------------------------
+
+@pytest.mark.parametrize("family,width,depth,rom,blocks,place", [
+    ("ecp5", 16, 64, False, 0, "distributed"), ("ecp5", 16, 128, False, 1, "block"),
+    ("ecp5", 18, 784, False, 1, "block"), ("ecp5", 36, 512, False, 1, "block"),
+    ("ecp5", 16, 3088, False, 4, "block"), ("ecp5", 16, 6000, False, 6, "block"),
+    ("ecp5", 16, 2048, False, 2, "block"), ("ecp5", 8, 32, True, 0, "logic"),
+    ("ecp5", 16, 256, True, 1, "block"), ("ecp5", 38, 1024, True, 3, "block"),
+    ("gowin", 16, 64, False, 0, "distributed"), ("gowin", 24, 512, False, 1, "block"),
+    ("gowin", 16, 6000, False, 6, "block"), ("gowin", 38, 256, True, 2, "block")])
+def test_memories_as_yosys_maps_them(family, width, depth, rom, blocks, place):
+    """The counts are of synth_ecp5 and synth_gowin, a memory at a time."""
+    made = next(one for one in FAMILIES if one.name == family)
+    found = Memory("m", width, depth, rom, family=made)
+    assert (found.ebr, found.place) == (blocks, place)
+
+
+@pytest.mark.parametrize("width,depth,rom,place", [
+    (16, 16, False, "logic"), (16, 17, False, "block"), (16, 256, True, "logic"),
+    (16, 257, True, "block")])
+def test_small_memories_spare_block_ram(width, depth, rom, place):
+    assert Memory("m", width, depth, rom, spare=True).place == place
+
+
+def zoo(name):
+    return run_passes(import_onnx(f"models/zoo/{name}.onnx"), PASSES)
+
+
+def test_mnist_on_a_chip_without_single_port_ram():
+    """Weights take 26 of the 32 block RAMs, so that small memories must be logic."""
+    machine, image = choose(zoo("mnist_mlp"), target("hx8k"))
+    assert machine.weight_memory == "ebr" and machine.spare_blocks
+    needed = predict(machine, image, target("hx8k").device)
+    assert needed.ebr <= 32 and needed.spram == needed.dsp == 0
+
+
+def test_512_lanes_on_the_largest_chip():
+    machine, image = choose(zoo("fashion_mnist_mlp"), target("ecp5-85f"), Aim(lanes=512))
+    assert machine.banks * machine.lanes == 512 and machine.weight_memory == "ebr"
+    assert not machine.spare_blocks
+    assert predict(machine, image, target("ecp5-85f").device).ebr <= 208
+
+
+def test_a_refusal_names_the_array_that_is_too_large():
+    with pytest.raises(DoesNotFit, match=r"fashion_mnist_mlp' must fit hx8k, and with \d+ lanes it "
+                       r"needs (\d+) block RAMs, (\d+) more than there are \(weights (\d+), input "
+                       r"list 5, neuron parameters \d+\)") as caught:
+        choose(zoo("fashion_mnist_mlp"), target("hx8k"))
+    needed, over, weights = map(int, re.search(
+        r"needs (\d+) .*?, (\d+) more .*?weights (\d+)", str(caught.value)).groups())
+    assert needed - over == 32 < weights < needed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name,bitstream", [("hx8k", "top.bin"), ("ecp5-25f", "top.bit"),
+                                            ("gw1nr-9", "top.fs")])
+def test_bitstream(name, bitstream, tmp_path):
+    save(random_graph(3, 1, 4, (12, 8, 4)), tmp_path / "net.onnx")
+    report = qsnn_compile.compile(tmp_path / "net.onnx", target=name, output=tmp_path / "build",
+                                  lanes=16, bitstream=True).report
+    assert (tmp_path / "build" / bitstream).stat().st_size > 10_000
+    assert report["fmax_mhz"] > report["clock_mhz"]
+    assert 0.8 < report["predicted"]["lc"] / report["resources"]["lc"] < 1.3
+    assert report["predicted"]["ebr"] == report["resources"]["ebr"]

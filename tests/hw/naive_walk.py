@@ -57,7 +57,8 @@ class Walk:
         for part, step in order:
             sums = layer.fires or machine.order == "step" or step == steps - 1
             when = (time, step, step == steps - 1)
-            ended = Pass(index, part, time + step, self._job(item, number, part, when),
+            ended = Pass(index, part, time + step * machine.stride(item.layer),
+                         self._job(item, number, part, when),
                          self._rounds(item, ors or part == len(passes) - 1)) if sums else None
             for word in passes[part]:
                 yield from self._word(item, word, when, ended if word.ends else None)
@@ -79,7 +80,8 @@ class Walk:
                    "plane": word.plane, "scale": word.scale, "sums": int(word.sums),
                    "skip": int(skip), "pad": int(outside), "listed": int(found.kind == "list"),
                    "value": int(found.kind == "values"), "ends": int(ended is not None),
-                   "merged": int(machine.merged(item.layer))}
+                   "merged": int(machine.stride(item.layer) > 1),
+                   "paired": int(machine.paired(item.layer))}
         if found.kind == "list":
             yield from self._entries(request, ended)
             return
@@ -112,7 +114,7 @@ class Walk:
         if machine.order == "step":
             now = time - found.previous
             return (now,), {"address": self.line_of(found.layer, now) + at, "column": 0}
-        if machine.merged(index):
+        if machine.stride(index) > 1:
             first = step * machine.columns
             steps = tuple(range(first, min(first + machine.columns, machine.steps)))
             return steps, {"address": self.line_of(found.layer, first) + at}
@@ -130,6 +132,7 @@ class Walk:
     def _job(self, item, number, part, when):
         machine, (time, step, last) = self.machine, when
         layer, used = machine.layers[item.layer], machine.used_slots(item.layer)
+        first = step * (machine.stride(item.layer) if layer.fires else 1)
         ors = layer.pooling == "or"
         own = number * (layer.passes if ors else 1) + (part if ors else 0)
         turn = item.group // layer.group_banks if layer.fires else item.group
@@ -137,14 +140,14 @@ class Walk:
         base = machine.slot_base(item.layer) if layer.fires else 0
         stored = machine.stored(item.layer) and not item.silent
         words = -(-min(layer.channels - item.group * machine.lanes, machine.lanes) // 16)
-        line = (self.line_of(item.layer, time + step) + item.place * layer.blocks
+        line = (self.line_of(item.layer, time + first) + item.place * layer.blocks
                 + item.group * machine.row_beats)
         return {
             "layer": item.layer, "slot": base + (own * used if layer.neuron_parameters else shared),
             "membrane": (machine.membrane_base(item.layer) + own * used if layer.fires else None)
             if machine.order == "step" else 0,
             "line": line if stored else None,
-            "column": step % machine.columns if stored else None,
+            "column": first % machine.columns if stored else None,
             "words": words - 1 if stored else None, "silent": int(item.silent),
             "start": int(time == step == 0) if layer.fires or machine.order == "step" else None,
             "opens": int(part == 0), "closes": int(ors or part == len(
@@ -197,6 +200,6 @@ def hidden(request):
     """What isn't there is read anywhere."""
     if request["skip"]:
         unseen = ("address", "row", "plane", "scale", "sums", "pad", "value", "listed",
-                  "merged")
+                  "merged", "paired")
         return request | dict.fromkeys(unseen)
     return request

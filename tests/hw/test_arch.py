@@ -61,7 +61,8 @@ def test_a_membrane_is_written_before_it_is_read_again(lanes, units):
         assert m.rotation(index) >= max(m.used_slots(index), m.unit_latency)
 
 
-@pytest.mark.parametrize("channels,used", [(1, 8), (16, 8), (17, 16), (32, 16), (33, 24), (200, 32)])
+@pytest.mark.parametrize("channels,used", [
+    (1, 8), (16, 8), (17, 16), (32, 16), (33, 24), (200, 32)])
 def test_a_rotation_takes_the_slots_of_whole_words(channels, used):
     layers = (dense("a", 3, channels), dense("out", channels, 5, source=0))
     m = machine(layers=layers, lanes=64, units=2, coding="spikes")

@@ -1,141 +1,208 @@
-"""The whole core in Amaranth's simulator beside golden and cycle model, with gaps in its input."""
+"""The whole core in Amaranth's simulator beside golden and cycle model, whatever its streams do."""
 
-import itertools
-import random
 from dataclasses import replace
 
 import pytest
-from amaranth.sim import Simulator
+from core_bench import Bench
 from core_graphs import random_graph
 from image_graphs import image_graph
 
+from qsnn_compile.ir import Conv2d, Delay, SumPool
 from qsnn_compile.mapping import map_graph
 from qsnn_compile.passes import PASSES, run_passes
-from qsnn_hw.core import SpikingCore
-from qsnn_sim import cycle, golden
-from qsnn_sim.plan import input_beats, layer_spikes, random_samples, weight_beats
 
-SHAPES = [{"lanes": lanes, "units": units}
-          for lanes, units in itertools.product((16, 32), (1, 2, 4))]
+
+def longer(seed):
+    """Images of counts are rare beyond one step."""
+    return replace(image_graph(seed), steps=3)
+
+
+MAKERS = {"dense": random_graph, "images": image_graph, "longer": longer}
+ONE, FAST = {"lanes": 16, "units": 1}, {"lanes": 16, "units": 4}
+WIDE = {"lanes": 32, "units": 4}
+COLUMNS = {"lanes": 16, "units": 2, "columns": 2}
 TWO, FOUR = {"lanes": 16, "units": 2, "banks": 2}, {"lanes": 16, "units": 1, "banks": 4}
-ONE, STEPWISE = {"lanes": 16, "units": 1}, {"lanes": 16, "units": 1, "banks": 2, "stepwise": True}
-PATIENCE = 20_000
+PAIRS = {"lanes": 16, "units": 2, "columns": 2, "batch": True}
+STEPWISE = {"lanes": 16, "units": 1, "banks": 2, "stepwise": True}
+CASES = [
+    ("dense", 0, COLUMNS), ("dense", 1, FAST), ("dense", 2, TWO), ("dense", 4, WIDE),
+    ("dense", 5, ONE), ("dense", 34, FOUR), ("dense", 48, FOUR), ("dense", 49, STEPWISE),
+    ("dense", 54, STEPWISE), ("images", 2, COLUMNS), ("images", 9, WIDE), ("images", 24, TWO),
+    ("images", 25, WIDE), ("images", 27, TWO), ("images", 30, WIDE), ("images", 35, COLUMNS),
+    ("images", 30, FOUR), ("images", 36, STEPWISE), ("images", 38, TWO), ("longer", 4, TWO),
+    ("longer", 28, TWO), ("dense", 2, PAIRS), ("dense", 32, PAIRS), ("images", 17, PAIRS),
+    ("images", 36, PAIRS), ("dense", 31, PAIRS | {"banks": 2})]
+SLOW = [
+    ("dense", 0, TWO, 2), ("dense", 23, FAST, 40), ("images", 25, FOUR, 2),
+    ("images", 27, COLUMNS, 40), ("images", 30, TWO, 40), ("images", 35, ONE, 2),
+    ("longer", 28, COLUMNS, 9)]
 
 
-class Bench:
-    """Drives one core; ``clock`` is the number of the present cycle."""
-
-    def __init__(self, machine, image, gaps):
-        self.machine, self.image, self.gaps = machine, image, gaps
-        self.core, self.clock = SpikingCore(machine, image), 0
-        self.random = random.Random(gaps)
-
-    async def tick(self, ctx, count=1):
-        for _ in range(count):
-            await ctx.tick()
-            self.clock += 1
-
-    async def put(self, ctx, port, payload):
-        """Offer a beat; the clock in which it is taken."""
-        ctx.set(port.payload, payload)
-        ctx.set(port.valid, 1)
-        while not ctx.get(port.ready):
-            await self.tick(ctx)
-        taken = self.clock
-        await self.tick(ctx)
-        ctx.set(port.valid, 0)
-        return taken
-
-    async def load(self, ctx):
-        for beat in weight_beats(self.machine, self.image):
-            await self.put(ctx, self.core.weights, beat)
-
-    async def sample(self, ctx, x):
-        """The clocks of the beats, the result and its clock."""
-        taken = []
-        for beat in input_beats(self.machine, x[None])[0].tolist():
-            await self.tick(ctx, self.random.randrange(self.gaps + 1))
-            taken.append(await self.put(ctx, self.core.inputs, beat))
-        result, began = self.core.result, self.clock
-        while not ctx.get(result.valid):
-            await self.tick(ctx)
-            assert self.clock < began + PATIENCE, "no result"
-        found = (ctx.get(result.payload.index), ctx.get(result.payload.score), self.clock)
-        ctx.set(result.ready, 1)
-        await self.tick(ctx)
-        ctx.set(result.ready, 0)
-        return taken, found
-
-    def run(self, testbench):
-        simulator = Simulator(self.core)
-        simulator.add_clock(1e-6)
-        simulator.add_testbench(testbench)
-        simulator.run()
+def bench(kind, seed, shape, **given):
+    return Bench(MAKERS[kind](seed), shape, seed=seed, **given)
 
 
-def mapped(graph, shape):
-    machine, image = map_graph(graph, **shape)
-    return replace(machine, weight_memory="ebr"), image
-
-
-def check(graph, shape, seed=0, gaps=0, samples=3):
-    """The result and its clock are what the models say, the input beats up to *gaps* clocks
-    apart."""
-    graph = run_passes(graph, PASSES)
-    machine, image = mapped(graph, shape)
-    data = random_samples(graph, samples, seed)
-    answer = golden.run(graph, data, record="spikes")
-    spikes, bench = layer_spikes(graph, answer), Bench(machine, image, gaps)
+@pytest.mark.parametrize("kind,seed,shape", CASES)
+def test_core_does_what_the_models_say(kind, seed, shape):
+    run = bench(kind, seed, shape, samples=3 if kind == "dense" else 2)
 
     async def testbench(ctx):
-        await bench.load(ctx)
-        for index, x in enumerate(data):
-            taken, found = await bench.sample(ctx, x)
-            one = slice(index, index + 1)
-            timing = cycle.run(machine, data[one], [train[one] for train in spikes],
-                               arrivals=[taken])
-            best = int(answer.classes[index])
-            wanted = (best, int(answer.scores[index, best]), int(timing.result[0]))
-            assert found == wanted, f"sample {index}: (class, score, clock) {wanted}, RTL {found}"
+        await run.load(ctx)
+        await run.check(ctx)
 
-    bench.run(testbench)
+    run.run(testbench)
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_dense(seed):
-    check(random_graph(seed), SHAPES[seed], seed)
+@pytest.mark.parametrize("kind,seed,shape,gaps", SLOW)
+def test_streams_may_be_slow(kind, seed, shape, gaps):
+    run = bench(kind, seed, shape, samples=2, gaps=gaps, stall=60)
+
+    async def testbench(ctx):
+        await run.load(ctx)
+        await run.check(ctx)
+
+    run.run(testbench)
 
 
-@pytest.mark.parametrize("seed,shape", [(2, TWO), (8, STEPWISE)])
-def test_dense_on_banks(seed, shape):
-    check(random_graph(seed), shape, seed)
+# -- loading and reset ----------------------------------------------------------------------------
+
+RESTARTED = [("dense", 0, TWO), ("dense", 54, STEPWISE), ("images", 30, WIDE)]
 
 
-@pytest.mark.parametrize("seed,shape", [
-    (30, ONE), (25, TWO), (20, FOUR), (35, ONE), (36, STEPWISE), (28, TWO)])
-def test_images(seed, shape):
-    check(image_graph(seed), shape, seed, samples=2)
+@pytest.mark.parametrize("kind,seed,shape", RESTARTED)
+def test_weights_can_be_loaded_again(kind, seed, shape):
+    """Other weights between two samples, and then those of the network again."""
+    run = bench(kind, seed, shape, samples=3)
+
+    async def testbench(ctx):
+        await run.garbage(ctx)
+        await run.load(ctx)
+        await run.check(ctx, [2])
+        await run.garbage(ctx)
+        await run.sample(ctx, 1)
+        await run.load(ctx)
+        await run.check(ctx)
+
+    run.run(testbench)
 
 
-@pytest.mark.parametrize("graph,shape,gaps", [
-    (random_graph(4), SHAPES[4], 60), (random_graph(23), SHAPES[5], 3), (random_graph(13), TWO, 60),
-    (image_graph(30), TWO, 3), (image_graph(27), ONE, 60), (image_graph(28), STEPWISE, 3)])
-def test_input_slower_than_the_layers(graph, shape, gaps):
-    check(graph, shape, gaps=gaps, samples=2)
+@pytest.mark.parametrize("kind,seed,shape", RESTARTED)
+def test_reset_in_the_middle_of_a_sample(kind, seed, shape):
+    run = bench(kind, seed, shape, samples=3)
+    spans = run.plan.timing().result.tolist()
+
+    async def testbench(ctx):
+        await run.load(ctx)
+        for _ in range(5):
+            number = run.rng.randrange(3)
+            sent = run.rng.choice([1, None, None])
+            await run.send(ctx, number, sent)
+            await run.tick(ctx, run.rng.randrange(spans[number] + 10))
+            await run.restart(ctx)
+            assert not ctx.get(run.core.loaded) and not ctx.get(run.core.result.valid)
+            await run.load(ctx)
+            await run.check(ctx, [run.rng.randrange(3)])
+
+    run.run(testbench)
+
+
+@pytest.mark.parametrize("kind,seed,shape", RESTARTED)
+def test_reset_in_the_middle_of_loading(kind, seed, shape):
+    run = bench(kind, seed, shape, samples=2)
+
+    async def testbench(ctx):
+        for cut in (1, len(run.weights) // 2, len(run.weights) - 1):
+            await run.load(ctx, run.weights[:cut])
+            assert not ctx.get(run.core.loaded), f"loaded after {cut} of {len(run.weights)} beats"
+            await run.restart(ctx)
+        await run.load(ctx)
+        assert ctx.get(run.core.loaded)
+        await run.check(ctx)
+
+    run.run(testbench)
+
+
+def test_no_sample_is_taken_before_all_weights_are_there():
+    run = bench("dense", 0, TWO)
+
+    async def testbench(ctx):
+        ctx.set(run.core.inputs.valid, 1)
+        for beat in run.weights:
+            assert not ctx.get(run.core.inputs.ready)
+            await run.put(ctx, run.core.weights, beat)
+        ctx.set(run.core.inputs.valid, 0)
+        await run.check(ctx, [2])
+
+    run.run(testbench)
 
 
 def test_weights_go_before_an_input_in_the_same_clock():
-    graph = random_graph(3)
-    bench = Bench(*mapped(graph, TWO), gaps=0)
+    run = bench("dense", 0, TWO)
 
     async def testbench(ctx):
-        await bench.load(ctx)
-        await bench.tick(ctx, 2)            # until the next load may begin
-        ctx.set(bench.core.inputs.valid, 1)
-        ctx.set(bench.core.weights.valid, 1)
-        assert (ctx.get(bench.core.weights.ready), ctx.get(bench.core.inputs.ready)) == (1, 0)
-        ctx.set(bench.core.inputs.valid, 0)
-        await bench.load(ctx)
-        await bench.sample(ctx, random_samples(graph, 1)[0])
+        await run.load(ctx)
+        await run.tick(ctx, 2)              # until the next load may begin
+        ctx.set(run.core.inputs.valid, 1)
+        ctx.set(run.core.weights.valid, 1)
+        assert (ctx.get(run.core.weights.ready), ctx.get(run.core.inputs.ready)) == (1, 0)
+        ctx.set(run.core.inputs.valid, 0)
+        await run.load(ctx)
+        await run.check(ctx, [2])
 
-    bench.run(testbench)
+    run.run(testbench)
+
+
+# -- what the cases are ---------------------------------------------------------------------------
+
+FEATURES = {
+    "count", "potential", "direct", "spikes", "order layer", "order step", "list", "values",
+    "words", "banks 1", "banks 2", "banks 4", "units 1", "units 2", "units 4", "columns 1",
+    "columns 2", "columns 4", "merged", "replayed", "stride", "pad", "pad value", "groups",
+    "depthwise", "max", "or", "max and or", "sum pool", "residual", "recurrence", "each", "planes",
+    "joined banks", "several groups", "two steps a pass", "places on banks", "values of spikes"}
+
+
+def features(kind, seed, shape):
+    graph = run_passes(MAKERS[kind](seed), PASSES)
+    machine, _ = map_graph(graph, **shape)
+    return {*_of_machine(machine), *_of_graph(graph), *_of_layers(machine)}
+
+
+def _of_machine(m):
+    kind = {"spikes": "words"}.get(m.input_map.kind, m.input_map.kind)
+    poolings = {layer.pooling for layer in m.layers}
+    return [m.readout, m.coding, f"order {m.order}", kind, f"banks {m.banks}", f"units {m.units}",
+            f"columns {m.columns}", *poolings, *["joined banks"] * m.joins,
+            *["max and or"] * (poolings >= {"max", "or"}),
+            *["values of spikes"] * (m.coding == "spikes" and kind == "values")]
+
+
+def _of_layers(m):
+    for index, layer in enumerate(m.layers):
+        recurrent = any(found.previous for found in layer.maps)
+        found = {"merged": m.merged(index), "two steps a pass": m.paired(index),
+                 "replayed": m.is_direct(index) and m.replays(index) > 1,
+                 "each": layer.neuron_parameters, "several groups": m.groups(index) > 1,
+                 "recurrence": recurrent, "residual": len(layer.maps) > 1 and not recurrent,
+                 "planes": any(word.plane for word in layer.windows[0]),
+                 "places on banks": layer.places > 1 and m.place_banks(index) > 1}
+        yield from (name for name, here in found.items() if here)
+
+
+def _of_graph(graph):
+    for node in graph.nodes:
+        op = node.op
+        if isinstance(op, SumPool):
+            yield "sum pool"
+        if isinstance(op, Delay):
+            yield "recurrence"
+        if isinstance(op, Conv2d):
+            padded = any(op.padding)
+            found = {"stride": op.stride != (1, 1), "pad": padded, "groups": op.groups > 1,
+                     "pad value": padded and op.pad_value,
+                     "depthwise": op.groups > 1 and op.weight.shape[1] == 1}
+            yield from (name for name, here in found.items() if here)
+
+
+def test_the_cases_have_every_feature():
+    assert set().union(*(features(*case) for case in CASES)) >= FEATURES

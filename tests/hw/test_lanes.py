@@ -106,7 +106,8 @@ def test_a_rotation_passes_every_lane_and_returns(lanes, units):
 
 
 @pytest.mark.parametrize("lanes,units,rings", [
-    (16, 1, (1, 16)), (16, 2, (2, 6, 16)), (32, 4, (16, 32)), (32, 2, (16,)), (64, 4, (16, 48, 64))])
+    (16, 1, (1, 16)), (16, 2, (2, 6, 16)), (32, 4, (16, 32)), (32, 2, (16,)),
+    (64, 4, (16, 48, 64))])
 def test_a_rotation_goes_round_its_ring(lanes, units, rings):
     rng, clocks = random.Random(f"{lanes} {units}"), []
     for ring in rng.choices(range(len(rings)), k=5):

@@ -24,9 +24,10 @@ class Draw:
         self.rng, self.pools = random.Random(seed), pools
         self.weight_bits, self.fan_sum = weight_bits, fan_sum
         self.decay_shift = decay_shift
-        self.ranges = {"minimum": (0, 1), "flip": (0, 1), "gain_shift": (0, 3), "bias": (-30, 30), "decay": (0, 8),
-                       "step_shift": (0, top_step), "bits": (2, widest), "reset": (0, 2),
-                       "threshold": (-20, 60), "reset_value": (-9, 20), "initial": (-2, 1),
+        self.ranges = {"minimum": (0, 1), "flip": (0, 1), "gain_shift": (0, 3),
+                       "bias": (-30, 30), "decay": (0, 8), "step_shift": (0, top_step),
+                       "bits": (2, widest), "reset": (0, 2), "threshold": (-20, 60),
+                       "reset_value": (-9, 20), "initial": (-2, 1),
                        "leak_shift": (0, top_step + decay_shift)}
         for name in constant:
             low, high = self.ranges[name]

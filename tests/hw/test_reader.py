@@ -11,18 +11,19 @@ from qsnn_hw.reader import Reader
 
 ROW_CLOCK, X_CLOCK, SUM_CLOCK = 1, 3, 4         # behind an event, behind a transfer
 PAD = 5
+PATIENCE = 100                                  # clocks a word
 ROWS = 150                                      # of the first layer
-FLAGS = ("listed", "value", "merged", "pad", "skip", "sums", "ends")
+BATCH_BITS = 3
 
 
-def core(kind, columns=1, bits=4, pad=0):
+def core(kind, columns=1, bits=4, pad=0, batch_bits=0):
     """A machine whose readers see *kind*: values, a list or words of spikes."""
     direct = kind != "spikes"
     layers = (dense("a", ROWS // bits, 16, kind=kind, bits=bits, pad=pad),
               dense("out", 16, 3, source=0, fires=False))
     return machine(layers=layers, coding="direct" if direct else "spikes", steps=4,
                    input_bits=4 if direct else 1, columns=columns, readout="potential",
-                   sum_bits=16)
+                   sum_bits=24, batch_bits=batch_bits)
 
 
 @dataclass
@@ -58,6 +59,8 @@ class Word:
         if single:
             return self.value
         columns = [self.column(c) >> bit & 1 for c in range(self.columns)]
+        if ask["paired"]:
+            return columns[0] + (columns[1] << BATCH_BITS)
         return sum(columns) if ask["merged"] else columns[ask["column"]]
 
 
@@ -77,8 +80,10 @@ class Draw:
         flags = {"listed": int(direct and kind == "list"),
                  "value": int(direct and kind == "values"),
                  "merged": int(m.columns > 1 and not direct and rng.random() < 0.4),
-                 "pad": 0, "skip": int(rng.random() < 0.1), "sums": rng.getrandbits(1),
+                 "paired": 0, "pad": 0, "skip": int(rng.random() < 0.1), "sums": rng.getrandbits(1),
                  "ends": int(rng.random() < self.ends)}
+        if m.batch_bits and rng.random() < 0.7:
+            flags |= {"merged": 1, "paired": 1}
         if pads and not flags["merged"]:
             flags["pad"] = int(rng.random() < 0.2)
         request = flags | {"column": rng.randrange(m.columns), "plane": rng.randrange(m.planes),
@@ -136,6 +141,7 @@ class Bench:
         at, left, late = 0, 0, 0
         while late < 4 * WORD:
             late = late + 1 if at == len(words) else 0
+            assert len(self.rows) < PATIENCE * len(words), f"word {at} is never taken"
             offered = words[at] if at < len(words) and self.chance(0.8) else None
             given = {"request_valid": int(offered is not None), "arriving": 0,
                      "shadow_free": 1 if late else self.chance(0.4)}
@@ -233,6 +239,13 @@ def test_pixels_on_their_way_count_as_events_of_the_clock_before(bits, count):
     for clock, (index, value) in zip(bench.arrivals, pixels, strict=True):
         have = (bench.rows[clock - 1 + ROW_CLOCK], bench.xs[clock - 1 + X_CLOCK])
         assert have == (index, value), f"pixel of clock {clock}: {have} must be {index, value}"
+
+
+@pytest.mark.parametrize("density", [0.1, 0.6])
+def test_two_steps_count_in_one_x(density):
+    rng, m = random.Random(f"pairs {density}"), core("spikes", 2, batch_bits=BATCH_BITS)
+    draw = Draw(m, rng, density)
+    check(Bench(m, rng), [draw.word("spikes") for _ in range(60)])
 
 
 @pytest.mark.parametrize("ends", [0.5, 1])

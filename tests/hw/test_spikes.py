@@ -171,9 +171,10 @@ def test_a_bank_ahead_does_not_count_alone(banks):
         pins = Pins(ctx, bench.dut, rst)
         await bench.start(ctx, pins)
         word = bench.dut.words[0].shape().const({"round": 1}).as_value().value
+        bits = bench.dut.words[0].shape().size
         for bank in range(banks):
             for _ in range(5):
-                pins.apply({"valid": 1 << bank, "words": word << len(bench.dut.words[0].as_value()) * bank})
+                pins.apply({"valid": 1 << bank, "words": word << bits * bank})
                 await bench.tick(ctx)
                 pins.apply({"valid": 0})
                 await ctx.tick().repeat(2 * banks + 2)

@@ -105,12 +105,14 @@ class Bench:
 
 WIDE, COLUMNS = {"lanes": 32, "units": 4}, {"lanes": 16, "units": 2, "columns": 2}
 TWO, FOUR = {"lanes": 16, "units": 2, "banks": 2}, {"lanes": 16, "units": 1, "banks": 4}
+PAIRS = COLUMNS | {"batch": True}
 STEPWISE = {"lanes": 16, "units": 1, "banks": 2, "stepwise": True}
 CASES = [
     ("dense", 0, COLUMNS), ("dense", 34, FOUR), ("dense", 48, FOUR), ("dense", 49, STEPWISE),
     ("dense", 54, STEPWISE), ("images", 2, COLUMNS), ("images", 9, WIDE), ("images", 24, TWO),
     ("images", 25, WIDE), ("images", 27, TWO), ("images", 30, TWO), ("images", 35, COLUMNS),
-    ("images", 36, STEPWISE), ("images", 38, TWO)]
+    ("images", 36, STEPWISE), ("images", 38, TWO), ("dense", 2, PAIRS), ("dense", 32, PAIRS),
+    ("images", 36, PAIRS)]
 
 
 @pytest.mark.parametrize("kind,seed,shape", CASES)

@@ -1,0 +1,202 @@
+"""qsnn explore: the machines that a network can be, and those that no other one beats."""
+
+import argparse
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qsnn_compile.errors import QsnnError
+from qsnn_compile.targets import target_names
+
+from .foreign import add_options, options_of
+from .qsnnc import check_file, check_json, write_json
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from qsnn_compile.explore import Clock, Point, Progress
+    from qsnn_compile.ir import Graph
+    from qsnn_compile.targets import Target
+
+PICTURES = (".png", ".svg", ".pdf")
+WIDTH = 120                     # of the table where no terminal bounds it
+PATIENCE = "10s"                # for a Dask scheduler to answer
+
+
+def explore(argv: list[str]) -> int:
+    """The command line of ``qsnn explore``; its exit code. Raises QsnnError on bad input."""
+    from qsnn_compile import explore as machines
+    from qsnn_compile.targets import target
+    options = _parser().parse_args(argv)
+    _check(options)
+    goal, graph = target(options.target), _graph(options)
+    clock, samples = _clock(options, graph)
+    with _executor(options) as executor:
+        with _bar("machines") as progress:
+            points = machines.explore(graph, goal, executor, lanes=options.lanes, clock=clock,
+                                      progress=progress)
+        shown = machines.front(points)
+        if options.pnr:
+            with _bar("place and route") as progress:
+                shown = machines.placed(shown, goal, executor, progress=progress)
+    if options.json != "-":
+        _print(graph, goal, points, shown, samples)
+    if options.plot:
+        from .explore_plot import plot
+        plot(Path(options.plot), f"{graph.name} on {goal.device.name}", points, shown)
+    if options.json:
+        write_json(machines.summary(graph, goal, points, shown, samples), options.json)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="qsnn explore", description="Rate the machines that a network can be on a chip "
+        "(lanes, banks, neuron units, columns, order) and show those that no other one beats in "
+        "both clocks and logic cells. qsnnc --max-lc N builds the fastest of N logic cells.",
+        epilog="Exit codes: 0 done, 2 bad input, 3 does not fit the target.")
+    parser.add_argument("model", help="the ONNX or NIR file")
+    parser.add_argument("--target", default="ice40", metavar="NAME",
+                        help=f"{', '.join(target_names())} (default: %(default)s)")
+    parser.add_argument("--lanes", type=int, metavar="N", help="only machines of N lanes")
+    parser.add_argument("--steps", type=int, metavar="T", help="time steps, before the file's own")
+    parser.add_argument("--data", metavar="NPZ", help="x [N, ...]: exact clocks of these samples "
+                        "by the cycle model (default: estimates for a typical sample)")
+    parser.add_argument("--samples", type=int, default=100, metavar="N",
+                        help="of the data, the first N (default: %(default)s)")
+    parser.add_argument("--pnr", action="store_true", help="place and route the front too")
+    parser.add_argument("--json", metavar="FILE",
+                        help="write the result there too; - is standard output, in place of it")
+    parser.add_argument("--plot", metavar="FILE", help=f"draw it: {', '.join(PICTURES)}")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N",
+                       help="processes (default: %(default)s, one a core)")
+    where.add_argument("--dask", metavar="ADDRESS", help="the scheduler of a Dask cluster that "
+                       "does the work, as tcp://host:8786")
+    add_options(parser)
+    return parser
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Raise QsnnError for what the work need not be begun for."""
+    check_json(options.json)
+    check_file("--plot", options.plot)
+    if options.plot and Path(options.plot).suffix not in PICTURES:
+        raise QsnnError(f"--plot must name a file that ends in {', '.join(PICTURES)}, not "
+                        f"{options.plot!r}; choose another")
+    if options.plot:
+        import matplotlib  # noqa: F401
+    for name in ("jobs", "samples"):
+        if getattr(options, name) < 1:
+            raise QsnnError(f"--{name} must be 1 or more, not {getattr(options, name)!r}")
+
+
+def _graph(options: argparse.Namespace) -> "Graph":
+    from qsnn_compile.compiler import legalised, read_model
+    return legalised(options.model, read_model(options.model, options.steps, None,
+                                               options_of(options)))
+
+
+def _clock(options: argparse.Namespace, graph: "Graph") -> "tuple[Clock | None, int | None]":
+    """What times the samples, and how many they are."""
+    if options.data is None:
+        return None, None
+    from qsnn_sim.data import read_samples
+    from qsnn_sim.measure import Clock
+    x = read_samples(options.data, graph).first(options.samples).x
+    return Clock.of(graph, x), len(x)
+
+
+@contextmanager
+def _executor(options: argparse.Namespace) -> Iterator[Executor]:
+    """Where the work is done."""
+    if options.dask is not None:
+        with _dask(options.dask) as executor:
+            yield executor
+    elif options.jobs == 1:
+        with ThreadPoolExecutor(1) as executor:
+            yield executor
+    else:
+        with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as executor:
+            yield executor
+
+
+@contextmanager
+def _dask(address: str) -> Iterator[Executor]:
+    from distributed import Client
+    try:
+        client = Client(address, timeout=PATIENCE)
+    except (OSError, ValueError) as error:
+        raise QsnnError(f"--dask must be the address of a scheduler that answers, not {address!r} "
+                        f"({error}); 'dask scheduler' starts one") from None
+    with client, client.get_executor() as executor:
+        yield executor
+
+
+@contextmanager
+def _bar(title: str) -> "Iterator[Progress]":
+    """A bar on standard error, moved by being told how many of how many are done."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+               TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, of: bar.update(task, completed=done, total=of)
+
+
+def _print(graph: "Graph", goal: "Target", points: "Sequence[Point]", shown: "Sequence[Point]",
+           samples: int | None) -> None:
+    from rich.console import Console
+
+    from qsnn_compile.speed import ACTIVITY
+    console = Console(highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = max(console.width, WIDTH)
+    clocks = (f"clocks of a sample in which {ACTIVITY:.1%} of pixels and spikes are not 0, roughly"
+              if samples is None else f"mean clocks of {samples:,} samples, by the cycle model")
+    console.print(f"[bold]{graph.name}[/bold] on {goal.board.name} ({goal.device.name}): "
+                  f"{len(shown)} of the {len(points)} machines that fit are beaten by no "
+                  f"other in both clocks and logic cells")
+    console.print(f"[dim]{clocks}; µs at {goal.board.clock_mhz:g} MHz[/dim]\n")
+    console.print(_table(shown))
+
+
+def _table(shown: "Sequence[Point]") -> "Table":
+    from rich.table import Table
+
+    from qsnn_compile.explore import best
+    table = Table(box=None, pad_edge=False)
+    rows = [_cells(point) for point in shown]
+    for name in rows[0]:
+        table.add_column(name, justify="left" if name == "order" else "right")
+    table.add_column("best in")
+    goals = best(shown)
+    for point, row in zip(shown, rows, strict=True):
+        marks = [goal for goal, other in goals.items() if other is point]
+        table.add_row(*row.values(), ", ".join(marks), style="bold" if marks else None)
+    return table
+
+
+def _cells(point: "Point") -> dict[str, str]:
+    """The row of a point, by column."""
+    machine, needed, made = point.candidate.machine, point.needed, point.placed
+    banks = f"{machine.banks} × " if machine.banks > 1 else ""
+    cells = {"lanes": f"{banks}{machine.lanes}", "units": f"{banks}{machine.units}",
+             "columns": str(machine.columns), "order": machine.order,
+             "clocks": f"{point.clocks:,.0f}"}
+    if point.roof is not None:
+        cells["roof"] = f"{point.roof:,.0f}"
+    cells |= {"µs": f"{point.us:,.1f}", "LC": f"{needed.lc:,}",
+              "RAM": str(needed.ebr),
+              "µJ": "–" if point.nanojoules is None else f"{point.nanojoules / 1000:.2f}"}
+    if made is not None:
+        cells |= {"placed LC": f"{made.resources['lc']:,}",
+                  "placed RAM": str(made.resources["ebr"]), "Fmax": f"{made.fmax_mhz:.1f}",
+                  "µs at Fmax": f"{point.clocks / made.fmax_mhz:,.1f}"}
+    return cells

@@ -1,0 +1,70 @@
+"""What networks take of a target's chip, predicted and as the tools count it; docs/targets.md::
+
+    python -P tests/bench/target_fit.py ecp5-85f mnist_mlp fashion_mnist_mlp   # nextpnr packs only
+    python -P tests/bench/target_fit.py ecp5-85f fashion_mnist_mlp --lanes 512 --seeds 1
+
+With ``--seeds`` the design is placed and routed, and the clock that each seed reaches is printed.
+A family's `cell_scale` is the median of the column "tools / model".
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from qsnn_compile.emit import write_sources
+from qsnn_compile.fpga import find_tools, pack_only, place, synthesise
+from qsnn_compile.onnx_import import import_onnx
+from qsnn_compile.passes import PASSES, run_passes
+from qsnn_compile.program import Program
+from qsnn_compile.resource import predict
+from qsnn_compile.search import Aim, choose
+from qsnn_compile.targets import target
+
+
+def row(goal, model, lanes, seeds, margin):
+    """A line of the table."""
+    path = Path(model) if model.endswith(".onnx") else Path(f"models/zoo/{model}.onnx")
+    graph = run_passes(import_onnx(path), PASSES)
+    machine, image = choose(graph, goal, Aim(lanes=lanes))
+    guess = predict(machine, image, goal.device)
+    program = Program(machine, image, graph.input, goal.name, goal.board.name,
+                      goal.board.clock_mhz)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_sources(folder, graph, program)
+        began, tools = time.monotonic(), find_tools(goal.family)
+        synthesise(tools, folder, goal.device)
+        print(f"… {model}: synthesis {time.monotonic() - began:.0f} s", file=sys.stderr)
+        runs = [place(tools, folder, goal.device, seed, goal.board.clock_mhz * margin)
+                for seed in seeds]
+        used = runs[0].resources if runs else pack_only(tools, folder, goal.device)
+    clocks = " ".join("none" if run.fmax_mhz is None else f"{run.fmax_mhz:.1f}" for run in runs)
+    print(f"… {time.monotonic() - began:.0f} s in all", file=sys.stderr)
+    shape = f"{machine.banks} × {machine.lanes}, {machine.units} units, {machine.order}"
+    counts = " | ".join(f"{used.get(key, 0):,} | {getattr(guess, key):,}"
+                        for key in ("lc", "ebr", "dsp"))
+    return (f"| {graph.name} | {shape} | {counts} | {used.get('lc', 0) / guess.lc:.2f} | "
+            f"{clocks} |")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("target")
+    parser.add_argument("models", nargs="+")
+    parser.add_argument("--lanes", type=int)
+    parser.add_argument("--seeds", type=int, nargs="*", default=())
+    parser.add_argument("--margin", type=float, default=1.2, help="asked of nextpnr, over the "
+                        "board's clock (default: %(default)s)")
+    options = parser.parse_args()
+    goal = target(options.target)
+    print(f"| {goal.device.name} | banks × lanes | logic cells | predicted | block RAM | predicted "
+          "| multipliers | predicted | tools / model | MHz |")
+    print("| --- | --- " + "| ---: " * 8 + "|")
+    for model in options.models:
+        print(row(goal, model, options.lanes, options.seeds, options.margin), flush=True)
+
+
+if __name__ == "__main__":
+    main()

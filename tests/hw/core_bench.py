@@ -1,0 +1,145 @@
+"""Drives a whole core in Amaranth's simulator, and keeps what it did beside what the models say."""
+
+import random
+from dataclasses import replace
+
+import numpy as np
+from benches import simulate
+
+from qsnn_compile.mapping import map_graph
+from qsnn_compile.passes import PASSES, run_passes
+from qsnn_compile.program import Program
+from qsnn_hw.arch import WORD
+from qsnn_hw.beats import input_beats, weight_beats
+from qsnn_hw.core import SpikingCore
+from qsnn_sim import cycle, plan
+from qsnn_sim.compare import Trace, compare
+
+PATIENCE = 100                  # clocks beyond the proven worst case
+
+
+class Bench:
+    """One core; ``clock`` is the number of the present cycle. Beats come up to *gaps* clocks
+    apart, results are taken up to *stall* clocks late."""
+
+    def __init__(self, graph, shape, *, samples=3, seed=0, gaps=0, stall=0):
+        graph = run_passes(graph, PASSES)
+        self.machine, self.image = map_graph(graph, **shape)
+        program = Program(self.machine, self.image, graph.input, "sim", "", 0.0)
+        self.plan = plan.plan(program, graph, plan.random_samples(graph, samples, seed))
+        self.gaps, self.stall, self.rng = gaps, stall, random.Random(seed)
+        self.core = SpikingCore(replace(self.machine, weight_memory="ebr"), self.image)
+        self.weights = weight_beats(self.machine, self.image)
+        self.beats = input_beats(self.machine, self.plan.x).tolist()
+        self.patience = cycle.worst_case(self.machine) + PATIENCE
+        self.clock, self.reset = 0, None
+        self.shown = [[] for _ in range(self.machine.banks)]
+
+    def run(self, testbench):
+        """Run *testbench* (``async testbench(ctx)``)."""
+        async def bench(ctx, reset):
+            self.reset = reset
+            await testbench(ctx)
+
+        simulate(self.core, bench)
+
+    async def tick(self, ctx, count=1):
+        for _ in range(count):
+            probe = self.core.probe
+            valid = ctx.get(probe.valid)
+            if valid:
+                spikes, units = ctx.get(probe.spikes), self.machine.units
+                for bank, shown in enumerate(self.shown):
+                    if valid >> bank & 1:
+                        own = spikes >> units * bank
+                        shown.append((self.clock, [own >> i & 1 for i in range(units)]))
+            await ctx.tick()
+            self.clock += 1
+
+    async def pause(self, ctx, most):
+        await self.tick(ctx, self.rng.randrange(most + 1) if most else 0)
+
+    async def until(self, ctx, signal, what):
+        """Clocks until *signal* is 1."""
+        began = self.clock
+        while not ctx.get(signal):
+            await self.tick(ctx)
+            assert self.clock - began < self.patience, what
+
+    async def put(self, ctx, port, payload):
+        """Offer a beat; the clock in which it is taken."""
+        ctx.set(port.payload, payload)
+        ctx.set(port.valid, 1)
+        await self.until(ctx, port.ready, "a beat is never taken")
+        taken = self.clock
+        await self.tick(ctx)
+        ctx.set(port.valid, 0)
+        return taken
+
+    async def load(self, ctx, beats=None):
+        for beat in self.weights if beats is None else beats:
+            await self.pause(ctx, min(self.gaps, 2))
+            await self.put(ctx, self.core.weights, beat)
+
+    async def garbage(self, ctx):
+        """As many weights, others."""
+        await self.load(ctx, [self.rng.getrandbits(WORD) for _ in self.weights])
+
+    async def restart(self, ctx):
+        for port in (self.core.weights, self.core.inputs):
+            ctx.set(port.valid, 0)
+        ctx.set(self.reset, 1)
+        await self.tick(ctx, self.rng.randint(1, 2))
+        ctx.set(self.reset, 0)
+
+    async def send(self, ctx, number, count=None):
+        """A sample's beats (the first *count*), the clocks in which they are taken."""
+        taken = []
+        for beat in self.beats[number][:count]:
+            await self.pause(ctx, self.gaps)
+            taken.append(await self.put(ctx, self.core.inputs, beat))
+            if len(taken) == 1:
+                self.shown = [[] for _ in self.shown]
+        return taken
+
+    async def sample(self, ctx, number):
+        """A sample's traces: what the models say, and what the core did."""
+        taken, result = await self.send(ctx, number), self.core.result
+        await self.until(ctx, result.valid, f"sample {number}: no result")
+        payload, came = ctx.get(result.payload), self.clock
+        answer = (payload.index, payload.score)
+        await self.hold(ctx, answer)
+        ctx.set(result.ready, 1)
+        await self.tick(ctx)
+        ctx.set(result.ready, 0)
+        await self.until(ctx, self.core.inputs.ready, f"sample {number}: core never free")
+        return self.expected(number, taken), self.found(answer, came)
+
+    async def hold(self, ctx, answer):
+        """A result stays until it is taken, and no beat of the next sample is."""
+        core = self.core
+        ctx.set(core.inputs.valid, 1)
+        for _ in range(self.rng.randrange(self.stall + 1)):
+            payload = ctx.get(core.result.payload)
+            assert ctx.get(core.result.valid) and (payload.index, payload.score) == answer
+            assert not ctx.get(core.inputs.ready), "a beat before the result is taken"
+            await self.tick(ctx)
+        ctx.set(core.inputs.valid, 0)
+
+    def expected(self, number, taken):
+        arrivals = np.repeat([taken], len(self.plan.x), axis=0)
+        return self.plan.traces(arrivals)[number]
+
+    def found(self, answer, clock):
+        units = self.machine.units
+        return Trace(
+            tuple(np.array([at for at, _ in shown], dtype=np.int64) for shown in self.shown),
+            tuple(np.array([spikes for _, spikes in shown], dtype=np.int8).reshape(-1, units)
+                  for shown in self.shown), answer, clock)
+
+    async def check(self, ctx, numbers=None):
+        """Samples in a row: spikes, answers and clocks are those of the models."""
+        for number in range(len(self.plan.x)) if numbers is None else numbers:
+            expected, found = await self.sample(ctx, number)
+            parted = compare(self.machine, [expected], [found]).first
+            assert parted is None, str(parted).replace("sample 0", f"sample {number}")
