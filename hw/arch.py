@@ -166,6 +166,11 @@ class Machine:
     exit_margin: int | None = None
     digest: str = ""
 
+    def __hash__(self) -> int:
+        """Of what tells machines apart: the words of all windows would take long."""
+        return hash((self.name, self.banks, self.lanes, self.units, self.columns, self.order,
+                     self.acc_bits, self.spare_blocks, self.neuron_fields))
+
     @property
     def slots(self) -> int:
         """Slots of a full rotation, L / NU."""

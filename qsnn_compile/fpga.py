@@ -119,8 +119,7 @@ def place(tools: Tools, folder: Path, device: Device, seed: int, mhz: float) -> 
 def pack_only(tools: Tools, folder: Path, device: Device) -> dict[str, int]:
     """What ``top.json`` takes of *device*: placing changes no count."""
     report = folder / "top.report"
-    run = _nextpnr(tools, folder, device, report, *_filled(family_of(device).place, 1),
-                   "--pack-only")
+    run = _nextpnr(tools, folder, device, report, "--pack-only")
     if not report.exists():
         raise _failed(tools.nextpnr, run)
     return _used(json.loads(report.read_text(encoding="utf-8")), device)
@@ -128,8 +127,9 @@ def pack_only(tools: Tools, folder: Path, device: Device) -> dict[str, int]:
 
 def _nextpnr(tools: Tools, folder: Path, device: Device, report: Path,
              *arguments: str) -> "subprocess.CompletedProcess[str]":
+    pins = family_of(device).pins.split()
     command = (*tools.nextpnr, *device.nextpnr, "--json", "top.json", "--report", report.name,
-               "-q", *arguments)
+               "-q", *pins, *arguments)
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 

@@ -1,11 +1,12 @@
 """A legalised graph as a machine and what its memories hold (`qsnn_hw.arch` is the contract)."""
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
 from qsnn_hw import schedule
-from qsnn_hw.arch import Image, Machine
+from qsnn_hw.arch import Image, Layer, Machine, Map
 
 from .channels import Channels, channels, decay_shift
 from .errors import QsnnError
@@ -88,9 +89,9 @@ def machine_of(prepared: Prepared, banks: int, lanes: int, units: int,
     if not possible(prepared, banks, lanes // units):
         raise ValueError(f"Banks must be 1 for a readout of {prepared.found[-1].count} classes or "
                          f"of the input itself, not {banks!r}")
-    shape = Shape(banks, lanes, units, most_columns(prepared, columns), prepared.stepwise)
-    paired = batch and batches(prepared, shape.columns)
-    frame = replace(_frame(prepared, shape), batch_bits=int(paired))
+    columns = most_columns(prepared, columns)
+    paired = batch and batches(prepared, columns)
+    frame = replace(_frame(prepared, banks, lanes, units, columns), batch_bits=int(paired))
     firing, silent = _by_kind(prepared)
     spares = any(spare(frame, index) for index in range(len(firing)))
     steps = None if prepared.mode.stream else frame.steps
@@ -144,18 +145,26 @@ def batches(prepared: Prepared, columns: int) -> bool:
     return columns == 2 and prepared.graph.steps % 2 == 0 and not prepared.stepwise
 
 
-def _frame(prepared: Prepared, shape: Shape) -> Machine:
+def _frame(prepared: Prepared, banks: int, lanes: int, units: int, columns: int) -> Machine:
     """The machine without its fields and widths."""
     graph, found = prepared.graph, prepared.found
     kind = graph.readout.kind
     assert kind != "last", "the graph must be legalised"
     return Machine(
         graph.name, graph.steps, graph.input.coding, graph.input.bits,
-        input_map(graph, found, shape), layers(graph, found, shape), kind, (), (), 1, 1, 1, 1,
+        *_laid_out(prepared, banks, lanes), kind, (), (), 1, 1, 1, 1,
         max((int(c.parameters["bits"].max()) for c in found if c.fires), default=2),
-        1, prepared.shift, shape.banks, shape.lanes, shape.units, shape.columns,
-        order="step" if shape.stepwise else "layer", streaming=prepared.mode.stream,
+        1, prepared.shift, banks, lanes, units, columns,
+        order="step" if prepared.stepwise else "layer", streaming=prepared.mode.stream,
         exit_margin=prepared.mode.margin)
+
+
+@lru_cache(maxsize=4)                       # machines that differ in units and columns share it
+def _laid_out(prepared: Prepared, banks: int, lanes: int) -> tuple[Map, tuple[Layer, ...]]:
+    """The map of the input, and the layers with their windows."""
+    shape = Shape(banks, lanes, prepared.stepwise)
+    return (input_map(prepared.graph, prepared.found, shape),
+            layers(prepared.graph, prepared.found, shape))
 
 
 def spare(machine: Machine, index: int) -> int:

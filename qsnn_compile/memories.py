@@ -4,7 +4,7 @@ cheaper.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import lru_cache, reduce
 from operator import or_
 from typing import Literal
 
@@ -70,7 +70,7 @@ def memories(machine: Machine, image: Image | None = None,
              family: Family = ICE40) -> list[Memory]:
     """Every memory of *machine* but the weights' single-port RAM. With *image*, columns of
     parameters that are the same at every address don't count: synthesis drops them."""
-    found = [*_inputs(machine), *_results(machine, image)]
+    found = [*_inputs(machine), *_results(machine, image), *_programs(_shape(machine))]
     for bank in range(machine.banks):
         found += _bank(machine, image, bank)
     return [replace(memory, family=family) for memory in found if memory.bits]
@@ -100,9 +100,26 @@ def _results(machine: Machine, image: Image | None) -> Iterator[Memory]:
         yield _parameters(f"readout{clock}", fields, columns, machine.readout_slots)
 
 
+def _shape(machine: Machine) -> Machine:
+    """What the walkers' programs depend on, of *machine*."""
+    return replace(machine, neuron_fields=(), readout_fields=(), weight_memory="spram",
+                   spare_blocks=False, digest="")
+
+
+@lru_cache(maxsize=64)                      # machines are rated with and without their image
+def _programs(machine: Machine) -> tuple[Memory, ...]:
+    """What the walkers of all banks read."""
+    found = []
+    for bank in range(machine.banks):
+        if bank == 0 or any(layer.windows[bank] != layer.windows[bank - 1]
+                            for layer in machine.layers):
+            windows = _rom("windows", window_columns(machine, bank).values())
+        found += [replace(windows, name=f"windows{bank}"),
+                  _rom(f"items{bank}", item_columns(machine, bank).values())]
+    return tuple(found)
+
+
 def _bank(machine: Machine, image: Image | None, bank: int) -> Iterator[Memory]:
-    yield _rom(f"windows{bank}", window_columns(machine, bank).values())
-    yield _rom(f"items{bank}", item_columns(machine, bank).values())
     clocks = field_clocks(machine)
     for clock in sorted(set(clocks.values())):
         fields = _read(machine.neuron_fields, clocks, clock)

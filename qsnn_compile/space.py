@@ -1,6 +1,6 @@
 """The machines that a network can be on a device: what a search chooses from."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -32,23 +32,35 @@ TURNS = 16                      # clocks in which all units of all banks send a 
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A machine for *device* before its image is made, and the clocks that a sample takes, roughly.
-    """
+    """A machine for a device before its image is made, and the clocks of a sample, roughly."""
 
     device: Device
     prepared: Prepared
-    machine: Machine
+    frame: Machine
     pads: tuple[Pad, Pad]
     clocks: float
+
+    @property
+    def machine(self) -> Machine:
+        """The machine, its small memories in logic where it takes too much block RAM else."""
+        return self._spared[0]
 
     def complete(self) -> tuple[Machine, Image]:
         """The machine with its digest, and what its memories hold."""
         return with_image(self.prepared, self.machine, self.pads)
 
-    @cached_property
+    @property
     def needed(self) -> Resources:
         """What it takes as far as that can be said without the image."""
-        return predict(self.machine, device=self.device)
+        return self._spared[1]
+
+    @cached_property
+    def _spared(self) -> tuple[Machine, Resources]:
+        needed = predict(self.frame, device=self.device)
+        if needed.ebr <= self.device.ebr:
+            return self.frame, needed
+        machine = replace(self.frame, spare_blocks=True)
+        return machine, predict(machine, device=self.device)
 
     @cached_property
     def least(self) -> Resources:
@@ -59,17 +71,34 @@ class Candidate:
         return replace(self.needed, lc=min(self.needed.lc, bare.lc), ebr=bare.ebr)
 
 
-def candidates(graph: Graph, device: Device, lanes: Iterable[int],
+def candidates(graph: Graph, device: Device, lanes: Sequence[int],
                mode: Mode = WINDOW) -> list[Candidate]:
     """The machines of *graph*, legalised, with *lanes* lanes in all: the orders, banks, units,
-    columns and steps a pass that go with them."""
-    return [_candidate(prepared, device, banks, total // banks, units, columns, batch)
-            for prepared in orders(graph, mode) for total in lanes
+    columns and steps a pass that go with them. Of several *lanes*, none of which a bank has more
+    than it can use."""
+    return [one for prepared in orders(graph, mode) for total in lanes
             for banks in _powers(total // LEAST_LANES)
             for units in UNITS if banks * units <= TURNS
             if possible(prepared, banks, total // banks // units)
-            for columns in _powers(most_columns(prepared))
-            for batch in (False, True)[:1 + batches(prepared, columns)]]
+            if len(lanes) == 1 or total // banks <= _widest(prepared, units)
+            for one in _columned(prepared, device, banks, total // banks, units)]
+
+
+def _widest(prepared: Prepared, units: int) -> int:
+    """Lanes of a bank beyond which none has a channel, in any layer."""
+    most = max(one.count * (1 if one.fires else units) for one in prepared.found)
+    return max(LEAST_LANES, 1 << (most - 1).bit_length())
+
+
+def _columned(prepared: Prepared, device: Device, banks: int, lanes: int,
+              units: int) -> Iterator[Candidate]:
+    """With few columns or many, and one step a pass or, where some layer can, two."""
+    for columns in _powers(most_columns(prepared)):
+        yield _candidate(prepared, device, banks, lanes, units, columns, batch=False)
+        if batches(prepared, columns):
+            both = _candidate(prepared, device, banks, lanes, units, columns, batch=True)
+            if any(map(both.frame.paired, range(len(both.frame.layers)))):
+                yield both
 
 
 def orders(graph: Graph, mode: Mode = WINDOW) -> list[Prepared]:
@@ -87,15 +116,8 @@ def _powers(most: int) -> Iterator[int]:
 def _candidate(prepared: Prepared, device: Device, banks: int, lanes: int, units: int,
                columns: int, batch: bool) -> Candidate:
     machine, pads = machine_of(prepared, banks, lanes, units, columns, batch)
-    placed = _spared(_with_memory(machine, device), device)
-    return Candidate(device, prepared, placed, pads, typical_clocks(machine))
-
-
-def _spared(machine: Machine, device: Device) -> Machine:
-    """*machine* with its small memories in logic where it takes too much block RAM else."""
-    if predict(machine, device=device).ebr <= device.ebr:
-        return machine
-    return replace(machine, spare_blocks=True)
+    return Candidate(device, prepared, _with_memory(machine, device), pads,
+                     typical_clocks(machine))
 
 
 def _with_memory(machine: Machine, device: Device) -> Machine:

