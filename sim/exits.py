@@ -37,7 +37,9 @@ def exit_row(build: Build, samples: Samples, found: Measured, margin: int) -> di
     """The row of one margin."""
     answers, n = found.answers, np.arange(len(found.answers.classes))
     ends = answers.exits(margin)
-    extra = 0 if build.program.machine.exit_margin is not None else 1   # the margin's comparison
+    machine = build.program.machine
+    compared = ends + 1 if machine.streaming else np.ones_like(ends)    # answers, a clock each
+    extra = compared if machine.exit_margin is None else 0
     whole, clocks = found.ends[:, -1], found.ends[n, ends] + extra
     right = _accuracy(answers.classes[n, ends], samples)
     full = _accuracy(answers.classes[:, -1], samples)

@@ -239,7 +239,7 @@ def test_restart_comes_before_the_beats_behind_it():
         while len(seen) < 8:
             *_, restart, valid, payload = await ctx.tick().sample(
                 dut.restart, dut.inputs.valid, dut.inputs.payload)
-            seen += ["R"] * restart + [payload] * valid
+            seen.extend(["R"] * restart + [payload] * valid)
 
     simulate(dut, host, core, limit=200)
     assert seen == ["R", 1, 2, 3, "R", 4, 5, 6]
