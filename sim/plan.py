@@ -74,8 +74,9 @@ class Plan:
         with np.load(folder / "plan.npz") as data:
             layers = sum(name.startswith("spikes") for name in data)
             spikes = tuple(data[f"spikes{i}"] for i in range(layers))
-            return Plan(Program.load(folder), data["x"], spikes, *(data[name] for name in ARRAYS),
-                        Traffic(**given["traffic"]), given["prefix"])
+            return Plan(Program.load(folder), data["x"], spikes,
+                        traffic=Traffic(**given["traffic"]), prefix=given["prefix"],
+                        **{name: data[name] for name in ARRAYS})
 
     @property
     def sent(self) -> tuple[NDArray[np.uint8], ...]:
@@ -132,8 +133,8 @@ def _stream_plan(program: Program, graph: Graph, data: NDArray[np.uint8], traffi
              for part, joined in ((frames[:whole], STREAMED), (frames[whole:], 1)) if len(part)]
     x, spikes, *rest = (list(column) for column in zip(*parts, strict=True))
     joined = tuple(np.concatenate(trains) for trains in zip(*spikes, strict=True))
-    return Plan(program, np.concatenate(x), joined, *(np.concatenate(part) for part in rest),
-                traffic, prefix)
+    arrays = {name: np.concatenate(part) for name, part in zip(ARRAYS, rest, strict=True)}
+    return Plan(program, np.concatenate(x), joined, traffic=traffic, prefix=prefix, **arrays)
 
 
 def _stream_steps(program: Program, graph: Graph, frames: NDArray[np.uint8]) -> tuple[Any, ...]:

@@ -32,7 +32,8 @@ class Answers:
         """The first step after which that is so, else the last one, [N]."""
         settled = self.settled(margin)
         settled[:, -1] = True
-        return settled.argmax(axis=1)
+        first: Ints = settled.argmax(axis=1)
+        return first
 
 
 def answers(graph: Graph, reads: Ints, *, stream: bool = False) -> Answers:
