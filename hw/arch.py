@@ -130,12 +130,13 @@ class Machine:
     ``acc_bits`` (unsigned) of an accumulator, ``sum_bits`` (unsigned) of Σx·2^scale,
     ``current_bits`` of I, ``potential_bits`` of v and every sum in the neuron, ``membrane_bits``
     of the stored u, ``score_bits`` of a score. ``decay_shift`` is the largest q. ``columns``: steps
-    side by side in a line of the spike memory. ``batch_bits``: where it is not 0, one pass serves two
-    steps (``columns`` is 2): x = s_t + 2^batch_bits · s_(t+1), and a sum holds both steps'. ``order``: a window is run layer by layer, all its
-    steps, or step by step, all layers. ``weight_memory`` is single-port RAM that no bitstream
-    initialises, or block RAM. ``streaming``: an input is one step's frame, its result is of all
-    steps since the last restart, and state stays (`docs/streaming.md`). With an ``exit_margin`` a
-    result is settled when the best score leads the next by so much; a window ends there.
+    side by side in a line of the spike memory. ``batch_bits``: where it is not 0, one pass serves
+    two steps (``columns`` is 2): x = s_t + 2^batch_bits · s_(t+1), and a sum holds both steps'.
+    ``order``: a window is run layer by layer, all its steps, or step by step, all layers.
+    ``weight_memory`` is single-port RAM that no bitstream initialises, or block RAM.
+    ``streaming``: an input is one step's frame, its result is of all steps since the last restart,
+    and state stays (`docs/streaming.md`). With an ``exit_margin`` a result is settled when the best
+    score leads the next by so much; a window ends there.
     """
 
     name: str
@@ -280,7 +281,8 @@ class Machine:
 
     def group_rounds(self, index: int) -> int:
         """Groups of a place that one bank works on, one after the other."""
-        return -(-self.groups(index) // self.layers[index].group_banks)
+        layer = self.layers[index]
+        return -(-self.groups(index) // (layer.group_banks if layer.fires else 1))
 
     def rounds(self, index: int) -> int:
         """Items that each bank works on in layer *index*, empty ones included."""

@@ -110,7 +110,8 @@ class Reader(wiring.Component):
         if machine.lists:
             first = machine.layers[0].windows[0][0]
             pixel = {"row": self.arriving_index, "value": self.arriving_value,
-                     "plane": first.plane, "scale": first.scale, "sums": 1, "merged": 0, "paired": 0}
+                     "plane": first.plane, "scale": first.scale, "sums": 1, "merged": 0,
+                     "paired": 0}
             usual = {name: Mux(self.arriving, pixel[name], usual[name]) for name in usual}
         m.d.comb += self.row.eq(usual["row"])
         second = Signal(_event_layout(machine), reset_less=True)

@@ -62,7 +62,7 @@ def _layer_items(machine: Machine, bank: int, index: int) -> Iterator[Item]:
     used, number = machine.used_slots(index), 0
     for place in range(first_place, first_place + -(-layer.places // side) * side, side):
         for turn in range(machine.group_rounds(index)):
-            group = first_group + turn * layer.group_banks
+            group = first_group + turn * (layer.group_banks if layer.fires else 1)
             silent = place >= layer.places or group >= machine.groups(index)
             parameters = number * repeats if layer.neuron_parameters else turn
             yield Item(

@@ -356,9 +356,10 @@ def _layer_constants(machine, index):
     need = schedule.needs(machine, index) % (1 << progress_bits(machine))
     own = machine.line_words(index) if layer.fires and not machine.is_last(index) else 0
     paired = machine.paired(index)
-    return ({"last_step": (machine.window_steps(index) - 1) * machine.stride(index), "need": need, "fires": layer.fires,
-             "ors": layer.pooling == "or", "merged": machine.merged(index) or paired, "paired": paired,
-             "stride": machine.stride(index),
+    stride = machine.stride(index)
+    return ({"last_step": (machine.window_steps(index) - 1) * stride, "stride": stride,
+             "need": need, "fires": layer.fires, "ors": layer.pooling == "or",
+             "merged": machine.merged(index) or paired, "paired": paired,
              "listed": layer.maps[0].kind == "list", "own_lines": own,
              "each": layer.neuron_parameters, "used": machine.used_slots(index),
              "kept": own if machine.kept(index) else 0},

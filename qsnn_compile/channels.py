@@ -146,9 +146,17 @@ def _neuron_parameters(stage: Stage, op: Neuron, flip: Ints, shift: int
         "bits": op.bits,
     }
     arrays = {name: np.asarray(value, dtype=np.int64) for name, value in given.items()}
+    arrays = {name: _of_channel(array) for name, array in arrays.items()}
     each = any(array.ndim == 3 and array.shape[1:] != (1, 1) for array in arrays.values())
     shape = neuron_shape(stage) if each else (len(flip), 1, 1)
     return {name: np.broadcast_to(array, shape) for name, array in arrays.items()}, each
+
+
+def _of_channel(array: np.ndarray) -> np.ndarray:
+    """*array*, [C, 1, 1] where it is the same at all places."""
+    if array.ndim == 3 and (array == array[:, :1, :1]).all():
+        return array[:, :1, :1]
+    return array
 
 
 def neuron_shape(stage: Stage) -> tuple[int, int, int]:

@@ -191,7 +191,8 @@ def _entry(point: Point) -> dict[str, Any]:
     return {
         "lanes": machine.banks * machine.lanes, "banks": machine.banks,
         "units": machine.banks * machine.units, "columns": machine.columns,
-        "order": machine.order, "weight_memory": machine.weight_memory,
+        "batched": machine.batch_bits > 0, "order": machine.order,
+        "weight_memory": machine.weight_memory,
         "clocks": point.clocks, "roof_clocks": point.roof, "us": point.us,
         "predicted": asdict(point.needed), "energy_nj": point.nanojoules,
         "resources": made.resources if made else None,

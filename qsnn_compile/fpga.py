@@ -77,9 +77,9 @@ def find_tools(family: Family) -> Tools:
         found = _version_of(("yosys", "-V"))
         numbers = tuple(map(int, re.findall(r"\d+", found)[:2]))
         if numbers >= OLDEST_YOSYS:
-            yosys, nextpnr, packer = ((tool.program,) for tool in three)
-            return Tools(yosys, nextpnr, packer,
-                         {"yosys": found, "nextpnr": _version_of((*nextpnr, "--version"))})
+            native = [(tool.program,) for tool in three]
+            return Tools(native[0], native[1], native[2], {
+                "yosys": found, "nextpnr": _version_of((*native[1], "--version"))})
     try:
         versions = {name: f"{tool.package} {version(tool.package)}"
                     for name, tool in zip(("yosys", "nextpnr", "packer"), three, strict=True)}

@@ -86,9 +86,8 @@ def machine_of(prepared: Prepared, banks: int, lanes: int, units: int,
                columns: int | None = None,
                batch: bool = False) -> tuple[Machine, tuple[Pad, Pad]]:
     """The machine without its digest, and the parameters of a neuron's and a class's pad."""
-    if not possible(prepared, banks, lanes // units):
-        raise ValueError(f"Banks must be 1 for a readout of {prepared.found[-1].count} classes or "
-                         f"of the input itself, not {banks!r}")
+    if not possible(prepared, banks):
+        raise ValueError(f"Banks must be 1 for a readout of the input itself, not {banks!r}")
     columns = most_columns(prepared, columns)
     paired = batch and batches(prepared, columns)
     frame = replace(_frame(prepared, banks, lanes, units, columns), batch_bits=int(paired))
@@ -121,12 +120,10 @@ def recurrent(graph: Graph) -> bool:
     return any(isinstance(node.op, Delay) for node in graph.nodes)
 
 
-def possible(prepared: Prepared, banks: int, slots: int) -> bool:
-    """Whether *banks* banks can share the readout: *slots* slots for its classes, and behind a
-    layer that is no list of pixels."""
+def possible(prepared: Prepared, banks: int) -> bool:
+    """Whether *banks* banks can share the readout: not one of a list of pixels."""
     last, direct = prepared.found[-1], prepared.graph.input.coding == "direct"
-    return banks == 1 or last.fires or (
-        last.count <= slots and not (len(prepared.found) == 1 and direct))
+    return banks == 1 or last.fires or not (len(prepared.found) == 1 and direct)
 
 
 def most_columns(prepared: Prepared, wanted: int | None = None) -> int:

@@ -28,13 +28,15 @@ ICE40 = FAMILIES[0]
 @dataclass(frozen=True)
 class Memory:
     """One memory of the core, ``depth`` words of ``width`` bits, on a chip of ``family``. ``rom``:
-    never written; ``spare``: logic if it is small, to spare block RAM."""
+    never written; ``spare``: logic if it is small, to spare block RAM; ``declared`` bits a word has
+    in the Verilog, where synthesis drops some that never change."""
 
     name: str
     width: int
     depth: int
     rom: bool = False
     spare: bool = False
+    declared: int = 0
     family: Family = ICE40
 
     @property
@@ -44,7 +46,8 @@ class Memory:
     @property
     def place(self) -> Literal["block", "distributed", "logic"]:
         """What yosys makes it of: what it is told, or what costs least."""
-        style = ram_style(self.bits, rom=self.rom, spare=self.spare)
+        declared = max(self.declared, self.width) * self.depth
+        style = ram_style(declared, rom=self.rom, spare=self.spare)
         if style:
             return style
         block = self._blocks * self.family.block_cost
@@ -149,7 +152,7 @@ def _rom(name: str, columns: Iterable[Sequence[int]]) -> Memory:
     """A read-only memory of *columns*; the bits that never change vanish."""
     listed = [list(column) for column in columns]
     width = sum(_varying(column, bits) for column in listed if (bits := stored_bits(column)))
-    return Memory(name, width, len(listed[0]), rom=True)
+    return Memory(name, width, len(listed[0]), rom=True, declared=sum(map(stored_bits, listed)))
 
 
 def _parameters(name: str, fields: list[Field], columns: Sequence[Sequence[Sequence[int]] | None],
@@ -157,7 +160,9 @@ def _parameters(name: str, fields: list[Field], columns: Sequence[Sequence[Seque
     """The memory of *fields*, for each its column a unit, if they are known."""
     width = sum(sum(_varying(numbers, field.width) for numbers in own) if own is not None
                 else field.width * units for field, own in zip(fields, columns, strict=True))
-    return Memory(name, width, depth, rom=True)
+    declared = sum(sum(stored_bits(list(numbers)) for numbers in own)
+                   for own in columns if own is not None)
+    return Memory(name, width, depth, rom=True, declared=declared)
 
 
 def _read(fields: tuple[Field, ...], clocks: dict[str, int], clock: int) -> list[Field]:

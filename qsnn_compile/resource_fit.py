@@ -1,14 +1,14 @@
 """Weights of the resource model. Written by tests/bench/fit_resources.py."""
 
 WEIGHTS = {
-    "lanes": 1.0,
-    "rings": 1.0,
-    "units": 0.95,
-    "walkers": 0.6,
-    "readers": 0.3,
-    "loads": 1.0,
-    "readout": 1.0,
-    "layers": 8.0,
-    "tables": 0.5,
-    "one": 1100.0,
+    "lanes": 0.8466,
+    "rings": 0.0,
+    "units": 1.1077,
+    "walkers": 0.0,
+    "readers": 1.6715,
+    "loads": 0.0,
+    "readout": 0.0,
+    "layers": 165.3941,
+    "tables": 1.3383,
+    "one": 156.0321,
 }

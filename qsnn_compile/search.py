@@ -123,8 +123,8 @@ def _refused(graph: Graph, tried: list[Candidate], target: Target, aim: Aim) -> 
                if not excess(needed := predict(*one.complete(), target.device), target.device)]
     if not fitting:
         return refusal(graph, tried, target.device)
-    limits = [f"--max-lc {aim.max_lc}"] * (aim.max_lc is not None)
-    limits += [f"--latency-us {aim.latency_us:g}"] * (aim.latency_us is not None)
+    limits = [f"--{name} {limit:g}" for name, limit in (
+        ("max-lc", aim.max_lc), ("latency-us", aim.latency_us)) if limit is not None]
     one, needed = min(fitting, key=lambda pair: aim.missed(target, pair[0].clocks, pair[1].lc))
     lines = [f"network {graph.name!r} must fit {target.device.name} within "
              f"{' and '.join(limits)}, and none of its machines does; the nearest, with "

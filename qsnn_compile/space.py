@@ -79,7 +79,7 @@ def candidates(graph: Graph, device: Device, lanes: Sequence[int],
     return [one for prepared in orders(graph, mode) for total in lanes
             for banks in _powers(total // LEAST_LANES)
             for units in UNITS if banks * units <= TURNS
-            if possible(prepared, banks, total // banks // units)
+            if possible(prepared, banks)
             if len(lanes) == 1 or total // banks <= _widest(prepared, units)
             for one in _columned(prepared, device, banks, total // banks, units)]
 

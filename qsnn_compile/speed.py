@@ -4,6 +4,7 @@
 from qsnn_hw.arch import WORD, Machine, Map
 
 ACTIVITY = 1 / 8                # spikes and pixels other than 0, a guess that is the same for all
+REPETITION = 0.4                # n steps together have n^REPETITION times a step's: neurons repeat
 
 
 def typical_clocks(machine: Machine) -> float:
@@ -31,4 +32,4 @@ def _word_clocks(found: Map, merged: int) -> float:
         return found.words * ACTIVITY
     if found.kind == "values":
         return 1.0
-    return max(1.0, WORD * min(1.0, ACTIVITY * merged))
+    return max(1.0, WORD * min(1.0, ACTIVITY * pow(float(merged), REPETITION)))

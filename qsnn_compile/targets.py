@@ -37,8 +37,8 @@ class Family:
     """Chips that one set of tools builds for.
 
     ``pins``, ``place`` and ``pack`` are the tools' arguments beside the device's; ``{seed}`` stands
-    for the run. ``cells`` names, for each resource, what nextpnr counts: terms in brackets of which the
-    largest counts, each a sum. Block RAM and distributed RAM are what yosys maps memories on:
+    for the run. ``cells`` names, for each resource, what nextpnr counts: terms in brackets of which
+    the largest counts, each a sum. Block RAM and distributed RAM are what yosys maps memories on:
     (words, bits) with the cost that it compares, 0 where there is none.
     """
 

@@ -161,14 +161,14 @@ class _Run:
     def _layer(self, index: int, time: int) -> None:
         """The banks side by side where they look through the same window, else one by one."""
         machine, windows = self.machine, self.windows[index]
-        transfers = []
-        for number, window in enumerate(windows):
-            rows = slice(None) if len(windows) == 1 else slice(number, number + 1)
-            for items in self.items[index]:
+        for items in self.items[index]:
+            transfers = []
+            for number, window in enumerate(windows):
+                rows = slice(None) if len(windows) == 1 else slice(number, number + 1)
                 transfers.append(self._item(rows, items[rows], window, time))
                 self.banks.request[rows] += 1           # the next item is read
-        if machine.joins and machine.is_last(index):
-            self._join(index, np.concatenate(transfers))
+            if machine.joins and machine.is_last(index):
+                self._join(index, np.concatenate(transfers))
         self._count_rounds()
 
     def _item(self, rows: slice, items: Sequence[Item], window: Sequence[Window],

@@ -1,6 +1,7 @@
 """qsnn explore: the machines that a network can be, and those that no other one beats."""
 
 import argparse
+import importlib
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
@@ -89,7 +90,11 @@ def _check(options: argparse.Namespace) -> None:
         raise QsnnError(f"--plot must name a file that ends in {', '.join(PICTURES)}, not "
                         f"{options.plot!r}; choose another")
     if options.plot:
-        import matplotlib  # noqa: F401
+        importlib.import_module("matplotlib")       # or the extra that brings it is named
+    if options.pnr:
+        from qsnn_compile.fpga import find_tools
+        from qsnn_compile.targets import target
+        find_tools(target(options.target).family)
     for name in ("jobs", "samples"):
         if getattr(options, name) < 1:
             raise QsnnError(f"--{name} must be 1 or more, not {getattr(options, name)!r}")
@@ -188,7 +193,8 @@ def _cells(point: "Point") -> dict[str, str]:
     machine, needed, made = point.candidate.machine, point.needed, point.placed
     banks = f"{machine.banks} × " if machine.banks > 1 else ""
     cells = {"lanes": f"{banks}{machine.lanes}", "units": f"{banks}{machine.units}",
-             "columns": str(machine.columns), "order": machine.order,
+             "columns": f"{machine.columns}{' in one pass' if machine.batch_bits else ''}",
+             "order": machine.order,
              "clocks": f"{point.clocks:,.0f}"}
     if point.roof is not None:
         cells["roof"] = f"{point.roof:,.0f}"

@@ -1,6 +1,6 @@
 """Machine shapes for the resource model: those it is fitted to, and eight that it is checked on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 
 import numpy as np
@@ -77,6 +77,13 @@ class Shape:
                       ints(theta if self.reset == "soft" else 0))
 
 
+def _over_maps(neuron):
+    """*neuron* with one value a channel of a map."""
+    arrays = {f.name: getattr(neuron, f.name) for f in fields(neuron)}
+    return replace(neuron, **{name: ints(value.reshape(-1, 1, 1)) for name, value in arrays.items()
+                              if isinstance(value, np.ndarray) and value.size > 1})
+
+
 @dataclass(frozen=True)
 class Convolution(Shape):
     """Convolutions of 3 x 3, stride 2, of a square image of ``side``, and classes: ``sizes`` are
@@ -97,7 +104,7 @@ class Convolution(Shape):
             weight = self._weights(rng, c, n * 9).reshape(c, n, 3, 3)
             neuron = self._neuron(rng, c, x * n * 9 * (1 << self.w - 1))
             nodes += [Node(f"conv{i}", Conv2d(ints(weight), self.w, (2, 2), (1, 1, 1, 1)),
-                           (before,)), Node(f"n{i}", neuron, (f"conv{i}",))]
+                           (before,)), Node(f"n{i}", _over_maps(neuron), (f"conv{i}",))]
             before, x, side = f"n{i}", 1, -(-side // 2)
         nodes += [Node("flat", Flatten(), (before,)),
                   Node("fc", Dense(self._weights(rng, self.sizes[-1],

@@ -138,10 +138,19 @@ def test_groups_and_pads(size):
     check(random_graph(size, sizes=(5, size, size, 9)), 16, 2, seed=size)
 
 
-def test_banks_that_cannot_share_the_readout():
+def test_banks_share_a_readout_of_several_groups():
     graph = random_graph(0, sizes=(5, 20, 17))
     graph = replace(graph, nodes=graph.nodes[:3], readout=Readout("potential", "dense1"))
-    with pytest.raises(ValueError, match="Banks must be 1 for a readout of 17 classes"):
+    machine, image = map_graph(run_passes(graph, PASSES), lanes=16, units=1, banks=2)
+    assert machine.joins and machine.rounds(1) == machine.groups(1) == 2
+    assert [len(rows) for rows in image.weights] == [machine.rows] * 2
+
+
+def test_banks_cannot_share_a_readout_of_the_input_itself():
+    source = Input((4,), 8, "direct")
+    nodes = (Node("fc", Dense(ints([[1, -1, 1, 1]]), 1), ("x",)),)
+    graph = Graph("g", 1, source, nodes, Readout("potential", "fc", ints([1]), ints([0])))
+    with pytest.raises(ValueError, match="Banks must be 1 for a readout of the input itself, not"):
         map_graph(run_passes(graph, PASSES), lanes=16, units=1, banks=2)
 
 

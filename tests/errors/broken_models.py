@@ -5,7 +5,18 @@ from itertools import pairwise
 import numpy as np
 from onnx import helper, numpy_helper
 
-from qsnn_compile.ir import Conv2d, Dense, Flatten, Graph, Input, Neuron, Node, Readout, ints
+from qsnn_compile.ir import (
+    Conv2d,
+    Dense,
+    Flatten,
+    Graph,
+    Input,
+    MaxPool,
+    Neuron,
+    Node,
+    Readout,
+    ints,
+)
 from qsnn_models.onnx_export import export
 
 
@@ -22,15 +33,22 @@ def good_graph(sizes=(6, 4, 3), bits=4, weight_bits=1, readout="count", steps=4)
     return Graph("net", steps, Input((sizes[0],), 8, "direct"), tuple(nodes), end)
 
 
-def conv_graph():
+def conv_graph(*more, readout="lif1"):
     nodes = (
         Node("conv1", Conv2d(ints(np.ones((2, 1, 3, 3))), 1), ("x",)),
         Node("lif1", Neuron(4, ints(3)), ("conv1",)),
-        Node("flat", Flatten(), ("lif1",)),
-        Node("fc2", Dense(ints(np.ones((3, 8))), 1), ("flat",)),
-        Node("lif2", Neuron(4, ints(3)), ("fc2",)),
+        *more,
     )
-    return Graph("conv", 2, Input((1, 4, 4), 8, "direct"), nodes, Readout("count", "lif2"))
+    return Graph("conv", 2, Input((1, 8, 8), 8, "direct"), nodes, Readout("count", readout))
+
+
+def two_pools():
+    return conv_graph(
+        Node("pool1", MaxPool((2, 2), (2, 2), ints(0)), ("lif1",)),
+        Node("pool2", MaxPool((3, 3), (3, 3), ints(0)), ("pool1",)),
+        Node("flat", Flatten(), ("pool2",)),
+        Node("fc2", Dense(ints(np.ones((3, 2))), 1), ("flat",)),
+        Node("lif2", Neuron(4, ints(3)), ("fc2",)), readout="lif2")
 
 
 def model(shape="step", graph=None):
@@ -133,7 +151,8 @@ MODELS = {
     "unknown_reset": lambda: with_attribute("lif1", reset="gentle"),
     "clamp": lambda: with_attribute("lif1", clamp=[0]),
     "lost_state": lost_state,
-    "convolution": lambda: model(graph=conv_graph()),
+    "map_readout": lambda: model(graph=conv_graph()),
+    "pool_of_a_pool": lambda: model(graph=two_pools()),
     "last_readout": lambda: model(graph=good_graph(readout="last")),
     "wide_weights": lambda: model(graph=good_graph(weight_bits=12)),
     "too_large": lambda: model(graph=good_graph((64, 2048, 10), weight_bits=8)),

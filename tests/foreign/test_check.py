@@ -216,9 +216,6 @@ def test_calibrated_with_data(tmp_path, capsys):
     ("snntorch_synaptic_dense_step__dynamo", "node 'neuron1' (node 'node_sub_1' (Sub)): neurons "
      "must have one state in the core, not a synaptic current too; it is understood: qsnn check "
      "simulates it with the golden model"),
-    ("snntorch_leaky_convavg_step__ts", "node 'conv1': operator must be one of Dense, Neuron and "
-     "Flatten, not 'Conv2d'; the core runs dense layers; simulate this network with "
-     "qsnn_sim.golden"),
 ])
 def test_what_the_core_lacks(tmp_path, capsys, name, reason):
     path = ONNX / f"{name}.onnx"
