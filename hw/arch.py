@@ -134,6 +134,9 @@ class Machine:
     two steps (``columns`` is 2): x = s_t + 2^batch_bits · s_(t+1), and a sum holds both steps'.
     ``order``: a window is run layer by layer, all its steps, or step by step, all layers.
     ``weight_memory`` is single-port RAM that no bitstream initialises, or block RAM.
+    ``streaming``: an input is one step's frame, its result is of all steps since the last restart,
+    and state stays (`docs/streaming.md`). With an ``exit_margin`` a result is settled when the best
+    score leads the next by so much; a window ends there.
     """
 
     name: str
@@ -160,6 +163,8 @@ class Machine:
     order: Literal["layer", "step"] = "layer"
     weight_memory: Literal["spram", "ebr"] = "spram"
     spare_blocks: bool = False      # small memories are logic: block RAM is short
+    streaming: bool = False
+    exit_margin: int | None = None
     digest: str = ""
 
     def __hash__(self) -> int:
@@ -196,7 +201,28 @@ class Machine:
     @property
     def total_bits(self) -> int:
         """Bits of what a `potential` readout multiplies: I, or where steps are added up Σ_t I."""
-        return self.current_bits + (self.steps.bit_length() if self.order == "step" else 0)
+        added = self.steps.bit_length() + self.streaming if self.order == "step" else 0
+        return self.current_bits + added
+
+    @property
+    def frames(self) -> int:
+        """Frames of an input sample."""
+        return 1 if self.one_frame else self.steps
+
+    @property
+    def one_frame(self) -> bool:
+        """Whether an input sample is one frame, without an axis of steps."""
+        return self.coding == "direct" or self.streaming
+
+    @property
+    def times(self) -> int:
+        """How often all layers are run for an input sample."""
+        return self.steps if self.order == "step" and not self.streaming else 1
+
+    @property
+    def exits(self) -> bool:
+        """Whether a window ends with the first settled step."""
+        return self.exit_margin is not None and not self.streaming
 
     @property
     def classes(self) -> int:
@@ -318,7 +344,8 @@ class Machine:
             return 0
         if self.order == "step" and index >= 0:
             return self.line_words(index) * (2 if self.kept(index) else 1)
-        return self.line_words(index) * -(-self.steps // self.columns)
+        return self.line_words(index) * -(-(self.frames if index < 0 else self.steps)
+                                          // self.columns)
 
     def kept(self, index: int) -> bool:
         """Whether some layer reads the spikes that layer *index* sent a step before."""
@@ -349,7 +376,7 @@ class Machine:
         """Words of the value memory, or entries of the list; 0 where the input is spikes."""
         if self.input_map.kind == "spikes":
             return 0
-        return self.frame_words * (self.steps if self.coding == "spikes" else 1)
+        return self.frame_words * self.frames
 
     @property
     def value_bits(self) -> int:
@@ -410,8 +437,7 @@ class Machine:
     @property
     def input_beats(self) -> int:
         """Input beats of a sample: values or words of WORD spikes, place by place in a frame."""
-        per_step = self.line_words(-1)
-        return per_step if self.coding == "direct" else self.steps * per_step
+        return self.frames * self.line_words(-1)
 
     @property
     def beat_bits(self) -> int:

@@ -20,7 +20,7 @@ class Bank(wiring.Component):
     An event takes ISSUE_TO_LANES clocks: 0. the reader issues it; 1. its weight row's address is
     added up; 2. the row is read; 3. it is there; 4. it has become the lanes' enables, the lanes
     add. A transfer goes the same way. A pixel of the list enters in clock 1, as it arrives: the
-    first pass of a sample is done with its last beat.
+    first pass of a sample is done with its last beat. ``stop`` ends whatever goes on.
     """
 
     def __init__(self, machine, image, number):
@@ -30,7 +30,8 @@ class Bank(wiring.Component):
         self.memory = WeightMemory(lanes=machine.lanes, rows=machine.rows,
                                    kind=machine.weight_memory)
         super().__init__({
-            "begin": In(1), "input_ready": In(1), "progress": In(progress_bits(machine)),
+            "begin": In(1), "fresh": In(1), "stop": In(1), "input_ready": In(1),
+            "progress": In(progress_bits(machine)),
             "weights": In(stream.Signature(WORD)), "load": In(1), "loaded": Out(1),
             "line": In(WORD * machine.columns), "value": In(machine.value_bits),
             "index": In(range(max(machine.value_words, 2))),
@@ -42,17 +43,28 @@ class Bank(wiring.Component):
         })
 
     def elaborate(self, platform):
-        m = Module()
+        m, memory = Module(), self.memory
+        m.submodules.memory = memory
+        wiring.connect(m, wiring.flipped(self.weights), memory.beats)
+        m.d.comb += [memory.load.eq(self.load), self.loaded.eq(memory.loaded)]
+        if self.machine.exits:
+            m.submodules.work = ResetInserter(self.stop)(work := Module())
+            self._work(work)
+        else:
+            self._work(m)
+        return m
+
+    def _work(self, m):
+        """All but the weights, which stay."""
         machine = self.machine
         m.submodules.walker, m.submodules.reader = walker, reader = self.walker, self.reader
-        m.submodules.neurons, m.submodules.memory = neurons, memory = self.neurons, self.memory
+        m.submodules.neurons = neurons = self.neurons
         m.submodules.lanes = self.lanes = Lanes(
             lanes=machine.lanes, units=machine.units, acc_bits=machine.acc_bits,
             x_bits=x_bits(machine), rings=machine.rings)
-        wiring.connect(m, wiring.flipped(self.weights), memory.beats)
         m.d.comb += [
-            memory.load.eq(self.load), self.loaded.eq(memory.loaded),
-            walker.begin.eq(self.begin), walker.input_ready.eq(self.input_ready),
+            walker.begin.eq(self.begin), walker.fresh.eq(self.fresh),
+            walker.input_ready.eq(self.input_ready),
             walker.progress.eq(self.progress), walker.list_count.eq(self.list_count),
             walker.advance.eq(reader.advance),
             reader.request.eq(walker.request), reader.request_valid.eq(walker.valid),
@@ -65,7 +77,6 @@ class Bank(wiring.Component):
         ]
         self._accumulate(m)
         self._hand_over(m)
-        return m
 
     def _accumulate(self, m):
         """Events to the lanes."""

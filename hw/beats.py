@@ -2,7 +2,7 @@
 
 An input frame goes place by place, row by row; a place is its channels one by one (values), or in
 words of WORD spikes, channel 0 in the lowest bit. Frames of spikes or counts follow step by step; a
-direct-coded sample is one frame.
+direct-coded sample is one frame, and so is a step of a stream.
 """
 
 import numpy as np
@@ -12,9 +12,9 @@ from .arch import WORD, Image, Machine
 
 
 def input_beats(machine: Machine, x: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Samples ``[N, *shape]`` (direct) or ``[N, T, *shape]`` as input beats,
+    """Samples ``[N, *shape]`` (direct, or steps of a stream) or ``[N, T, *shape]`` as input beats,
     ``[N, machine.input_beats]``; a shape other than [C, H, W] is a vector's."""
-    frames = x[:, None] if machine.coding == "direct" else x
+    frames = x[:, None] if machine.one_frame else x
     if frames.ndim != 5:
         frames = frames.reshape(*frames.shape[:2], -1, 1, 1)
     places = np.moveaxis(frames, 2, 4).astype(np.int64)

@@ -24,7 +24,8 @@ class SpikingCore(wiring.Component):
     weights : the weight rows of bank 0, then those of bank 1, …; ``row_beats`` beats a row; taken
         between samples
     inputs : ``machine.input_beats`` beats a sample; a next sample waits until the result is taken
-    result : the winning class and its score
+    result : the winning class and its score; with an exit margin, whether it is settled
+    restart : in a stream: the sample whose first beat comes behind it is a first step
     loaded : all weights are there
     probe : the units' spikes as they come, bank by bank and slot by slot, for benches
     """
@@ -36,6 +37,7 @@ class SpikingCore(wiring.Component):
             "inputs": In(stream.Signature(machine.beat_bits)),
             "result": Out(stream.Signature(result_layout(machine))),
             "loaded": Out(1),
+            **({"restart": In(1)} if machine.streaming else {}),
             "probe": Out(wiring.Signature({
                 "valid": Out(machine.banks), "spikes": Out(machine.units * machine.banks),
                 "last_layer": Out(machine.banks)})),
@@ -69,7 +71,21 @@ class SpikingCore(wiring.Component):
         ]
         # `busy` follows the first beat by a clock; no weight is taken in the clock of that beat
         m.d.comb += self._loading.eq(~busy)
+        if machine.streaming:
+            self._restart(m, banks, inputs)
+        if machine.exits:
+            m.d.comb += [bank.stop.eq(self.result.valid) for bank in banks]
+            m.d.comb += readout.stop.eq(self.result.valid)
         return m
+
+    def _restart(self, m, banks, inputs):
+        """The first step after power-up, a reset or a restart finds nothing before it."""
+        fresh = Signal(init=1)
+        with m.If(inputs.begin):
+            m.d.sync += fresh.eq(0)
+        with m.If(self.restart):
+            m.d.sync += fresh.eq(1)
+        m.d.comb += [bank.fresh.eq(fresh) for bank in banks]
 
     def _quiet(self, m, banks):
         """Whether the last spikes are written and counted too: a next sample counts from 0."""

@@ -3,13 +3,16 @@
 To the board, a command byte and its data:
 
 - ``W``: every weight row, bank by bank, beats of 16 bits, low byte first;
-- ``X``: one sample's input beats (`qsnn_hw.beats`), one or two bytes each, low byte first;
+- ``X``: one sample's input beats (`qsnn_hw.beats`), one or two bytes each, low byte first; of a
+  stream one step's;
+- ``R``: no data; a stream's next sample is a first step;
 - ``I``: no data.
 
 From the board: to ``X`` the class (one byte, two above 256 classes) and the score (four bytes,
-two's complement), to ``I`` the identification, all low byte first. ``W`` has no reply. Other
-commands are ignored. The host waits for a reply before it sends the next sample. A break (the
-line low for longer than a byte) resets link and core; the weights must then be sent again.
+two's complement), with an exit margin one byte more, 1 where the result is settled; to ``I`` the
+identification; all low byte first. ``W`` and ``R`` have no reply. Other commands are ignored. The
+host waits for a reply before it sends the next sample. A break (the line low for longer than a
+byte) resets link and core; the weights must then be sent again.
 """
 
 from .arch import Image, Machine
@@ -17,6 +20,7 @@ from .arch import Image, Machine
 VERSION = 1
 WEIGHTS = ord("W")
 INPUT = ord("X")
+RESTART = ord("R")
 IDENTIFY = ord("I")
 SCORE_BYTES = 4
 DIGEST_BYTES = 4
@@ -59,6 +63,16 @@ def input_bytes(machine: Machine) -> int:
 def index_bytes(machine: Machine) -> int:
     """Bytes of a class in the reply."""
     return 1 if machine.classes <= 256 else 2
+
+
+def settled_bytes(machine: Machine) -> int:
+    """Bytes in the reply that say whether it is settled."""
+    return 0 if machine.exit_margin is None else 1
+
+
+def result_bytes(machine: Machine) -> int:
+    """Bytes of the reply to ``X``."""
+    return index_bytes(machine) + SCORE_BYTES + settled_bytes(machine)
 
 
 def identification(machine: Machine) -> bytes:

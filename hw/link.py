@@ -136,6 +136,7 @@ class Framer(wiring.Component):
             "weights": Out(stream.Signature(WORD)),
             "inputs": Out(stream.Signature(machine.beat_bits)),
             "result": In(stream.Signature(result_layout(machine))),
+            **({"restart": Out(1)} if machine.streaming else {}),
         })
 
     def elaborate(self, platform):
@@ -165,6 +166,9 @@ class Framer(wiring.Component):
                         m.next = "INPUT"
                     with m.Case(frames.IDENTIFY):
                         m.d.sync += asked.eq(1)
+                    if self.machine.streaming:
+                        with m.Case(frames.RESTART):
+                            m.d.comb += self.restart.eq(1)
             for state, beats, size in (("WEIGHTS", self.weights, WORD // BYTE),
                                        ("INPUT", self.inputs, frames.beat_bytes(self.machine))):
                 whole = ~left[0] if size == 2 else C(1)     # of an even count, evens remain
@@ -182,7 +186,10 @@ class Framer(wiring.Component):
         known = C(int.from_bytes(own, "little"), BYTE * len(own))
         score = Signal(signed(BYTE * frames.SCORE_BYTES))
         index = Signal(BYTE * frames.index_bytes(self.machine))
-        result = Cat(index, score)
+        settled = Signal(BYTE * frames.settled_bytes(self.machine))
+        result = Cat(index, score, settled)
+        if len(settled):
+            m.d.comb += settled.eq(self.result.payload.settled)
         m.d.comb += [score.eq(self.result.payload.score), index.eq(self.result.payload.index)]
         position = Signal(range(max(len(known), len(result)) // BYTE))
         with m.FSM(name="reply"):

@@ -14,11 +14,12 @@ __all__ = ["Argmax", "PotentialScore", "Readout", "result_layout"]
 
 
 def result_layout(machine):
-    """What a result says: the winning class and its score."""
+    """What a result says: the winning class and its score; with an exit margin, whether it leads
+    the next by so much."""
+    settled = {} if machine.exit_margin is None else {"settled": 1}
     return data.StructLayout({
         "index": range(max(machine.classes, 2)),
-        "score": signed(machine.score_bits),
-    })
+        "score": signed(machine.score_bits), **settled})
 
 
 class PotentialScore(wiring.Component):
@@ -59,6 +60,9 @@ class Argmax(wiring.Component):
     A clock: 1. a ``valid`` score, the next class in order, is compared with the best so far
     (``first`` is class 0); scores past the last class are ignored; 2. after the ``last`` valid
     one ``result.valid`` goes high, until it is taken.
+
+    With an exit margin: 2. the best is compared with the next best; 3. ``result.valid`` goes high
+    if it leads by the margin, or at a window's last step (``ending``); a stream's always does.
     """
 
     def __init__(self, machine):
@@ -68,27 +72,54 @@ class Argmax(wiring.Component):
             "valid": In(1),
             "first": In(1),
             "last": In(1),
+            "ending": In(1),
             "result": Out(stream.Signature(result_layout(machine))),
         })
 
     def elaborate(self, platform):
         m = Module()
+        leads = self.machine.exit_margin is not None
         index = Signal(range(max(self.machine.classes + 1, 2)))
         position = Mux(self.first, 0, index)
         real = position != self.machine.classes
-        best = self.result.payload
+        best = Signal.like(self.result.payload, name="best") if leads else self.result.payload
         behind = Signal(signed(self.machine.score_bits + 1))    # a subtraction is one carry chain
+        better = self.first | (real & behind[-1])
         m.d.comb += behind.eq(best.score - self.score)
         with m.If(self.result.ready):
             m.d.sync += self.result.valid.eq(0)
         with m.If(self.valid):
             with m.If(real):
                 m.d.sync += index.eq(position + 1)
-            with m.If(self.first | (real & behind[-1])):
+            with m.If(better):
                 m.d.sync += [best.index.eq(position), best.score.eq(self.score)]
-            with m.If(self.last):
+        if leads:
+            self._decide(m, best, better, real)
+        else:
+            with m.If(self.valid & self.last):
                 m.d.sync += self.result.valid.eq(1)
         return m
+
+    def _decide(self, m, best, better, real):
+        """Whether the best leads the next by the margin. Scores of the next step may follow at
+        once, so the result is kept apart from the best so far."""
+        machine = self.machine
+        least = C(-(1 << machine.score_bits - 1), signed(machine.score_bits))
+        second = Signal.like(best.score, name="second")
+        above = Signal(signed(machine.score_bits + 1))
+        m.d.comb += above.eq(second - self.score)
+        with m.If(self.valid):
+            with m.If(better):
+                m.d.sync += second.eq(Mux(self.first, least, best.score))
+            with m.Elif(real & above[-1]):
+                m.d.sync += second.eq(self.score)
+        complete, ending, settled = Signal(), Signal(), Signal()
+        m.d.sync += [complete.eq(self.valid & self.last), ending.eq(self.ending)]
+        alone = machine.classes == 1
+        m.d.comb += settled.eq(alone | (best.score - second >= machine.exit_margin))
+        with m.If(complete & (settled | ending | machine.streaming)):
+            m.d.sync += [self.result.valid.eq(1), self.result.payload.eq(best),
+                         self.result.payload.settled.eq(settled)]
 
 
 class Readout(wiring.Component):
@@ -97,7 +128,8 @@ class Readout(wiring.Component):
     ``slot``, ``rotate``, ``job``, ``step`` (of a replay) and ``last_layer`` are those of bank 0 in
     a slot's clock; ``currents`` of each bank's unit 0 follow a clock later, ``spike`` after
     `spike_clock`. `count` sums the spikes of a slot; `potential` the currents of all banks, in a
-    machine that runs step by step those of all steps.
+    machine that runs step by step those of all steps; a stream's sums are halved (towards 0) when
+    the job ``halves``. ``stop`` drops the scores under way.
     """
 
     def __init__(self, machine, image):
@@ -106,7 +138,8 @@ class Readout(wiring.Component):
             "slot": In(range(machine.slots)), "rotate": In(1), "job": In(job_layout(machine)),
             "step": In(range(max(machine.steps, 2))), "last_layer": In(1),
             "currents": In(data.ArrayLayout(signed(machine.current_bits), machine.banks)),
-            "spike": In(1), "result": Out(stream.Signature(result_layout(machine))),
+            "spike": In(1), "stop": In(1),
+            "result": Out(stream.Signature(result_layout(machine))),
         })
 
     def elaborate(self, platform):
@@ -123,9 +156,12 @@ class Readout(wiring.Component):
         counts = machine.readout == "count"
         clock = self._count(m, address, start, argmax) if counts else self._potential(
             m, address, start, argmax)
-        marks = delays(m, Cat(wanted, job.opening & (self.slot == 0), job.final & last_slot),
-                       clock + 1, init=0)[clock]
-        m.d.comb += [argmax.valid.eq(marks[0]), argmax.first.eq(marks[1]), argmax.last.eq(marks[2])]
+        ending = job.ending if machine.exits else Const(1)
+        m.submodules.marks = ResetInserter(self.stop)(under_way := Module())
+        marks = delays(under_way, Cat(wanted, job.opening & (self.slot == 0),
+                                      job.final & last_slot, ending), clock + 1, init=0)[clock]
+        m.d.comb += [argmax.valid.eq(marks[0]), argmax.first.eq(marks[1]), argmax.last.eq(marks[2]),
+                     argmax.ending.eq(marks[3])]
         return m
 
     def _count(self, m, address, start, argmax):
@@ -137,8 +173,11 @@ class Readout(wiring.Component):
         places = delays(m, address, clock + 2)
         fresh = delays(m, start, clock + 1)[clock]
         valid = delays(m, self.rotate & self.last_layer, clock + 2, init=0)[clock + 1]
+        before = read.data
+        if machine.streaming:
+            before = before >> delays(m, self.job.halves, clock + 1)[clock]
         total = Signal(bits, reset_less=True)
-        m.d.sync += total.eq(Mux(fresh, 0, read.data) + self.spike)
+        m.d.sync += total.eq(Mux(fresh, 0, before) + self.spike)
         m.d.comb += [
             read.addr.eq(places[clock - 1]), write.addr.eq(places[clock + 1]),
             write.data.eq(total), write.en.eq(valid), argmax.score.eq(total),
@@ -176,8 +215,12 @@ class Readout(wiring.Component):
         places = delays(m, address, clock + 2)
         fresh = delays(m, start, clock + 1)[clock]
         valid = delays(m, self.rotate & self.last_layer, clock + 2, init=0)[clock + 1]
+        before = read.data.as_signed()
+        if machine.streaming:
+            halves = delays(m, self.job.halves, clock + 1)[clock]
+            before = (before >> halves) + (halves & before[-1] & before[0])
         total = Signal(signed(machine.total_bits), reset_less=True)
-        m.d.sync += total.eq(Mux(fresh, 0, read.data.as_signed()) + current)
+        m.d.sync += total.eq(Mux(fresh, 0, before) + current)
         m.d.comb += [read.addr.eq(places[clock - 1]), write.addr.eq(places[clock + 1]),
                      write.data.eq(total), write.en.eq(valid)]
         return total

@@ -43,6 +43,8 @@ class LinkedCore(wiring.Component):
         m.submodules.framer = ResetInserter(restart)(framer)
         m.submodules.core = ResetInserter(restart)(core)
         m.d.sync += restart.eq(uart_rx.broken)
+        if self.machine.streaming:
+            m.d.comb += core.restart.eq(framer.restart)
         m.d.comb += [
             uart_rx.rx.eq(self.rx),
             self.tx.eq(uart_tx.tx),

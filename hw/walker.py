@@ -26,9 +26,12 @@ def job_layout(machine):
     first spike word goes, ``column`` in that line, ``words`` how many follow; ``start``: membranes
     start at u0; ``opens``, ``closes``: the first and the last pass of a pooling window;
     ``silent``: no channel is there; ``step`` matters where passes are combined, ``settled`` says
-    that it is the last; ``opening`` and ``final`` groups are the first and the last of the layer.
+    that its scores are compared; ``opening`` and ``final`` groups are the first and the last of the
+    layer. ``ending`` says that it is the last step, where others are compared too; ``halves`` that
+    a stream's totals are.
     """
-    flags = ("start", "opens", "closes", "silent", "settled", "opening", "final")
+    flags = ["start", "opens", "closes", "silent", "settled", "opening", "final"]
+    flags += ["ending"] * machine.exits + ["halves"] * machine.streaming
     combined = machine.order == "layer" and any(
         layer.pooling == "or" for layer in machine.layers)
     return data.StructLayout({
@@ -71,13 +74,14 @@ class Walker(wiring.Component):
     An entry waits until what it reads is written: ``progress`` counts the rounds that every bank
     has behind it. The last one of a pass hands over the ``job`` of its transfer, and waits until
     it can (``job_free``). A list's entry stands for the whole list, ``list_count`` clocks; the
-    first one of a sample for nothing: the lanes took the pixels as they came.
+    first one of a sample for nothing: the lanes took the pixels as they came. In a stream a step
+    is a sample, the first one that begins ``fresh``.
     """
 
     def __init__(self, machine, bank):
         self.machine, self.bank = machine, bank
         super().__init__({
-            "begin": In(1), "input_ready": In(1), "idle": Out(1),
+            "begin": In(1), "fresh": In(1), "input_ready": In(1), "idle": Out(1),
             "progress": In(progress_bits(machine)),
             "list_count": In(range(machine.value_words + 1)),
             "advance": In(1), "request": Out(request_layout(machine)), "valid": Out(1),
@@ -193,13 +197,25 @@ class Walker(wiring.Component):
             self.rounds = Signal(progress_bits(machine))
             self.frames, self.parity = Signal(address_bits(machine)), Signal()
             with m.If(self.idle):
-                m.d.sync += [self.rounds.eq(0), self.parity.eq(0)]
+                m.d.sync += self.rounds.eq(0)
+                if not machine.streaming:
+                    m.d.sync += self.parity.eq(0)
+            if machine.streaming:
+                self._follow_stream(m)
+
+    def _follow_stream(self, m):
+        """A step at a time; ``time`` goes round, for the totals are halved after each round."""
+        self.first_time, self.last_time = Signal(), Const(1)
+        with m.If(self.idle & self.begin):
+            m.d.sync += self.first_time.eq(self.fresh)
+            with m.If(self.fresh):
+                m.d.sync += self.time.eq(0)
 
     def _next_time(self, m):
         machine = self.machine
         if machine.order == "step":
             m.d.sync += [
-                self.time.eq(Mux(self.last_time, 0, self.time + 1)),
+                self.time.eq(Mux(self.time == machine.steps - 1, 0, self.time + 1)),
                 self.rounds.eq(self.rounds + schedule.total_rounds(machine)),
                 self.frames.eq(Mux(self.last_time, 0, self.frames + machine.frame_words)),
                 self.parity.eq(~self.parity)]
@@ -299,9 +315,13 @@ class Walker(wiring.Component):
             job.silent.eq(item.silent), job.opens.eq(opens), job.closes.eq(closes),
             job.start.eq(self.first_time & (self.step == 0)), job.step.eq(self.step),
             job.words.eq(item.words),
-            job.settled.eq(self.last_time & last_step),
+            job.settled.eq((self.last_time | self.machine.exits) & last_step),
             job.opening.eq(item.opening), job.final.eq(item.final),
         ]
+        if self.machine.exits:
+            m.d.comb += job.ending.eq(self.last_time)
+        if self.machine.streaming:
+            m.d.comb += job.halves.eq((self.time == 0) & ~self.first_time)
 
     def _passed(self, m, last_step):
         """Slots of the passes before this one, each of which is a neuron of its own."""
@@ -353,4 +373,4 @@ def _map_constants(machine, layer, found):
     return {"height": found.height, "width": found.width, "value": found.kind == "values",
             "padded": found.pad != 0, "lines": lines, "previous": found.previous,
             "kept": machine.line_words(found.layer) if kept else 0,
-            "framed": machine.order == "step" and found.layer < 0 and machine.coding == "spikes"}
+            "framed": machine.order == "step" and found.layer < 0 and machine.frames > 1}

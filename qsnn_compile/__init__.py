@@ -16,7 +16,8 @@ def compile(model: str | Path, *, target: str = "ice40", output: str | Path | No
             bitstream: bool = False, lanes: int | None = None, steps: int | None = None,
             readout: Literal["count", "potential", "last"] | None = None,
             goal: Literal["latency", "area", "energy"] = "latency", max_lc: int | None = None,
-            latency_us: float | None = None) -> "Build":
+            latency_us: float | None = None, stream: bool = False,
+            exit_margin: int | None = None) -> "Build":
     """Compile the ONNX file *model* for *target* and write the build folder *output* (None: write
     nothing). What `qsnnc` does, and with its options.
 
@@ -27,6 +28,9 @@ def compile(model: str | Path, *, target: str = "ice40", output: str | Path | No
     DoesNotFit where the network needs more than the target has, or than the limits leave it.
     """
     from .compiler import compile_model
+    from .mapping import Mode
     from .search import Aim
+    mode = Mode(stream, exit_margin)
     return compile_model(model, target_name=target, output=output, bitstream=bitstream,
-                         aim=Aim(goal, lanes, max_lc, latency_us), steps=steps, readout=readout)
+                         aim=Aim(goal, lanes, max_lc, latency_us, mode), steps=steps,
+                         readout=readout)

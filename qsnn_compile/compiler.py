@@ -11,8 +11,9 @@ from .errors import QsnnError, Unsupported
 from .foreign.quantise_file import Foreign, Options, is_foreign, quantise_file, runnable
 from .fpga import Implementation, Progress, find_tools, implement
 from .ir import Graph
+from .mapping import WINDOW, Mode
 from .onnx_import import import_onnx
-from .passes import PASSES, run_passes
+from .passes import run_passes
 from .passes.base import Watch
 from .passes.legalise import check_steps
 from .program import Program
@@ -47,10 +48,11 @@ def compile_model(model: str | Path, *, target_name: str, output: str | Path | N
     goal = target(target_name)
     if bitstream:
         find_tools(goal.family)         # before the work, not after it
+    aim.mode.check()
     found = read_model(model, steps, readout, options or Options())
     if understood is not None:
         understood(found)
-    graph = legalised(model, found, watch)
+    graph = legalised(model, found, watch, aim.mode)
     machine, image = choose(graph, goal, aim)
     program = Program(machine, image, graph.input, goal.name, goal.board.name,
                       goal.board.clock_mhz)
@@ -76,13 +78,14 @@ def read_model(model: str | Path, steps: int | None, readout: str | None, option
     return import_onnx(model, steps=steps, readout=readout)
 
 
-def legalised(model: str | Path, found: Graph | Foreign, watch: Watch | None = None) -> Graph:
+def legalised(model: str | Path, found: Graph | Foreign, watch: Watch | None = None,
+              mode: Mode = WINDOW) -> Graph:
     """The network that the machine runs, of what *model* was *found* to hold. Raises Unsupported.
     """
     try:
         graph = runnable(found) if isinstance(found, Foreign) else found
         check_steps(graph)
-        return run_passes(graph, PASSES, watch)
+        return run_passes(graph, mode.passes, watch)
     except Unsupported as error:
         raise Unsupported(f"{model}: {error}") from None
 

@@ -4,6 +4,8 @@ Lanes and slots without a neuron (pads) take part in the machine's clocks, so th
 too, ones with which they provably never fire.
 """
 
+from itertools import count
+
 import numpy as np
 
 from qsnn_hw.arch import NEURON_FIELDS, READOUT_FIELDS, Field
@@ -23,9 +25,10 @@ def stored_limits(field: Field) -> tuple[int, int]:
     return field.base + low, field.base + high
 
 
-def neuron_fields(layers: list[Channels], steps: int, shift: int,
+def neuron_fields(layers: list[Channels], steps: int | None, shift: int,
                   pads: bool) -> tuple[tuple[Field, ...], Pad]:
-    """The neuron fields of *layers* (those that fire), and the parameters of a pad.
+    """The neuron fields of *layers* (those that fire), and the parameters of a pad. They run for
+    *steps* steps, None: for ever.
 
     Proof that a pad never fires: its stored weights and its flip are 0, so y ≤ 0, and v and u'
     rise with y and u; hence it fires never if it doesn't with y = 0. Where that takes a higher
@@ -80,10 +83,15 @@ def _nearest(field: Field, value: int) -> int:
     return min(max(value, low), high)
 
 
-def _highest(pad: Pad, steps: int, shift: int) -> int:
-    """The highest v of a pad in *steps* steps, y = 0 in each, before it first fires."""
+def _highest(pad: Pad, steps: int | None, shift: int) -> int:
+    """The highest v of a pad in *steps* steps (None: ever), y = 0 in each, before it first fires.
+    """
     u, top, limit = pad["initial"], None, 1 << pad["bits"] - 1
-    for _ in range(steps):
+    before = set[int]()
+    for _ in count() if steps is None else range(steps):
+        if u in before:
+            break                       # from here on it repeats
+        before.add(u)
         v = ((u * pad["decay"] << pad["leak_shift"]) >> shift) + pad["bias"]
         top = v if top is None else max(top, v)
         u = ((v << 1 >> pad["step_shift"]) + 1) >> 1

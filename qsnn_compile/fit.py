@@ -7,7 +7,7 @@ from dataclasses import asdict
 from .changes import changes
 from .ir import Graph
 from .memories import memories
-from .passes import PASSES, run_passes
+from .passes import run_passes
 from .resource import Resources
 from .space import Candidate, candidates
 from .targets import Device, family_of
@@ -74,15 +74,15 @@ def _arrays(one: Candidate, key: str) -> Counter[str]:
 
 def _advice(graph: Graph, one: Candidate, device: Device) -> Iterator[str]:
     """Changes that bring an exceeded resource down, with what they cost and whether they do."""
-    lanes = one.machine.banks * one.machine.lanes
+    lanes, mode = one.machine.banks * one.machine.lanes, one.prepared.mode
     for fewer in device.lanes:
         if fewer < lanes:
-            smaller = nearest(candidates(graph, device, (fewer,)), device)
+            smaller = nearest(candidates(graph, device, (fewer,), mode), device)
             yield from _judged(f"--lanes {fewer}", one, smaller, device,
                                f"{lanes // fewer} times the clocks of the accumulation")
     for change in changes(graph):
-        changed = run_passes(change.graph, PASSES)
-        smaller = nearest(candidates(changed, device, (lanes,)), device)
+        changed = run_passes(change.graph, mode.passes)
+        smaller = nearest(candidates(changed, device, (lanes,), mode), device)
         yield from _judged(change.text, one, smaller, device, change.cost)
 
 

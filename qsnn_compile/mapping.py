@@ -9,12 +9,43 @@ from qsnn_hw import schedule
 from qsnn_hw.arch import Image, Layer, Machine, Map
 
 from .channels import Channels, channels, decay_shift
+from .errors import QsnnError
 from .fields import Pad, neuron_fields, readout_fields
 from .ir import Bounds, Delay, Graph, bounds
 from .lowering import has_values, lower
+from .passes import PASSES, STREAM_PASSES
+from .passes.base import Pass
 from .program import digest
 from .widths import with_widths
 from .windows import Shape, input_map, layers
+
+
+@dataclass(frozen=True)
+class Mode:
+    """What a machine answers: a window of steps, once; or, ``stream``, after every step. With a
+    ``margin`` an answer is settled when its score leads the next by so much."""
+
+    stream: bool = False
+    margin: int | None = None
+
+    @property
+    def stepwise(self) -> bool:
+        """Whether it has to run step by step."""
+        return self.stream or self.margin is not None
+
+    @property
+    def passes(self) -> tuple[Pass, ...]:
+        """The passes before it."""
+        return STREAM_PASSES if self.stream else PASSES
+
+    def check(self) -> None:
+        """Raise QsnnError for a margin that is none."""
+        if self.margin is not None and self.margin < 0:
+            raise QsnnError(f"exit margin must be 0 or more, not {self.margin!r}; it is how far "
+                            "the best score must lead the next; leave it out for none")
+
+
+WINDOW = Mode()
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,24 +58,26 @@ class Prepared:
     shift: int
     stepwise: bool
     proved: Bounds
+    mode: Mode = WINDOW
 
 
-def prepare(graph: Graph, stepwise: bool | None = None) -> Prepared:
-    """*graph*, legalised, ready for `machine_of`. Step by step where it must (a Delay) or
+def prepare(graph: Graph, stepwise: bool | None = None, mode: Mode = WINDOW) -> Prepared:
+    """*graph*, legalised, ready for `machine_of`. Step by step where it must (a Delay, *mode*) or
     *stepwise* says so."""
-    stepwise = recurrent(graph) if stepwise is None else stepwise
+    must = recurrent(graph) or mode.stepwise
+    stepwise = must if stepwise is None else stepwise
     shift = decay_shift(graph)
     found = [channels(graph, stage, shift, stepwise) for stage in lower(graph)]
-    return Prepared(graph, found, shift, stepwise, bounds(graph))
+    return Prepared(graph, found, shift, stepwise, bounds(graph, endless=mode.stream), mode)
 
 
 def map_graph(graph: Graph, *, lanes: int, units: int = 2, banks: int = 1,
               columns: int | None = None, batch: bool = False,
-              stepwise: bool | None = None) -> tuple[Machine, Image]:
+              stepwise: bool | None = None, mode: Mode = WINDOW) -> tuple[Machine, Image]:
     """The machine that runs *graph* on *banks* of *lanes* accumulators and *units* neuron units
     each, and its image; *batch*: two steps a pass, if `batches`. Raises ValueError for *banks*
     that are not `possible`."""
-    prepared = prepare(graph, stepwise)
+    prepared = prepare(graph, stepwise, mode)
     machine, pads = machine_of(prepared, banks, lanes, units, columns, batch)
     return with_image(prepared, machine, pads)
 
@@ -60,7 +93,8 @@ def machine_of(prepared: Prepared, banks: int, lanes: int, units: int,
     frame = replace(_frame(prepared, banks, lanes, units, columns), batch_bits=int(paired))
     firing, silent = _by_kind(prepared)
     spares = any(spare(frame, index) for index in range(len(firing)))
-    neuron, pad = neuron_fields(firing, frame.steps, prepared.shift, spares)
+    steps = None if prepared.mode.stream else frame.steps
+    neuron, pad = neuron_fields(firing, steps, prepared.shift, spares)
     readout, readout_pad = readout_fields(silent)
     machine = replace(frame, neuron_fields=neuron, readout_fields=readout)
     return with_widths(machine, prepared.found, pad, prepared.proved), (pad, readout_pad)
@@ -118,7 +152,8 @@ def _frame(prepared: Prepared, banks: int, lanes: int, units: int, columns: int)
         *_laid_out(prepared, banks, lanes), kind, (), (), 1, 1, 1, 1,
         max((int(c.parameters["bits"].max()) for c in found if c.fires), default=2),
         1, prepared.shift, banks, lanes, units, columns,
-        order="step" if prepared.stepwise else "layer")
+        order="step" if prepared.stepwise else "layer", streaming=prepared.mode.stream,
+        exit_margin=prepared.mode.margin)
 
 
 @lru_cache(maxsize=4)                       # machines that differ in units and columns share it

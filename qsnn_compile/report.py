@@ -52,6 +52,8 @@ def make_report(graph: Graph, program: Program, target: Target, predicted: Resou
         "units": machine.banks * machine.units,
         "columns": machine.columns,
         "order": machine.order,
+        "streaming": machine.streaming,
+        "exit_margin": machine.exit_margin,
         "weight_bits": max(layer["weight_bits"] for layer in layers),
         "membrane_bits": machine.membrane_bits,
         "fmax_mhz": None if made is None else round(made.fmax_mhz, 2),
@@ -66,7 +68,7 @@ def make_report(graph: Graph, program: Program, target: Target, predicted: Resou
         "weight_rows": machine.rows,
         "widths": {name: getattr(machine, name) for name in (
             "acc_bits", "sum_bits", "current_bits", "potential_bits", "score_bits")},
-        "bounds": _bounds(graph),
+        "bounds": _bounds(graph, machine.streaming),
         "tools": tools | (made.tools if made is not None else {}),
     }
 
@@ -109,9 +111,9 @@ def _layers(machine: Machine, graph: Graph) -> list[dict[str, Any]]:
     } for index, stage in enumerate(lower(graph))]
 
 
-def _bounds(graph: Graph) -> dict[str, Any]:
+def _bounds(graph: Graph, endless: bool) -> dict[str, Any]:
     """The proven range of every intermediate, over all channels and steps."""
-    proved = bounds(graph)
+    proved = bounds(graph, endless=endless)
     found: dict[str, Any] = {
         name: {"current": _ends(linear.current), "inputs": _ends(linear.total)}
         for name, linear in proved.linear.items()}
@@ -166,8 +168,18 @@ def _lines(report: Report) -> list[str]:
         f"{'bank' if report['banks'] == 1 else 'banks'}, {report['units']} neuron units, "
         f"{report['weight_rows']} weight rows, accumulators of "
         f"{report['widths']['acc_bits']} bits",
+        *_mode(report),
         f"clock     {report['clock_mhz']:g} MHz on the board; Fmax {fmax}",
     ]
+
+
+def _mode(report: Report) -> list[str]:
+    """When it answers, where that is not once, after a window of steps."""
+    margin = report.get("exit_margin")
+    lead = "" if margin is None else f"settled when the best score leads by {margin}"
+    if report.get("streaming"):
+        return [f"answers   after every step{lead and ', ' + lead}"]
+    return [f"answers   {lead}, or after the last step"] if lead else []
 
 
 def _size(shape: list[int]) -> str:

@@ -124,9 +124,10 @@ def _reader_bits(machine: Machine) -> int:
 
 
 def _readout_bits(machine: Machine) -> int:
+    scores = 4 if machine.exit_margin is None else 8        # the next best, the lead, the result
     if machine.readout == "count":
-        return 4 * machine.score_bits
-    return 4 * machine.score_bits + (1 + machine.banks) * machine.current_bits
+        return scores * machine.score_bits
+    return scores * machine.score_bits + (1 + machine.banks) * machine.current_bits
 
 
 def _table_cells(memory: Memory) -> float:

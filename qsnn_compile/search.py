@@ -10,6 +10,7 @@ from . import energy
 from .errors import DoesNotFit
 from .fit import excess, refusal
 from .ir import Graph
+from .mapping import WINDOW, Mode
 from .resource import Resources, predict
 from .space import Candidate, candidates
 from .targets import Device, Target, TargetError
@@ -21,15 +22,18 @@ GOALS: tuple[Goal, ...] = ("latency", "area", "energy")
 @dataclass(frozen=True)
 class Aim:
     """What to look for: the least time, logic cells or energy of a typical sample; within limits,
-    if they are given: ``lanes`` in all, ``max_lc`` logic cells, ``latency_us`` µs."""
+    if they are given: ``lanes`` in all, ``max_lc`` logic cells, ``latency_us`` µs (of a stream: of
+    a step). ``mode``: when it answers."""
 
     goal: Goal = "latency"
     lanes: int | None = None
     max_lc: int | None = None
     latency_us: float | None = None
+    mode: Mode = WINDOW
 
     def check(self, device: Device) -> None:
         """Raise TargetError for what *device* hasn't or nothing can be."""
+        self.mode.check()
         if self.goal not in GOALS:
             raise TargetError(f"goal must be one of {', '.join(GOALS)}, not {self.goal!r}")
         if self.lanes is not None and self.lanes not in device.lanes:
@@ -75,7 +79,7 @@ def choose(graph: Graph, target: Target, aim: Aim = FASTEST) -> tuple[Machine, I
     within the limits.
     """
     aim.check(target.device)
-    tried = candidates(graph, target.device, aim.lanes_tried(target.device))
+    tried = candidates(graph, target.device, aim.lanes_tried(target.device), aim.mode)
     found, least = None, inf
     for bound, one in _bounded(tried, target, aim):
         if bound >= least:

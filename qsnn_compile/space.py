@@ -9,6 +9,8 @@ from qsnn_hw.arch import WORD, Image, Machine
 from .fields import Pad
 from .ir import Graph
 from .mapping import (
+    WINDOW,
+    Mode,
     Prepared,
     batches,
     machine_of,
@@ -69,11 +71,12 @@ class Candidate:
         return replace(self.needed, lc=min(self.needed.lc, bare.lc), ebr=bare.ebr)
 
 
-def candidates(graph: Graph, device: Device, lanes: Sequence[int]) -> list[Candidate]:
+def candidates(graph: Graph, device: Device, lanes: Sequence[int],
+               mode: Mode = WINDOW) -> list[Candidate]:
     """The machines of *graph*, legalised, with *lanes* lanes in all: the orders, banks, units,
     columns and steps a pass that go with them. Of several *lanes*, none of which a bank has more
     than it can use."""
-    return [one for prepared in orders(graph) for total in lanes
+    return [one for prepared in orders(graph, mode) for total in lanes
             for banks in _powers(total // LEAST_LANES)
             for units in UNITS if banks * units <= TURNS
             if possible(prepared, banks)
@@ -98,10 +101,10 @@ def _columned(prepared: Prepared, device: Device, banks: int, lanes: int,
                 yield both
 
 
-def orders(graph: Graph) -> list[Prepared]:
+def orders(graph: Graph, mode: Mode = WINDOW) -> list[Prepared]:
     """*graph* layer by layer and step by step, as far as both are possible and not the same."""
-    if recurrent(graph) or graph.steps == 1:
-        return [prepare(graph)]
+    if recurrent(graph) or graph.steps == 1 or mode.stepwise:
+        return [prepare(graph, mode=mode)]
     return [prepare(graph, stepwise=False), prepare(graph, stepwise=True)]
 
 

@@ -11,8 +11,8 @@ REPETITION = 0.4                # n steps together have n^REPETITION times a ste
 
 
 def typical_clocks(machine: Machine) -> float:
-    """Clocks of a sample of which ACTIVITY of all spikes are 1 and PIXELS of all pixels are not 0,
-    its input there at once."""
+    """Clocks of a sample (of a stream: of a step) of which ACTIVITY of all spikes are 1 and PIXELS
+    of all pixels are not 0, its input there at once."""
     return sum(_layer_clocks(machine, index) for index in range(len(machine.layers)))
 
 
@@ -24,7 +24,7 @@ def _layer_clocks(machine: Machine, index: int) -> float:
     reading = max(sum(_word_clocks(layer.maps[word.source], merged) for word in window)
                   for window in layer.windows) / passes
     rotation = machine.rotation(index) * (machine.replays(index) if layer.fires else 1)
-    repeats = machine.window_steps(index) * (machine.steps if machine.order == "step" else 1)
+    repeats = machine.window_steps(index) * machine.times
     transfers = 1 if layer.fires or machine.order == "step" else repeats
     clocks = machine.rounds(index) * passes * repeats * max(reading + 1, rotation / transfers)
     # the layer behind waits for the last group's first rotation, or for all of them

@@ -20,6 +20,7 @@ from qsnn_hw import frames
 
 from . import protocol
 from .device import Device
+from .stream import Stream
 from .uart_device import UartDevice
 
 
@@ -49,17 +50,36 @@ class Network:
         """The class of each sample of *x* and its score, [N] each.
 
         *x* is [N, ...] (direct coding) or [N, T, ...] (spikes): integers, or the real values that
-        the model was trained on. *progress* hears how many samples are done.
+        the model was trained on. *progress* hears how many samples are done. A program that streams
+        is restarted for each sample, and given its steps until it is settled.
         """
-        machine = self.program.machine
         answers = np.zeros((2, len(x)), np.int64)
         for number, sample in enumerate(self._quantized(x)):
-            self.device.send(protocol.sample(machine, sample))
-            reply = self.device.receive(protocol.result_bytes(machine))
-            result = protocol.parse_result(machine, reply)
+            result = self._result(sample)
             answers[:, number] = result.index, result.score
             progress(number + 1)
         return answers[0], answers[1]
+
+    def stream(self) -> Stream:
+        """The network's steps one by one. Raises QsnnError for a program of windows."""
+        return Stream(self.program, self.device)
+
+    def _result(self, sample: NDArray[np.uint8]) -> protocol.Result:
+        machine = self.program.machine
+        if machine.streaming:
+            return self._last_step(sample)
+        self.device.send(protocol.sample(machine, sample))
+        return protocol.parse_result(machine,
+                                     self.device.receive(protocol.result_bytes(machine)))
+
+    def _last_step(self, sample: NDArray[np.uint8]) -> protocol.Result:
+        stream, machine = self.stream(), self.program.machine
+        stream.reset()
+        for step in range(machine.steps):
+            result = stream.step(sample if machine.coding == "direct" else sample[step])
+            if result.settled:
+                break
+        return result
 
     def close(self) -> None:
         """Give the device back."""

@@ -22,10 +22,12 @@ class ProtocolError(QsnnError):
 
 @dataclass(frozen=True)
 class Result:
-    """A sample's winning class and its score."""
+    """A sample's winning class and its score; ``settled``: it leads by the exit margin, None where
+    the program has none."""
 
     index: int
     score: int
+    settled: bool | None = None
 
 
 def identify() -> bytes:
@@ -54,9 +56,14 @@ def load(machine: Machine, image: Image) -> bytes:
     return bytes([frames.WEIGHTS]) + frames.bytes_of_weights(machine, image)
 
 
+def restart() -> bytes:
+    """The frame that makes a stream's next step its first."""
+    return bytes([frames.RESTART])
+
+
 def sample(machine: Machine, x: NDArray[np.uint8]) -> bytes:
-    """The frame of one sample, the integers that the network takes: ``[*shape]`` (direct) or
-    ``[T, *shape]`` (spikes and counts)."""
+    """The frame of one sample, the integers that the network takes: ``[*shape]`` (direct, or a step
+    of a stream) or ``[T, *shape]`` (spikes and counts)."""
     beats = input_beats(machine, x[None])[0]
     payload: bytes = beats.astype(f"<u{frames.beat_bytes(machine)}").tobytes()
     return bytes([frames.INPUT]) + payload
@@ -64,13 +71,15 @@ def sample(machine: Machine, x: NDArray[np.uint8]) -> bytes:
 
 def result_bytes(machine: Machine) -> int:
     """Bytes of the reply to `sample`."""
-    return frames.index_bytes(machine) + frames.SCORE_BYTES
+    return frames.result_bytes(machine)
 
 
-def result(machine: Machine, index: int, score: int) -> bytes:
-    """The reply to `sample` that says class *index* won with *score*."""
+def result(machine: Machine, index: int, score: int, settled: bool = False) -> bytes:
+    """The reply to `sample` that says class *index* won with *score*, and whether it is *settled*
+    where the machine has an exit margin."""
     return (index.to_bytes(frames.index_bytes(machine), "little")
-            + score.to_bytes(frames.SCORE_BYTES, "little", signed=True))
+            + score.to_bytes(frames.SCORE_BYTES, "little", signed=True)
+            + bytes([settled] * frames.settled_bytes(machine)))
 
 
 def parse_result(machine: Machine, reply: bytes) -> Result:
@@ -80,4 +89,6 @@ def parse_result(machine: Machine, reply: bytes) -> Result:
     if index >= machine.classes:
         raise ProtocolError(f"the board's class must be below {machine.classes}, not {index!r}: "
                             "bytes were lost on the link; reset the board and try again")
-    return Result(index, int.from_bytes(reply[size:], "little", signed=True))
+    end = size + frames.SCORE_BYTES
+    settled = bool(reply[end]) if frames.settled_bytes(machine) else None
+    return Result(index, int.from_bytes(reply[size:end], "little", signed=True), settled)

@@ -13,13 +13,16 @@ Ints = NDArray[np.int64]
 
 
 class Activity:
-    """How many events each word of each map has: spikes in a word, 1 for a value that is not 0."""
+    """How many events each word of each map has: spikes in a word, 1 for a value that is not 0.
+
+    In a stream a sample is a step: its frame, and the spikes of the step before (of none where it
+    is a first step) and of its own.
+    """
 
     def __init__(self, machine: Machine, x: Any, spikes: Sequence[Any]) -> None:
         self.machine = machine
         self.maps = {index: places(np.asarray(train)) for index, train in enumerate(spikes)}
-        direct = machine.coding == "direct"
-        frames = np.asarray(x)[:, None] if direct else np.asarray(x)
+        frames = np.asarray(x)[:, None] if machine.one_frame else np.asarray(x)
         self.maps[-1] = places(frames)
         self.listed: Ints = np.count_nonzero(frames.reshape(len(x), -1), axis=1)
         self._counts: dict[tuple[int, str, bool], NDArray[np.uint8]] = {}
@@ -48,7 +51,7 @@ class Window:
             [(word.source, word.dy, word.dx, word.index) for word in part]).T
         self.tables = [activity.words(found, index) for found in layer.maps
                        if found.kind != "list"]
-        self.direct = [found.layer < 0 and activity.machine.coding == "direct"
+        self.direct = [found.layer < 0 and activity.machine.one_frame
                        for found in layer.maps]
 
     def counts(self, items: Sequence[Item], step: int) -> Ints:

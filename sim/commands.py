@@ -19,15 +19,19 @@ from .data import Build, Samples, read_samples
 
 def sim(argv: Sequence[str]) -> int:
     """The command line of ``qsnn sim``; its exit code. Raises QsnnError on bad input."""
+    from .exits import by_step, exit_rows, margins_of
     from .measure import measure, summary
     options = _sim_parser().parse_args(argv)
     check_json(options.json)
     check_file("--record", options.record)
     build = Build.load(options.build)
+    margins = margins_of(build, options.exit_margin)
     samples = read_samples(options.data, build.graph).first(options.samples)
     with _progress("golden and cycle model", len(samples.x)) as progress:
         found = measure(build, samples, record=options.record is not None, progress=progress)
-    report = summary(build, samples, found)
+    report = summary(build, samples, found) | {
+        "accuracy_by_step": by_step(found.answers, samples),
+        "exits": exit_rows(build, samples, found, margins)}
     if options.record:
         _record(Path(options.record), found)
     if options.json != "-":
@@ -78,6 +82,9 @@ def _sim_parser() -> argparse.ArgumentParser:
     parser.add_argument("--samples", type=_positive, metavar="N", help="only the first N")
     parser.add_argument("--json", metavar="FILE",
                         help="write the report there too; - is standard output, in place of it")
+    parser.add_argument("--exit-margin", type=_margins, metavar="M[,M...]",
+                        help="what it would bring and cost to end when the best score leads the "
+                        "next by M")
     parser.add_argument("--record", metavar="NPZ",
                         help="save the spikes and membranes of each layer and step")
     return parser
@@ -119,6 +126,10 @@ def _count(text: str) -> int:
     if value < 0:
         raise argparse.ArgumentTypeError(f"must be 0 or more, not {value!r}")
     return value
+
+
+def _margins(text: str) -> list[int]:
+    return [_count(part) for part in text.split(",")]
 
 
 def _chance(text: str) -> float:

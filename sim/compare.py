@@ -20,13 +20,14 @@ class Trace:
     """What one engine did with one sample.
 
     ``clocks``: of each bank, when its probe showed each slot of `probe.views`, [slots]; more, if it
-    showed more. ``spikes``: what it showed, [slots, units]. ``answer``: class and score, None if it
-    never came. ``clock``: the first one with the result valid.
+    showed more. ``spikes``: what it showed, [slots, units]. ``answer``: class and score, with an
+    exit margin whether it is settled; None if it never came. ``clock``: the first one with the
+    result valid.
     """
 
     clocks: tuple[Ints, ...]
     spikes: tuple[NDArray[np.int8], ...]
-    answer: tuple[int, int] | None
+    answer: tuple[int, ...] | None
     clock: int
 
 

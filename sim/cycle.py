@@ -47,7 +47,8 @@ class Timing:
     """The clocks of N samples.
 
     ``result`` [N]: the first clock with result valid; ``latency`` [N]: from the last input beat's
-    clock to it. ``rotations``: for each layer the clock of slot 0 of each of its rotations,
+    clock to it. ``answers`` [N, steps]: of a machine that runs step by step, when a result of each
+    step would be there. ``rotations``: for each layer the clock of slot 0 of each of its rotations,
     [N, banks, rotations], silent ones included. ``layer_clocks`` [N, layers]: from the end of the
     layer before (of the input) to its last transfer. ``lane_clocks`` [N, layers]: events in all
     banks, times the channels that they meet; without those of pixels as they arrive.
@@ -55,22 +56,27 @@ class Timing:
 
     result: Ints
     latency: Ints
+    answers: Ints
     rotations: tuple[Ints, ...]
     layer_clocks: Ints
     lane_clocks: Ints
 
 
-def run(machine: Machine, x: Any, spikes: Sequence[Any], *, arrivals: Any = None) -> Timing:
+def run(machine: Machine, x: Any, spikes: Sequence[Any], *, arrivals: Any = None,
+        exits: Any = None) -> Timing:
     """The clocks of the samples *x*, quantised (``[N, *shape]`` or ``[N, T, *shape]``).
 
     *spikes* holds the golden model's spikes that each layer sends, ``[N, T, C, H, W]`` or
-    ``[N, T, C]``. *arrivals* ``[N, input_beats]`` are the clocks in which the beats were accepted,
-    by default a beat a clock from clock 0.
+    ``[N, T, C]``; a stream's samples are steps, with the spikes of the step before and of their own
+    (T = 2). *arrivals* ``[N, input_beats]`` are the clocks in which the beats were accepted, by
+    default a beat a clock from clock 0. *exits* [N]: the step that each window ends with, by
+    default the last one.
     """
     x = np.asarray(x)
     if arrivals is None:
         arrivals = np.broadcast_to(np.arange(machine.input_beats), (len(x), machine.input_beats))
-    return _Run(machine, Activity(machine, x, spikes), np.asarray(arrivals, np.int64)).timing()
+    found = _Run(machine, Activity(machine, x, spikes), np.asarray(arrivals, np.int64))
+    return found.timing(None if exits is None else np.asarray(exits, np.int64))
 
 
 class _Banks:
@@ -139,16 +145,18 @@ class _Run:
         self.ends = [arrivals[:, -1] for _ in layers]
         self.lane_clocks = np.zeros((len(self.begin), len(machine.layers)), dtype=np.int64)
 
-    def timing(self) -> Timing:
-        machine = self.machine
-        for time in range(machine.steps if machine.order == "step" else 1):
+    def timing(self, exits: Ints | None) -> Timing:
+        machine, answers = self.machine, []
+        for time in range(machine.times):
             for index in range(len(machine.layers)):
                 self._layer(index, time)
-        result = self._result()
+            answers.append(self._result())
+        clocks = np.stack(answers, axis=1)
+        result = clocks[:, -1] if exits is None else clocks[np.arange(len(clocks)), exits]
         ends = np.stack([self.arrivals[:, -1], *self.ends], axis=1)
         rotations = tuple(np.stack(layer, axis=-1).swapaxes(0, 1) for layer in self.rotations)
-        return Timing(result, result - self.arrivals[:, -1], rotations, np.diff(ends, axis=1),
-                      self.lane_clocks)
+        return Timing(result, result - self.arrivals[:, -1], clocks, rotations,
+                      np.diff(ends, axis=1), self.lane_clocks)
 
     def _layer(self, index: int, time: int) -> None:
         """The banks side by side where they look through the same window, else one by one."""
@@ -187,7 +195,8 @@ class _Run:
         if part.maps[0].kind == "list":
             self._list(rows, gates, channels, part, ends)
             return
-        counts = part.counts(items, when[1] if machine.order == "step" else when[0])
+        step = when[1] if machine.order == "step" else when[0]
+        counts = part.counts(items, step + machine.streaming)
         self.lane_clocks[:, index] += channels @ counts.sum(axis=0)
         for word, count in zip(part.words, counts, strict=True):
             self.banks.word(rows, gates[word.early], count, word.ends and ends)
@@ -253,6 +262,7 @@ class _Run:
         machine = self.machine
         last = len(machine.layers) - 1
         slot: Ints = self.rotations[last][-1][0] + (machine.classes - 1) % machine.slots
+        slot = slot + (machine.exit_margin is not None)
         if machine.readout == "count":
             return slot + SLOT_TO_WORD + machine.pools + 1
         return slot + 5 + (machine.banks > 1) + (machine.order == "step")
@@ -286,11 +296,13 @@ def _channels(machine: Machine, item: Item) -> int:
 
 
 def worst_case(machine: Machine) -> int:
-    """The latency of a sample whose inputs and neurons are all active at every step."""
+    """The latency of a sample (of a stream: a step) whose inputs and neurons are all active at
+    every step, and whose window has no early end."""
     found = machine.input_map
     channels = max(1, found.words * (WORD if found.kind == "spikes" else 1))
-    frames: tuple[int, ...] = () if machine.coding == "direct" else (machine.steps,)
+    frames: tuple[int, ...] = () if machine.one_frame else (machine.steps,)
     x = np.ones((1, *frames, channels, found.height, found.width), dtype=np.uint8)
-    spikes = [np.ones((1, machine.steps, layer.channels, layer.height, layer.width), np.uint8)
+    steps = 2 if machine.streaming else machine.steps
+    spikes = [np.ones((1, steps, layer.channels, layer.height, layer.width), np.uint8)
               for layer in machine.layers if layer.fires]
     return int(run(machine, x, spikes).latency[0])

@@ -36,7 +36,8 @@ _KINDS = {"none": ["events"], "spikes": ["events", "spikes"],
 class Result:
     """What N samples did in T steps. Shapes of values follow their axes [N, T].
 
-    ``scores`` [N, classes] and ``classes`` [N] (lowest index on a tie). ``events``: for each value
+    ``scores`` [N, classes] and ``classes`` [N] (lowest index on a tie). ``reads`` [N, T, classes]:
+    what the readout read at each step. ``events``: for each value
     that a Dense or Conv2d reads, how many of its elements were not zero, [N, T]. With record
     "spikes", ``spikes`` has the output of each neuron; with "all" also ``membranes``, the u' that
     each neuron stored, and ``values``, every other node's value.
@@ -44,6 +45,7 @@ class Result:
 
     scores: Ints
     classes: Ints
+    reads: Ints
     events: dict[str, Ints]
     spikes: dict[str, Array] = field(default_factory=dict)
     membranes: dict[str, Array] = field(default_factory=dict)
@@ -115,16 +117,16 @@ class _Batch:
 def _run_batch(graph: Graph, data: Array, record: Record) -> Result:
     state, readout = _Batch(graph, data), graph.readout
     log: dict[str, dict[str, list[Array]]] = {kind: {} for kind in _KINDS[record]}
-    total = np.zeros(1, dtype=np.int64)
+    reads: list[Array] = []
     for t in range(graph.steps):
         state.step(t)
-        read = state.read(readout.source)
-        total = read if readout.kind == "last" else total + read
+        reads.append(state.read(readout.source))
         _log(log, graph, state)
+    total = reads[-1] if readout.kind == "last" else sum(reads[1:], reads[0])
     scores = total if readout.kind == "count" else readout.gain * total + readout.bias
     logged = {kind: {name: np.stack(steps, axis=1) for name, steps in entries.items()}
               for kind, entries in log.items()}
-    return Result(scores, scores.argmax(axis=1), **logged)
+    return Result(scores, scores.argmax(axis=1), np.stack(reads, axis=1), **logged)
 
 
 def _log(log: dict[str, dict[str, list[Array]]], graph: Graph, state: _Batch) -> None:
@@ -180,4 +182,5 @@ def _joined(parts: list[Result]) -> Result:
 
     return Result(np.concatenate([part.scores for part in parts]),
                   np.concatenate([part.classes for part in parts]),
+                  np.concatenate([part.reads for part in parts]),
                   join("events"), join("spikes"), join("membranes"), join("values"))

@@ -13,9 +13,10 @@ from qsnn_compile.ir import Graph
 from qsnn_compile.lowering import lower
 from qsnn_hw.arch import Machine
 
-from . import cycle, golden
+from . import cycle, golden, stream
 from .data import Build, Samples
 from .plan import layer_spikes
+from .stream import Answers
 from .work import Work, fan_in, roof, work
 
 BATCH = 250                 # samples between two moves of the progress bar
@@ -48,7 +49,13 @@ class Clock:
 class Measured:
     """What N samples did: ``classes`` and ``latency`` [N], ``scores`` [N, classes], the others
     [N, layers] (see `cycle.Timing`, `work.Work` and `work.Roof`). ``spikes`` and ``membranes``
-    [N, T, ...] by neuron, where asked for."""
+    [N, T, ...] by neuron, where asked for.
+
+    ``answers`` are those after each step, and ``ends`` [N, T] the clocks until each, where a
+    machine runs step by step. With an exit margin ``latency`` ends with the settled step; the
+    clocks of layers and lanes are of the whole window, ``window`` [N]. In a stream ``latency``,
+    ``window`` and all [N, layers] are of N · T steps.
+    """
 
     classes: NDArray[np.int64]
     scores: NDArray[np.int64]
@@ -59,6 +66,9 @@ class Measured:
     events: NDArray[np.int64]
     lane_roof: NDArray[np.float64]
     unit_roof: NDArray[np.float64]
+    answers: Answers
+    ends: NDArray[np.int64]
+    window: NDArray[np.int64]
     spikes: dict[str, NDArray[Any]]
     membranes: dict[str, NDArray[Any]]
 
@@ -75,18 +85,52 @@ def measure(build: Build, samples: Samples, *, record: bool = False,
 
 def _batch(build: Build, x: NDArray[np.uint8], record: bool) -> Measured:
     machine = build.program.machine
+    if machine.streaming:
+        return _stream(build, x, record)
     result = golden.run(build.graph, x, record="all" if record else "spikes")
     timing = cycle.run(machine, x, layer_spikes(build.graph, result))
+    found, n = stream.answers(build.graph, result.reads), np.arange(len(x))
+    margin = machine.exit_margin
+    last = (np.full(len(x), build.graph.steps - 1) if margin is None else found.exits(margin))
+    ends = timing.latency[:, None] + timing.answers - timing.result[:, None]
     asked = work(build.graph, x, result)
     bounds = roof(machine, asked)
-    return Measured(result.classes, result.scores, timing.latency, timing.layer_clocks,
-                    asked.sops, timing.lane_clocks, asked.events, bounds.lanes, bounds.units,
-                    result.spikes if record else {}, result.membranes)
+    return Measured(found.classes[n, last], result.scores, ends[n, last if machine.exits else -1],
+                    timing.layer_clocks, asked.sops, timing.lane_clocks, asked.events, bounds.lanes,
+                    bounds.units, found, ends, timing.latency, result.spikes if record else {},
+                    result.membranes)
+
+
+def _stream(build: Build, x: NDArray[np.uint8], record: bool) -> Measured:
+    """Each sample a stream of its T steps, from a restart on."""
+    machine, frames = build.program.machine, stream.frames(build.graph, x)
+    graph = stream.by_frames(build.graph, frames.shape[1])
+    result = golden.run(graph, frames, record="all" if record else "spikes")
+    spikes = [stream.shifted(train) for train in layer_spikes(graph, result)]
+    timing = cycle.run(machine, frames.reshape(-1, *frames.shape[2:]), spikes)
+    found = stream.answers(build.graph, result.reads, stream=True)
+    asked = _each_step(work(graph, frames, result), graph.steps)
+    bounds = roof(machine, asked)
+    ends = timing.latency.reshape(found.classes.shape).cumsum(axis=1)
+    return Measured(found.classes[:, -1], result.scores, timing.latency, timing.layer_clocks,
+                    asked.sops, timing.lane_clocks, asked.events, bounds.lanes, bounds.units, found,
+                    ends, timing.latency, result.spikes if record else {}, result.membranes)
+
+
+def _each_step(asked: Work, steps: int) -> Work:
+    """The work of each sample, dealt out evenly to its *steps*."""
+    def dealt(values: NDArray[Any]) -> NDArray[Any]:
+        return np.repeat(values / steps, steps, axis=0)
+
+    return Work(dealt(asked.events), dealt(asked.sops), dealt(asked.bits), asked.updates // steps)
 
 
 def _joined(parts: list[Measured]) -> Measured:
     def join(name: str) -> Any:
         values = [getattr(part, name) for part in parts]
+        if isinstance(values[0], Answers):
+            return Answers(*(np.concatenate([getattr(value, part) for value in values])
+                             for part in Answers.__dataclass_fields__))
         if isinstance(values[0], dict):
             return {key: np.concatenate([value[key] for value in values]) for key in values[0]}
         return np.concatenate(values)
@@ -104,14 +148,15 @@ def summary(build: Build, samples: Samples, found: Measured) -> dict[str, Any]:
     return {
         "name": build.graph.name, "digest": machine.digest, "clock_mhz": clock_mhz,
         "banks": machine.banks, "lanes": machine.lanes, "units": machine.units,
-        "samples": len(samples.x),
+        "samples": len(samples.x), "steps": machine.steps, "streaming": machine.streaming,
+        "exit_margin": machine.exit_margin,
         "accuracy": None if right is None else right / len(samples.x),
         "clocks": clocks,
         "clocks_with_input": with_input,
         "latency_us": _microseconds(clocks, clock_mhz),
         "latency_us_with_input": _microseconds(with_input, clock_mhz),
         "sops": float(found.sops.sum(axis=1).mean()),
-        "utilisation": _utilisation(found.lane_clocks.sum(), machine, found.latency.sum()),
+        "utilisation": _utilisation(found.lane_clocks.sum(), machine, found.window.sum()),
         "roof_clocks": float(_roof(found).sum(axis=1).mean()),
         **_energies(build, found, transfer),
         "layers": list(_layers(build, found)),

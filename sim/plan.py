@@ -14,8 +14,11 @@ from qsnn_compile.ir import Graph, quantize_input
 from qsnn_compile.lowering import Stage, lower
 from qsnn_compile.program import Program
 
-from . import cycle, golden, probe
-from .compare import Ints, Trace
+from . import cycle, golden, probe, stream
+from .compare import ABSENT, Ints, Trace
+
+ARRAYS = ("classes", "scores", "firsts", "settled", "ends")
+STREAMED = 2                # samples whose frames make one stream: its sums are halved on the way
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,9 @@ class Plan:
 
     ``x`` [N, ...] as the network takes it, ``spikes`` [N, T, passes, C, H, W] of each layer that
     fires (`pass_spikes`), ``classes`` [N] and the ``scores`` [N] that won. ``prefix`` is that of
-    the core's ports.
+    the core's ports. Of a stream a step is a sample, T = 1; ``firsts`` [N] says which are first
+    steps. With an exit margin ``settled`` [N] says which results are, and ``ends`` [N] the step
+    that each window ends with.
     """
 
     program: Program
@@ -46,6 +51,9 @@ class Plan:
     spikes: tuple[NDArray[np.uint8], ...]
     classes: Ints
     scores: Ints
+    firsts: Ints
+    settled: Ints
+    ends: Ints
     traffic: Traffic = Traffic()
     prefix: str = ""
 
@@ -54,7 +62,8 @@ class Plan:
         folder.mkdir(parents=True, exist_ok=True)
         self.program.save(folder)
         arrays: dict[str, Any] = {f"spikes{i}": train for i, train in enumerate(self.spikes)}
-        np.savez(folder / "plan.npz", x=self.x, classes=self.classes, scores=self.scores, **arrays)
+        arrays |= {name: getattr(self, name) for name in ARRAYS}
+        np.savez(folder / "plan.npz", x=self.x, **arrays)
         (folder / "plan.json").write_text(
             json.dumps({"traffic": asdict(self.traffic), "prefix": self.prefix}))
 
@@ -65,36 +74,94 @@ class Plan:
         with np.load(folder / "plan.npz") as data:
             layers = sum(name.startswith("spikes") for name in data)
             spikes = tuple(data[f"spikes{i}"] for i in range(layers))
-            return Plan(Program.load(folder), data["x"], spikes, data["classes"], data["scores"],
-                        Traffic(**given["traffic"]), given["prefix"])
+            return Plan(Program.load(folder), data["x"], spikes,
+                        traffic=Traffic(**given["traffic"]), prefix=given["prefix"],
+                        **{name: data[name] for name in ARRAYS})
 
     @property
     def sent(self) -> tuple[NDArray[np.uint8], ...]:
-        """The spikes that each layer sends: of several passes any."""
-        return tuple(train.max(axis=2) for train in self.spikes)
+        """The spikes that each layer sends: of several passes any; as `cycle.run` takes them."""
+        trains = tuple(train.max(axis=2) for train in self.spikes)
+        if not self.program.machine.streaming:
+            return trains
+        first = self.firsts.astype(bool)
+        return tuple(np.concatenate([_before(train, first), train], axis=1) for train in trains)
 
     def timing(self, arrivals: Ints | None = None) -> cycle.Timing:
         """The cycle model's word for the samples, their beats accepted at *arrivals* [N, beats]."""
-        return cycle.run(self.program.machine, self.x, self.sent, arrivals=arrivals)
+        machine = self.program.machine
+        return cycle.run(machine, self.x, self.sent, arrivals=arrivals,
+                         exits=self.ends if machine.exits else None)
 
     def traces(self, arrivals: Ints) -> list[Trace]:
         """What the models say of samples whose beats were accepted at *arrivals* [N, beats]."""
         machine, timing = self.program.machine, self.timing(arrivals)
         shown = [(view.clocks(machine, timing, bank), view.spikes(len(self.x), self.spikes))
                  for bank, view in enumerate(probe.views(machine))]
+        if machine.exits:
+            shown = [_until(timing.result, *both) for both in shown]
         return [Trace(tuple(clocks[n] for clocks, _ in shown),
                       tuple(spikes[n] for _, spikes in shown),
-                      (int(self.classes[n]), int(self.scores[n])), int(timing.result[n]))
+                      self._answer(n), int(timing.result[n]))
                 for n in range(len(self.x))]
+
+    def _answer(self, n: int) -> tuple[int, ...]:
+        leads = self.program.machine.exit_margin is not None
+        return (int(self.classes[n]), int(self.scores[n]), *[int(self.settled[n])] * leads)
 
 
 def plan(program: Program, graph: Graph, x: Any, traffic: Traffic = Traffic(),
          prefix: str = "") -> Plan:
     """Ask the golden model about the samples *x*. Raises IrError on data it doesn't take."""
     data = quantize_input(graph, x)
-    result = golden.run(graph, data, record="spikes")
-    best = np.take_along_axis(result.scores, result.classes[:, None], axis=1)[:, 0]
-    return Plan(program, data, pass_spikes(graph, result), result.classes, best, traffic, prefix)
+    if program.machine.streaming:
+        return _stream_plan(program, graph, data, traffic, prefix)
+    result, margin = golden.run(graph, data, record="spikes"), program.machine.exit_margin
+    found, samples = stream.answers(graph, result.reads), np.arange(len(data))
+    ends = np.full(len(data), graph.steps - 1) if margin is None else found.exits(margin)
+    settled = found.settled(margin or 0)[samples, ends].astype(np.int64)
+    return Plan(program, data, pass_spikes(graph, result), found.classes[samples, ends],
+                found.scores[samples, ends], np.ones_like(ends), settled, ends, traffic, prefix)
+
+
+def _stream_plan(program: Program, graph: Graph, data: NDArray[np.uint8], traffic: Traffic,
+                 prefix: str) -> Plan:
+    """A step a sample. Streams go on from one sample's frames to the next one's, then restart."""
+    frames = stream.frames(graph, data)
+    whole = len(frames) - len(frames) % STREAMED
+    parts = [_stream_steps(program, graph, part.reshape(len(part) // joined, -1, *part.shape[2:]))
+             for part, joined in ((frames[:whole], STREAMED), (frames[whole:], 1)) if len(part)]
+    x, spikes, *rest = (list(column) for column in zip(*parts, strict=True))
+    joined = tuple(np.concatenate(trains) for trains in zip(*spikes, strict=True))
+    arrays = {name: np.concatenate(part) for name, part in zip(ARRAYS, rest, strict=True)}
+    return Plan(program, np.concatenate(x), joined, traffic=traffic, prefix=prefix, **arrays)
+
+
+def _stream_steps(program: Program, graph: Graph, frames: NDArray[np.uint8]) -> tuple[Any, ...]:
+    """What a plan says of streams of *frames* [N, steps, ...], step by step."""
+    longer = stream.by_frames(graph, frames.shape[1])
+    result = golden.run(longer, frames, record="spikes")
+    found = stream.answers(graph, result.reads, stream=True)
+    settled = found.settled(program.machine.exit_margin or 0).astype(np.int64)
+    firsts = np.zeros_like(settled)
+    firsts[:, 0] = 1
+    trains = tuple(train.reshape(-1, 1, *train.shape[2:]) for train in pass_spikes(longer, result))
+    return (frames.reshape(-1, *frames.shape[2:]), trains, found.classes.ravel(),
+            found.scores.ravel(), firsts.ravel(), settled.ravel(), np.zeros_like(firsts).ravel())
+
+
+def _before(train: NDArray[np.uint8], first: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """The step before each step of a *train*, of none where it is a *first* one."""
+    before = np.roll(train, 1, axis=0)
+    before[first] = 0
+    return before
+
+
+def _until(result: Ints, clocks: Ints, spikes: NDArray[np.int8]) -> tuple[Ints, NDArray[np.int8]]:
+    """What the probe shows until the clock of the *result*, which ends the window."""
+    over = clocks > result[:, None]
+    return (np.where(over, ABSENT, clocks),
+            np.where(over[..., None], ABSENT, spikes).astype(np.int8))
 
 
 def pass_spikes(graph: Graph, result: golden.Result) -> tuple[NDArray[np.uint8], ...]:

@@ -92,7 +92,7 @@ def _shown(machine: Machine, bank: int) -> Iterator[tuple[Item, int, int, int]]:
     """The rotations at the probe, in order: item, number among the bank's of the layer, pass and
     step. Those of silent items and of passes that only find a maximum are counted, not shown."""
     numbers = [0] * len(machine.layers)
-    for time in range(machine.steps if machine.order == "step" else 1):
+    for time in range(machine.times):
         for item in schedule.items(machine, bank):
             if not machine.layers[item.layer].fires:
                 continue

@@ -15,8 +15,9 @@ def print_sim(report: dict[str, Any]) -> None:
     console.print(f"[bold]{report['name']}[/bold], {report['samples']:,} samples, "
                   f"{banks}{report['lanes']} lanes at {report['clock_mhz']:g} MHz")
     if report["accuracy"] is not None:
-        console.print(f"accuracy  {report['accuracy']:.2%}")
-    console.print(f"work      {report['sops']:,.0f} synaptic operations a sample, "
+        console.print(f"accuracy  {report['accuracy']:.2%}{_when(report)}")
+    unit = "step" if report["streaming"] else "sample"
+    console.print(f"work      {report['sops']:,.0f} synaptic operations a {unit}, "
                   f"{report['utilisation']:.1%} of lanes × clocks")
     console.print(f"roof      {report['roof_clocks']:,.0f} clocks, layer by layer the larger of "
                   "operations / lanes and updates / units; the mean sample takes "
@@ -25,6 +26,30 @@ def print_sim(report: dict[str, Any]) -> None:
     console.print(_times(report))
     console.print()
     console.print(_layers(report["layers"]))
+    if report["exits"]:
+        console.print()
+        console.print(_exits(report["exits"]))
+
+
+def _when(report: dict[str, Any]) -> str:
+    """After which step the accuracy is, where there is more than one answer."""
+    if report["streaming"]:
+        return f" after {report['steps']} steps; the times are of one"
+    return "" if report["exit_margin"] is None else " where windows end as they are settled"
+
+
+def _exits(rows: list[dict[str, Any]]) -> Table:
+    table = _table("exit margin")
+    for name in ("accuracy", "lost", "settled", "steps", "clocks", "saved", "µs"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        known = row["accuracy"] is not None
+        table.add_row(
+            str(row["margin"]), f"{row['accuracy']:.2%}" if known else "–",
+            f"{100 * row['accuracy_lost']:.2f} points" if known else "–", f"{row['settled']:.1%}",
+            f"{row['steps']:.2f}", f"{row['clocks']:,.0f}", f"{row['clocks_saved']:,.0f}",
+            f"{row['latency_us']:,.1f}")
+    return table
 
 
 def _times(report: dict[str, Any]) -> Table:

@@ -52,6 +52,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--max-lc", type=int, metavar="N", help="logic cells at most")
     made.add_argument("--latency-us", type=float, metavar="X",
                       help="µs at most of a typical sample, at the board's clock")
+    made.add_argument("--stream", action="store_true", help="answer after every step, for ever, "
+                      "not after a window of steps")
+    made.add_argument("--exit-margin", type=int, metavar="M", help="an answer is settled when the "
+                      "best score leads the next by M: a window ends there")
     made.add_argument("--steps", type=int, metavar="T", help="time steps, before the file's own")
     made.add_argument("--readout", choices=("count", "potential", "last"),
                       help="how steps become scores, before the file's own")
@@ -71,6 +75,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _compile(options: argparse.Namespace) -> int:
     from qsnn_compile.compiler import compile_model, read_model
+    from qsnn_compile.mapping import Mode
     from qsnn_compile.report import print_report
     from qsnn_compile.search import Aim
     check_json(options.json)
@@ -81,7 +86,8 @@ def _compile(options: argparse.Namespace) -> int:
     build = compile_model(
         options.model, target_name=options.target, output=options.output,
         bitstream=options.bitstream, steps=options.steps, readout=options.readout,
-        aim=Aim(options.goal, options.lanes, options.max_lc, options.latency_us),
+        aim=Aim(options.goal, options.lanes, options.max_lc, options.latency_us,
+                Mode(options.stream, options.exit_margin)),
         progress=_progress,
         watch=_print_pass(options) if options.print_between_passes else None,
         options=options_of(options), understood=lambda found: _aside(found, options))

@@ -1,7 +1,8 @@
 """Proven ranges of every intermediate, from the actual weights: the interpreter run on intervals.
 
 Hardware takes its widths from here and reports show them. Each of the T steps is done on its own,
-so a membrane's range is what T steps can reach, not all that its bits can hold.
+so a membrane's range is what T steps can reach, not all that its bits can hold. For a stream, which
+has no last step, it is all that its bits can hold.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -69,14 +70,17 @@ class Bounds:
     spike_total: int
 
 
-def bounds(graph: Graph) -> Bounds:
-    """Prove the ranges of *graph*. Raises IrError when it isn't well formed."""
+def bounds(graph: Graph, *, endless: bool = False) -> Bounds:
+    """Prove the ranges of *graph*; *endless*: of a stream, whose sums are halved every T steps and
+    so never more than those of 2 T steps. Raises IrError when it isn't well formed."""
     verify(graph)
-    run, readout = _Run(graph), graph.readout
+    run, readout = _Run(graph, endless), graph.readout
     total = reach = constant(0, (1,))
-    for _ in range(graph.steps):
+    for _ in range(1 if endless else graph.steps):
         run.step()
         now = run.source(readout.source)
+        if endless:
+            now = (now | total).scaled(np.asarray(2 * graph.steps))
         total = now if readout.kind == "last" else total + now
         reach = now if readout.kind == "last" else reach | total
     active = {name: _count(value, run.shapes[name]) for name, value in run.values.items()}
@@ -88,13 +92,16 @@ def bounds(graph: Graph) -> Bounds:
 class _Run:
     """The ranges so far (``values``, ``linear``, ``neurons``), and those of the latest step."""
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, endless: bool = False) -> None:
+        self.graph, self.endless = graph, endless
         self.shapes = shapes(graph)
         self.values: dict[str, Interval] = {}
         self.linear: dict[str, Linear] = {}
         self.neurons: dict[str, NeuronBounds] = {}
         self.now = {name: constant(0, shape) for name, shape in self.shapes.items()}
+        if endless:
+            self.now = {name: Interval(zero.lo, zero.lo + self._most(name))
+                        for name, zero in self.now.items()}
         self.sums: dict[str, tuple[Interval, Linear]] = {}
         self.latest: dict[str, NeuronBounds] = {}
 
@@ -142,11 +149,25 @@ class _Run:
                                        old.total | found.total)
         return self.sums[name][1].current
 
+    def _most(self, name: str) -> int:
+        """The most spikes that a neuron of node *name* sends; 0 where it is none."""
+        ops = [node.op for node in self.graph.nodes if node.name == name]
+        return ops[0].max_spikes if ops and isinstance(ops[0], Neuron) else 0
+
+    def _state(self, op: Neuron, shape: Shape, previous: NeuronBounds | None
+               ) -> tuple[Interval, Interval]:
+        """The membrane and the synapse's current before the step."""
+        if self.endless:
+            bits = op.bits if op.synapse is None else op.synapse.bits
+            return _whole(op.bits, shape), _whole(bits, shape)
+        if previous is None:
+            return _array(op.initial, shape), constant(0, shape)
+        return previous.u, previous.current
+
     def _neuron(self, name: str, op: Neuron, x: Interval, shape: Shape) -> Interval:
         previous = self.latest.get(name)
-        u = _array(op.initial, shape) if previous is None else previous.u
+        u, i = self._state(op, shape, previous)
         if op.synapse is not None:
-            i = constant(0, shape) if previous is None else previous.current
             decayed = Interval(i.lo * op.synapse.decay >> op.synapse.decay_shift,
                                i.hi * op.synapse.decay >> op.synapse.decay_shift)
             x = (decayed + x).clipped(op.synapse.bits)
@@ -200,6 +221,12 @@ def _after(op: Neuron, v: Interval) -> Interval:
 def _array(values: Ints, shape: Shape) -> Interval:
     array = constant(0, shape).lo + values
     return Interval(array, array)
+
+
+def _whole(bits: int, shape: Shape) -> Interval:
+    """All that *bits* bits hold."""
+    zero, half = constant(0, shape).lo, 1 << bits - 1
+    return Interval(zero - half, zero + half - 1)
 
 
 def _count(value: Interval, shape: Shape) -> int:

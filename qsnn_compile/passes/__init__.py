@@ -11,4 +11,6 @@ PASSES: tuple[Pass, ...] = (
     Legalise(),
 )
 
-__all__ = ["PASSES", "Pass", "PassError", "run_passes"]
+STREAM_PASSES: tuple[Pass, ...] = (ReduceDecay(), ClipThresholds(endless=True), Legalise())
+
+__all__ = ["PASSES", "STREAM_PASSES", "Pass", "PassError", "run_passes"]

@@ -13,13 +13,16 @@ from .base import Pass
 @dataclass(frozen=True)
 class ClipThresholds(Pass):
     """Clip θ to v_min .. v_max + 1, the proven range of its channel's potential: below it a neuron
-    fires always, above it never, so no spike changes. Neurons of one spike only."""
+    fires always, above it never, so no spike changes. Neurons of one spike only. ``endless``: the
+    range of a stream, not of T steps."""
+
+    endless: bool = False
 
     name: ClassVar[str] = "clip-thresholds"
     description: ClassVar[str] = "clip thresholds to one beyond what the potential can reach"
 
     def apply(self, graph: Graph) -> Graph:
-        proved = bounds(graph).neurons
+        proved = bounds(graph, endless=self.endless).neurons
         return replace(graph, nodes=tuple(
             _clipped(node, node.op, proved[node.name].v)
             if isinstance(node.op, Neuron) and node.op.max_spikes == 1 else node

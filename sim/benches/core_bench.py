@@ -45,10 +45,13 @@ class Testbench:
         self.results = ResultMonitor(port, machine, traffic.stall, self.rng)
         self.load = weight_beats(machine, plan.program.image)
         self.beats = input_beats(machine, plan.x)
+        self.firsts = plan.firsts.tolist()
+        self.restarts = port("restart") if machine.streaming else None
+        self.again = False                      # the next sample is a stream's first step
         self.patience = PATIENCE + cycle.worst_case(machine)
         self.clock = self.last_event = 0
         self.arrivals: list[int] = []
-        self.answers: list[tuple[int, tuple[int, int]]] = []
+        self.answers: list[tuple[int, tuple[int, ...]]] = []
 
     async def run(self) -> None:
         """All samples, or until the core is silent for too long."""
@@ -69,12 +72,15 @@ class Testbench:
 
     async def restart(self) -> None:
         """Reset the core, whatever it does, load the weights and go on with the first sample that
-        has no answer. Its beats are offered at once: the core lets them wait."""
+        has no answer, of a stream from its first step on. Its beats are offered at once: the core
+        lets them wait."""
         await FallingEdge(self.clk)
         self.reset.value = 1
         self.weights.start([])
         self.inputs.start([])
         self.results.stop()
+        if self.restarts is not None:
+            self.restarts.value = 0
         for _ in range(self.rng.randint(1, 3)):
             await FallingEdge(self.clk)
             self.clock += 1
@@ -102,6 +108,9 @@ class Testbench:
         self.weights.drive()
         self.inputs.drive()
         self.results.drive()
+        if self.restarts is not None:
+            self.restarts.value = int(self.again)
+        self.again = False
         await ReadOnly()
 
     def _sample(self) -> None:
@@ -112,6 +121,7 @@ class Testbench:
             self.arrivals.append(self.clock)
         if answer is not None:
             self.answers.append(answer)
+            self.again = self.firsts[len(self.answers):][:1] == [1]
         if self.weights.sample() or accepted or answer is not None:
             self.last_event = self.clock
 
@@ -133,7 +143,9 @@ class Testbench:
         return True
 
     def _forget(self) -> None:
-        """Drop what is known of the sample that a reset cut short."""
+        """Drop what is known of the sample, or the stream, that a reset cut short."""
+        while len(self.answers) < len(self.beats) and not self.firsts[len(self.answers)]:
+            self.answers.pop()
         done = len(self.answers) * self.beats.shape[1]
         if len(self.arrivals) > done:
             self.probe.forget(self.arrivals[done] + SETTLED)

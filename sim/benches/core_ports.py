@@ -58,6 +58,7 @@ class ResultMonitor:
             port(f"result__{part}") for part in ("payload", "valid", "ready"))
         self.index_bits = (max(machine.classes, 2) - 1).bit_length()
         self.score_bits, self.stall, self.rng = machine.score_bits, stall, rng
+        self.leads = machine.exit_margin is not None
         self.stop()
 
     def stop(self) -> None:
@@ -71,17 +72,19 @@ class ResultMonitor:
             self.ready.value = int(taking)
         self.taking = taking
 
-    def sample(self, clock: int) -> tuple[int, tuple[int, int]] | None:
-        """In the clock that takes a result: its first clock, its class and score."""
+    def sample(self, clock: int) -> tuple[int, tuple[int, ...]] | None:
+        """In the clock that takes a result: its first clock, its class and score, and with an exit
+        margin whether it is settled."""
         if not self.valid.value:
             return None
         self.first = clock if self.first == ABSENT else self.first
         if not self.taking:
             return None
         first, self.first, word = self.first, ABSENT, int(self.payload.value)
-        score = word >> self.index_bits
+        score = word >> self.index_bits & (1 << self.score_bits) - 1
         score -= (score >> self.score_bits - 1) << self.score_bits
-        return first, (word & (1 << self.index_bits) - 1, score)
+        settled = [word >> self.index_bits + self.score_bits] * self.leads
+        return first, (word & (1 << self.index_bits) - 1, score, *settled)
 
 
 class ProbeMonitor:

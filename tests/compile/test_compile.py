@@ -128,6 +128,22 @@ def test_steps_go_before_the_file(tmp_path):
     assert qsnn_compile.compile(MODEL, steps=2).graph.steps == 2
 
 
+def test_a_stream_runs_step_by_step():
+    machine = qsnn_compile.compile(MODEL, stream=True).program.machine
+    assert machine.streaming and machine.order == "step"
+    assert machine.input_beats == machine.frame_words
+
+
+def test_an_exit_margin_chooses_the_order(no_verilog, tmp_path, capsys):
+    """Layer by layer there is no answer before the last step."""
+    assert qsnnc.main([str(MODEL), "-o", str(tmp_path / "build"), "--exit-margin", "7",
+                       "--json", str(tmp_path / "report.json")]) == 0
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert (report["order"], report["streaming"], report["exit_margin"]) == ("step", False, 7)
+    assert "settled when the best score leads by 7, or after the last step" in " ".join(
+        capsys.readouterr().out.split())
+
+
 def test_json_on_standard_output(build, capsys):
     assert qsnn.main(["report", str(build[1]), "--json", "-"]) == 0
     assert json.loads(capsys.readouterr().out) == build[0].report

@@ -6,14 +6,15 @@ from dataclasses import replace
 import numpy as np
 from benches import simulate
 
-from qsnn_compile.mapping import map_graph
-from qsnn_compile.passes import PASSES, run_passes
+from qsnn_compile.mapping import WINDOW, map_graph
+from qsnn_compile.passes import run_passes
 from qsnn_compile.program import Program
 from qsnn_hw.arch import WORD
 from qsnn_hw.beats import input_beats, weight_beats
 from qsnn_hw.core import SpikingCore
 from qsnn_sim import cycle, plan
-from qsnn_sim.compare import Trace, compare
+from qsnn_sim.compare import ABSENT, Trace, compare
+from qsnn_sim.probe import views
 
 PATIENCE = 100                  # clocks beyond the proven worst case
 
@@ -22,9 +23,9 @@ class Bench:
     """One core; ``clock`` is the number of the present cycle. Beats come up to *gaps* clocks
     apart, results are taken up to *stall* clocks late."""
 
-    def __init__(self, graph, shape, *, samples=3, seed=0, gaps=0, stall=0):
-        graph = run_passes(graph, PASSES)
-        self.machine, self.image = map_graph(graph, **shape)
+    def __init__(self, graph, shape, *, samples=3, seed=0, gaps=0, stall=0, mode=WINDOW):
+        graph = run_passes(graph, mode.passes)
+        self.machine, self.image = map_graph(graph, mode=mode, **shape)
         program = Program(self.machine, self.image, graph.input, "sim", "", 0.0)
         self.plan = plan.plan(program, graph, plan.random_samples(graph, samples, seed))
         self.gaps, self.stall, self.rng = gaps, stall, random.Random(seed)
@@ -104,10 +105,11 @@ class Bench:
 
     async def sample(self, ctx, number):
         """A sample's traces: what the models say, and what the core did."""
+        if self.machine.streaming and self.plan.firsts[number]:
+            await self.pulse(ctx, self.core.restart)
         taken, result = await self.send(ctx, number), self.core.result
         await self.until(ctx, result.valid, f"sample {number}: no result")
-        payload, came = ctx.get(result.payload), self.clock
-        answer = (payload.index, payload.score)
+        came, answer = self.clock, self.answer(ctx)
         await self.hold(ctx, answer)
         ctx.set(result.ready, 1)
         await self.tick(ctx)
@@ -120,22 +122,33 @@ class Bench:
         core = self.core
         ctx.set(core.inputs.valid, 1)
         for _ in range(self.rng.randrange(self.stall + 1)):
-            payload = ctx.get(core.result.payload)
-            assert ctx.get(core.result.valid) and (payload.index, payload.score) == answer
+            assert ctx.get(core.result.valid) and self.answer(ctx) == answer
             assert not ctx.get(core.inputs.ready), "a beat before the result is taken"
             await self.tick(ctx)
         ctx.set(core.inputs.valid, 0)
+
+    def answer(self, ctx):
+        payload = ctx.get(self.core.result.payload)
+        settled = () if self.machine.exit_margin is None else (payload.settled,)
+        return (payload.index, payload.score, *settled)
+
+    async def pulse(self, ctx, signal):
+        ctx.set(signal, 1)
+        await self.tick(ctx)
+        ctx.set(signal, 0)
 
     def expected(self, number, taken):
         arrivals = np.repeat([taken], len(self.plan.x), axis=0)
         return self.plan.traces(arrivals)[number]
 
     def found(self, answer, clock):
-        units = self.machine.units
-        return Trace(
-            tuple(np.array([at for at, _ in shown], dtype=np.int64) for shown in self.shown),
-            tuple(np.array([spikes for _, spikes in shown], dtype=np.int8).reshape(-1, units)
-                  for shown in self.shown), answer, clock)
+        units, clocks, spikes = self.machine.units, [], []
+        for shown, view in zip(self.shown, views(self.machine), strict=True):
+            never = max(0, len(view.slot) - len(shown))     # of a window that ended early
+            shown = [*shown, *[(ABSENT, [ABSENT] * units)] * (never if self.machine.exits else 0)]
+            clocks.append(np.array([at for at, _ in shown], dtype=np.int64))
+            spikes.append(np.array([row for _, row in shown], dtype=np.int8).reshape(-1, units))
+        return Trace(tuple(clocks), tuple(spikes), answer, clock)
 
     async def check(self, ctx, numbers=None):
         """Samples in a row: spikes, answers and clocks are those of the models."""

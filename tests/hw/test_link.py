@@ -211,6 +211,40 @@ def test_result_becomes_a_reply(classes, index, score, reply):
     assert seen["bytes"] == reply
 
 
+@pytest.mark.parametrize("settled", [0, 1])
+def test_a_reply_says_whether_it_is_settled(settled):
+    dut = Framer(machine(exit_margin=2))
+    seen = {}
+
+    async def core(ctx):
+        await stream_put(ctx, dut.result, {"index": 1, "score": 3, "settled": settled})
+
+    async def host(ctx):
+        seen["bytes"] = await hear(ctx, dut, 6)
+
+    simulate(dut, core, host, limit=200)
+    assert seen["bytes"] == bytes([1, 3, 0, 0, 0, settled])
+    assert frames.result_bytes(dut.machine) == 6
+
+
+def test_restart_comes_before_the_beats_behind_it():
+    streams = machine(streaming=True, order="step")
+    dut, seen = Framer(streams), []
+
+    async def host(ctx):
+        await say(ctx, dut, b"RX\1\2\3RX\4\5\6")
+
+    async def core(ctx):
+        ctx.set(dut.inputs.ready, 1)
+        while len(seen) < 8:
+            *_, restart, valid, payload = await ctx.tick().sample(
+                dut.restart, dut.inputs.valid, dut.inputs.payload)
+            seen.extend(["R"] * restart + [payload] * valid)
+
+    simulate(dut, host, core, limit=200)
+    assert seen == ["R", 1, 2, 3, "R", 4, 5, 6]
+
+
 def test_identification_comes_first_and_once():
     dut = Framer(machine())
     seen = {}

@@ -1,0 +1,49 @@
+"""A compiled stream on a device: an answer after every step.
+
+>>> with Network.open("build/", "/dev/ttyUSB1") as network:             # doctest: +SKIP
+...     network.load()
+...     stream = network.stream()
+...     for frame in frames:
+...         answer = stream.step(frame)
+...         if answer.settled:
+...             stream.reset()
+"""
+
+from typing import Any
+
+from qsnn_compile.errors import QsnnError
+from qsnn_compile.ir import Graph, Input, IrError, Readout, quantize_input
+from qsnn_compile.program import Program
+
+from . import protocol
+from .device import Device
+
+
+class Stream:
+    """A network's state on a device, kept from step to step until `reset`."""
+
+    def __init__(self, program: Program, device: Device) -> None:
+        if not program.machine.streaming:
+            raise QsnnError(f"program {program.machine.name!r} must be a stream, not a window of "
+                            f"{program.machine.steps} steps; compile it with qsnnc --stream")
+        self.program, self.device = program, device
+
+    def step(self, frame: Any) -> protocol.Result:
+        """The answer after one more step, whose input is *frame*: integers, or the real values
+        that the model was trained on. Of a direct-coded network it may be another at each step."""
+        machine = self.program.machine
+        self.device.send(protocol.sample(machine, self._quantized(frame)))
+        reply = self.device.receive(protocol.result_bytes(machine))
+        return protocol.parse_result(machine, reply)
+
+    def reset(self) -> None:
+        """Make the next step a first one: nothing before it counts."""
+        self.device.send(protocol.restart())
+
+    def _quantized(self, frame: Any) -> Any:
+        given = self.program.input
+        one = Input(given.shape, given.bits, "direct", given.scale, given.zero_point)
+        try:
+            return quantize_input(Graph("frame", 1, one, (), Readout("count", "x")), [frame])[0]
+        except IrError as error:
+            raise QsnnError(f"frame: {error}") from None

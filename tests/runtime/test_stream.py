@@ -1,0 +1,117 @@
+import numpy as np
+import pytest
+from core_graphs import random_graph
+
+from qsnn_compile.errors import QsnnError
+from qsnn_compile.mapping import WINDOW, Mode, map_graph
+from qsnn_compile.passes import run_passes
+from qsnn_compile.program import Program
+from qsnn_hw import frames
+from qsnn_runtime import protocol
+from qsnn_runtime.device import Device, DeviceError
+from qsnn_runtime.network import Network
+from qsnn_sim import golden, stream
+from qsnn_sim.plan import random_samples
+
+
+class FakeStream(Device):
+    """A streaming board in Python: the frames' meaning, the golden model for the core."""
+
+    def __init__(self, program, graph):
+        self.program, self.machine, self.graph = program, program.machine, graph
+        self.replies, self.steps = b"", []
+
+    def reset(self):
+        self.replies, self.steps = b"", []
+
+    def send(self, data):
+        if data[:1] == bytes([frames.RESTART]):
+            assert len(data) == 1
+            self.steps = []
+        elif data[0] == frames.IDENTIFY:
+            self.replies += protocol.identification(self.machine)
+        elif data[0] == frames.INPUT:
+            assert len(data) == 1 + frames.input_bytes(self.machine)
+            self.replies += self.answer(data)
+
+    def answer(self, data):
+        """To a step whose frame the test has put into ``coming``."""
+        frame = self.coming.pop(0)
+        assert data == protocol.sample(self.machine, frame)
+        self.steps.append(frame)
+        longer = stream.by_frames(self.graph, len(self.steps))
+        reads = golden.run(longer, np.array([self.steps])).reads
+        found = stream.answers(self.graph, reads, stream=True)
+        settled = found.settled(self.machine.exit_margin or 0)[0, -1]
+        return protocol.result(self.machine, int(found.classes[0, -1]),
+                               int(found.scores[0, -1]), bool(settled))
+
+    def receive(self, count):
+        reply, self.replies = self.replies[:count], self.replies[count:]
+        if len(reply) < count:
+            raise DeviceError("nothing comes")
+        return reply
+
+    def close(self):
+        self.machine = None
+
+
+def network(seed, mode):
+    graph = run_passes(random_graph(seed), mode.passes)
+    machine, image = map_graph(graph, lanes=16, mode=mode)
+    program = Program(machine, image, graph.input, "ice40", "icebreaker", 30.0)
+    return Network(program, FakeStream(program, graph)), graph
+
+
+@pytest.mark.parametrize("margin", [None, 1000])
+def test_an_answer_after_every_step(margin):
+    made, graph = network(31, Mode(True, margin))
+    x = random_samples(graph, 2)
+    found = stream.answers(graph, golden.run(graph, x).reads)
+    made.device.coming = [*x[0], *x[1], *x[0]]
+    made.load()
+    steps = made.stream()
+    for sample in (0, 1, 0):
+        steps.reset()
+        for t in range(graph.steps):
+            settled = None if margin is None else bool(found.settled(margin)[sample, t])
+            wanted = (found.classes[sample, t], found.scores[sample, t], settled)
+            answer = steps.step(x[sample, t])
+            assert (answer.index, answer.score, answer.settled) == wanted
+
+
+def test_state_stays_without_a_reset():
+    made, graph = network(31, Mode(True))
+    x = random_samples(graph, 1)[0]
+    longer = stream.by_frames(graph, 2 * graph.steps)
+    reads = golden.run(longer, np.array([[*x, *x]])).reads
+    made.device.coming, steps = [*x, *x], made.stream()
+    got = [steps.step(frame).score for frame in (*x, *x)]
+    assert got == stream.answers(graph, reads, stream=True).scores[0].tolist()
+
+
+def test_samples_are_streams_until_they_are_settled():
+    made, graph = network(1, Mode(True, 2000))          # direct-coded
+    x = random_samples(graph, 6)
+    found, n = stream.answers(graph, golden.run(graph, x).reads), np.arange(6)
+    ends = found.exits(2000)
+    assert len(set(ends.tolist())) > 1
+    made.device.coming = [sample for sample, end in zip(x, ends, strict=True)
+                          for _ in range(end + 1)]
+    classes, scores = made.run(x)
+    assert np.array_equal(classes, found.classes[n, ends])
+    assert np.array_equal(scores, found.scores[n, ends])
+    assert not made.device.coming
+
+
+def test_a_window_is_no_stream():
+    made, _ = network(31, WINDOW)
+    with pytest.raises(QsnnError, match="must be a stream, not a window of 4 steps; compile it "
+                                        "with qsnnc --stream"):
+        made.stream()
+
+
+def test_a_frame_of_another_shape():
+    made, graph = network(31, Mode(True))
+    with pytest.raises(QsnnError, match="frame: x must be"):
+        made.stream().step(np.zeros(graph.input.shape[0] + 1, np.uint8))
