@@ -32,7 +32,7 @@ MAP = machine(layer("conv", 3, height=2, width=2, pooling="or", passes=2,
 def trace(of=MACHINE, **changes):
     """Rotations 100 clocks apart, whatever the machine would do."""
     zero = np.zeros(1, np.int64)
-    timing = Timing(zero, zero, tuple(
+    timing = Timing(zero, zero, zero[:, None], tuple(
         100 * np.arange(1, 40)[None, None].repeat(2, axis=1) + 5000 * index for index in range(2)),
         zero, zero)
     clocks = tuple(view.clocks(of, timing, bank)[0] for bank, view in enumerate(views(of)))
