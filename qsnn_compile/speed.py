@@ -31,4 +31,5 @@ def _word_clocks(found: Map, merged: int) -> float:
         return found.words * ACTIVITY
     if found.kind == "values":
         return 1.0
-    return max(1.0, WORD * min(1.0, ACTIVITY * pow(float(merged), REPETITION)))
+    growth: float = pow(float(merged), REPETITION)
+    return max(1.0, WORD * min(1.0, ACTIVITY * growth))
