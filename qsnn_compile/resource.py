@@ -16,6 +16,7 @@ from .targets import DEVICES, Device, Family, family_of
 
 TABLE_BITS = 10                 # a read-only memory's bits in a cell, multiplexers counted
 DISTRIBUTED_BITS = 7            # a distributed RAM's
+LEAST_OPERAND = 2               # bits of an operand that yosys multiplies in logic
 PRODUCT_CELLS = 1.1             # of a pair of bits multiplied in logic
 UP5K = DEVICES[0]
 
@@ -151,7 +152,7 @@ def _products(machine: Machine) -> list[tuple[int, int]]:
 def _multipliers(a: int, b: int, family: Family) -> int:
     """Multipliers of an a × b product, cut into parts with a sign each."""
     return sum(1 for x in _parts(a, family.multiplier) for y in _parts(b, family.multiplier)
-               if x + y >= family.least_product)
+               if x + y >= family.least_product and min(x, y) > LEAST_OPERAND)
 
 
 def _parts(width: int, most: int) -> Iterable[int]:

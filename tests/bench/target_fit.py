@@ -4,13 +4,15 @@
     python -P tests/bench/target_fit.py ecp5-85f fashion_mnist_mlp --lanes 512 --seeds 1
 
 With ``--seeds`` the design is placed and routed, and the clock that each seed reaches is printed.
-A family's `cell_scale` is the median of the column "tools / model".
+With ``--beside`` the same core is packed for UP5K too, its weights in single-port RAM: a family's
+`cell_scale` is the median of cells over cells there.
 """
 
 import argparse
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from qsnn_compile.emit import write_sources
@@ -23,7 +25,20 @@ from qsnn_compile.search import Aim, choose
 from qsnn_compile.targets import target
 
 
-def row(goal, model, lanes, seeds, margin):
+def beside(program, graph):
+    """Cells of the same core on UP5K."""
+    goal = target("up5k")
+    machine = replace(program.machine, weight_memory="spram", spare_blocks=False)
+    there = replace(program, machine=machine, board=goal.board.name,
+                    clock_mhz=goal.board.clock_mhz)
+    with tempfile.TemporaryDirectory() as name:
+        write_sources(Path(name), graph, there)
+        tools = find_tools(goal.family)
+        synthesise(tools, Path(name), goal.device)
+        return pack_only(tools, Path(name), goal.device)["lc"]
+
+
+def row(goal, model, lanes, seeds, margin, compare):
     """A line of the table."""
     path = Path(model) if model.endswith(".onnx") else Path(f"models/zoo/{model}.onnx")
     graph = run_passes(import_onnx(path), PASSES)
@@ -45,8 +60,10 @@ def row(goal, model, lanes, seeds, margin):
     shape = f"{machine.banks} × {machine.lanes}, {machine.units} units, {machine.order}"
     counts = " | ".join(f"{used.get(key, 0):,} | {getattr(guess, key):,}"
                         for key in ("lc", "ebr", "dsp"))
-    return (f"| {graph.name} | {shape} | {counts} | {used.get('lc', 0) / guess.lc:.2f} | "
-            f"{clocks} |")
+    lc = used.get("lc", 0)
+    there = beside(program, graph) if compare else None
+    over = f"{there:,} ({lc / there:.2f})" if there else ""
+    return (f"| {graph.name} | {shape} | {counts} | {lc / guess.lc:.2f} | {over} | {clocks} |")
 
 
 def main():
@@ -57,13 +74,15 @@ def main():
     parser.add_argument("--seeds", type=int, nargs="*", default=())
     parser.add_argument("--margin", type=float, default=1.2, help="asked of nextpnr, over the "
                         "board's clock (default: %(default)s)")
+    parser.add_argument("--beside", action="store_true", help="pack it for UP5K too")
     options = parser.parse_args()
     goal = target(options.target)
     print(f"| {goal.device.name} | banks × lanes | logic cells | predicted | block RAM | predicted "
-          "| multipliers | predicted | tools / model | MHz |")
-    print("| --- | --- " + "| ---: " * 8 + "|")
+          "| multipliers | predicted | tools / model | on UP5K | MHz |")
+    print("| --- | --- " + "| ---: " * 9 + "|")
     for model in options.models:
-        print(row(goal, model, options.lanes, options.seeds, options.margin), flush=True)
+        print(row(goal, model, options.lanes, options.seeds, options.margin,
+                  options.beside), flush=True)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ SHAPES = list(product((16, 32, 64), (1, 2, 4)))
 WIDTHS = [(1, 4), (2, 2), (4, 3), (8, 16), (1, 2), (2, 8)]
 ONE, WIDE = {"lanes": 16, "units": 1}, {"lanes": 32, "units": 2, "columns": 2}
 TWO, FOUR = {"lanes": 16, "units": 2, "banks": 2}, {"lanes": 16, "units": 1, "banks": 4}
+PAIRS = {"lanes": 16, "units": 2, "columns": 2, "batch": True}       # two steps a pass
 STEPWISE = {"lanes": 16, "units": 1, "banks": 2, "stepwise": True}
 IMAGES = {
     # pools of currents and spikes, groups, parameters a neuron, residual sums
@@ -57,7 +58,7 @@ def test_dense_in_icarus(seed, sizes, tmp_path):
     check(run_plans(built, plans([one], 6)))
 
 
-@pytest.mark.parametrize("seed,shape", [(30, ONE), (25, TWO), (28, STEPWISE)])
+@pytest.mark.parametrize("seed,shape", [(30, ONE), (25, TWO), (28, STEPWISE), (17, PAIRS)])
 def test_images_in_icarus(seed, shape, tmp_path):
     needs("icarus")
     one = image_core(seed, shape)
@@ -78,6 +79,6 @@ def test_sweep(seed, tmp_path):
 @pytest.mark.parametrize("seed", range(50, 80))
 def test_sweep_of_images(seed, tmp_path):
     needs("verilator")
-    one = image_core(seed, (ONE, WIDE, TWO, FOUR, STEPWISE)[seed % 5])
+    one = image_core(seed, (ONE, WIDE, TWO, FOUR, STEPWISE, PAIRS)[seed % 6])
     built = build_core({"core.v": one.verilog()}, tmp_path)
     check(run_plans(built, plans([one], 6)))
