@@ -347,8 +347,9 @@ def test_qsnnc_takes_the_goal_and_the_limits(capsys, tmp_path):
     with mock.patch("qsnn_compile.compiler.write_sources"):
         assert qsnnc.main([*arguments, "--goal", "area", "--latency-us", "20"]) == 0
     small = json.loads(capsys.readouterr().out)
+    fastest = qsnn_compile.compile(MODEL).report["predicted"]["lc"]
     assert small["predicted"]["lc"] == qsnn_compile.compile(
-        MODEL, goal="area", latency_us=20).report["predicted"]["lc"] < 3_000
+        MODEL, goal="area", latency_us=20).report["predicted"]["lc"] < fastest
     assert qsnnc.main([*arguments, "--max-lc", "1000"]) == 3
     told = capsys.readouterr().err
     assert "within --max-lc 1000, and none of its machines does; the nearest, with 16 lanes" in told
