@@ -22,6 +22,7 @@ from qsnn_hw.tables import item_columns, stored_bits, window_columns
 from .targets import FAMILIES, SPRAM_WORDS, Family
 
 ROM_COST = 1 / 16               # of a bit in logic, to yosys' memory_libmap; a RAM's bit costs 1
+WHOLE = 36                      # bits of the widest row of 18 kbit
 ICE40 = FAMILIES[0]
 
 
@@ -64,9 +65,11 @@ class Memory:
 
     @property
     def _blocks(self) -> int:
-        """The fewest of all shapes. A deep memory's parts stand side by side in a row."""
+        """The fewest of all shapes. A deep memory's parts stand side by side in a row, but not in
+        the rows of WHOLE bits, which are written as one."""
         return min(-(-self.width * -(-self.depth // depth) // width)
-                   for depth, width in self.family.block_rams)
+                   for depth, width in self.family.block_rams
+                   if self.rom or width < WHOLE or self.depth <= depth)
 
 
 def memories(machine: Machine, image: Image | None = None,
