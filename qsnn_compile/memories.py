@@ -22,6 +22,7 @@ from qsnn_hw.tables import item_columns, stored_bits, window_columns
 from .targets import FAMILIES, SPRAM_WORDS, Family
 
 ROM_COST = 1 / 16               # of a bit in logic, to yosys' memory_libmap; a RAM's bit costs 1
+MUX_COST = 1 / 2                # of a bit of distributed RAM, where one more part lies below it
 WHOLE = 36                      # bits of the widest row of 18 kbit
 ICE40 = FAMILIES[0]
 
@@ -54,8 +55,10 @@ class Memory:
         block = self._blocks * self.family.block_cost
         shape = self.family.distributed
         if shape is not None and not self.rom:
-            parts = -(-self.depth // shape[0]) * -(-self.width // shape[1])
-            return "distributed" if parts * self.family.distributed_cost < block else "block"
+            deep = -(-self.depth // shape[0])
+            cost = (deep * -(-self.width // shape[1]) * self.family.distributed_cost
+                    + MUX_COST * self.width * (deep - 1))
+            return "distributed" if cost < block else "block"
         return "logic" if self.bits * (ROM_COST if self.rom else 1) <= block else "block"
 
     @property
