@@ -22,6 +22,8 @@ from qsnn_hw.tables import item_columns, stored_bits, window_columns
 from .targets import FAMILIES, SPRAM_WORDS, Family
 
 ROM_COST = 1 / 16               # of a bit in logic, to yosys' memory_libmap; a RAM's bit costs 1
+MUX_COST = 1 / 2                # of a bit of distributed RAM, where one more part lies below it
+WHOLE = 36                      # bits of the widest row of 18 kbit
 ICE40 = FAMILIES[0]
 
 
@@ -53,8 +55,10 @@ class Memory:
         block = self._blocks * self.family.block_cost
         shape = self.family.distributed
         if shape is not None and not self.rom:
-            parts = -(-self.depth // shape[0]) * -(-self.width // shape[1])
-            return "distributed" if parts * self.family.distributed_cost < block else "block"
+            deep = -(-self.depth // shape[0])
+            cost = (deep * -(-self.width // shape[1]) * self.family.distributed_cost
+                    + MUX_COST * self.width * (deep - 1))
+            return "distributed" if cost < block else "block"
         return "logic" if self.bits * (ROM_COST if self.rom else 1) <= block else "block"
 
     @property
@@ -64,9 +68,11 @@ class Memory:
 
     @property
     def _blocks(self) -> int:
-        """The fewest of all shapes. A deep memory's parts stand side by side in a row."""
+        """The fewest of all shapes. A deep memory's parts stand side by side in a row, but not in
+        the rows of WHOLE bits, which are written as one."""
         return min(-(-self.width * -(-self.depth // depth) // width)
-                   for depth, width in self.family.block_rams)
+                   for depth, width in self.family.block_rams
+                   if self.rom or width < WHOLE or self.depth <= depth)
 
 
 def memories(machine: Machine, image: Image | None = None,

@@ -122,8 +122,12 @@ def test_a_device_is_a_table_entry(monkeypatch, program, tmp_path):
 
 @pytest.mark.parametrize("family,width,depth,rom,blocks,place", [
     ("ecp5", 16, 64, False, 0, "distributed"), ("ecp5", 16, 128, False, 1, "block"),
+    ("ecp5", 16, 80, False, 0, "distributed"), ("ecp5", 16, 96, False, 1, "block"),
+    ("ecp5", 28, 64, False, 1, "block"), ("ecp5", 8, 100, False, 0, "distributed"),
     ("ecp5", 18, 784, False, 1, "block"), ("ecp5", 36, 512, False, 1, "block"),
     ("ecp5", 16, 3088, False, 4, "block"), ("ecp5", 16, 6000, False, 6, "block"),
+    ("ecp5", 16, 4160, False, 5, "block"), ("ecp5", 20, 1500, True, 2, "block"),
+    ("gowin", 16, 4160, False, 5, "block"),
     ("ecp5", 16, 2048, False, 2, "block"), ("ecp5", 8, 32, True, 0, "logic"),
     ("ecp5", 16, 256, True, 1, "block"), ("ecp5", 38, 1024, True, 3, "block"),
     ("gowin", 16, 64, False, 0, "distributed"), ("gowin", 24, 512, False, 1, "block"),
