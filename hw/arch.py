@@ -129,9 +129,11 @@ class Machine:
     (for a `potential` readout, else empty). Widths are in bits, two's complement unless unsigned:
     ``acc_bits`` (unsigned) of an accumulator, ``sum_bits`` (unsigned) of Σx·2^scale,
     ``current_bits`` of I, ``potential_bits`` of v and every sum in the neuron, ``membrane_bits``
-    of the stored u, ``score_bits`` of a score. ``decay_shift`` is the largest q. ``columns``: steps
-    side by side in a line of the spike memory. ``batch_bits``: where it is not 0, one pass serves
-    two steps (``columns`` is 2): x = s_t + 2^batch_bits · s_(t+1), and a sum holds both steps'.
+    of the stored u, ``score_bits`` of a score. ``decay_shift`` is the largest q. ``synapse_bits``
+    of the stored synaptic current i, 0 where no layer has one; ``synapse_shift`` the largest q of
+    its decays. ``columns``: steps side by side in a line of the spike memory. ``batch_bits``: where
+    it is not 0, one pass serves two steps (``columns`` is 2): x = s_t + 2^batch_bits · s_(t+1), and
+    a sum holds both steps'.
     ``order``: a window is run layer by layer, all its steps, or step by step, all layers.
     ``weight_memory`` is single-port RAM that no bitstream initialises, or block RAM.
     ``streaming``: an input is one step's frame, its result is of all steps since the last restart,
@@ -160,6 +162,8 @@ class Machine:
     units: int = 2
     columns: int = 1
     batch_bits: int = 0
+    synapse_bits: int = 0
+    synapse_shift: int = 0
     order: Literal["layer", "step"] = "layer"
     weight_memory: Literal["spram", "ebr"] = "spram"
     spare_blocks: bool = False      # small memories are logic: block RAM is short
@@ -180,7 +184,18 @@ class Machine:
     @property
     def unit_latency(self) -> int:
         """Clocks from a slot's read of a membrane to its write-back."""
-        return 9 + self.pools
+        return 9 + self.longer
+
+    @property
+    def longer(self) -> int:
+        """Clocks by which the units' pipeline is longer than 9: one each for two stages that only
+        some machines have."""
+        return self.pools + self.synapses
+
+    @property
+    def synapses(self) -> bool:
+        """Whether some layer has a synaptic current."""
+        return self.synapse_bits > 0
 
     @property
     def planes(self) -> int:
@@ -449,7 +464,9 @@ NEURON_FIELDS = (
     "minimum",       # 1: the least of a pooling window counts, not the largest
     "flip",          # 1: the weights are stored complemented, I = -(stored)
     "gain_shift",    # f
-    "bias",          # b + flip · 2^f (two's complement negation is ~y + 1)
+    "bias",          # b + flip · 2^f (two's complement negation is ~y + 1; with synapses just b)
+    "synapse_decay", # m of the synaptic current, scaled to q = synapse_shift
+    "synapse_bits",  # its width; 0 in a machine without any
     "decay",         # m
     "leak_shift",    # k - q + decay_shift
     "initial",       # u0
@@ -477,8 +494,9 @@ def ram_style(bits: int, *, rom: bool, spare: bool) -> Literal["block", "logic",
 
 def field_clocks(machine: Machine) -> dict[str, int]:
     """The clock of a neuron unit's pipeline in which it needs each field."""
-    late = int(machine.pools)
-    return {"flip": 1, "minimum": 2, "gain_shift": 1 + 2 * late, "decay": 1 + late,
+    late, pools = machine.longer, int(machine.pools)
+    return {"flip": 1, "minimum": 2, "synapse_decay": 1 + pools, "synapse_bits": 3 + pools,
+            "gain_shift": 2 + late if late else 1, "decay": 1 + late,
             "initial": 1 + late, "bias": 2 + late, "leak_shift": 2 + late,
             "threshold": 4 + late, "reset": 4 + late, "reset_value": 4 + late,
             "step_shift": 6 + late, "bits": 6 + late}

@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .arch import RESETS, field_clocks
+from .memory import delays
 
 __all__ = ["NeuronUnit", "field_at", "field_clocks", "field_signals", "shift_right"]
 
@@ -59,6 +60,14 @@ class NeuronUnit(wiring.Component):
     In a machine that pools currents a clock comes between 1 and 2, and all behind it is a clock
     later: y becomes ``largest``, the largest (where the field ``minimum`` is 1, the least) of
     itself and ``pooled``, unless it is ``alone``.
+
+    In a machine with synapses one more comes before 2. The clock before it, i (0 if ``i_first``)
+    times m; in it
+
+        i' = clip(floor(i · m / 2^q) + y)          (the + 1 of ~y is added here, not in the bias)
+
+    but for the clip, in which the next clock begins: ``i_next`` is out, to be written, and takes
+    y's place.
     """
 
     def __init__(self, machine):
@@ -71,6 +80,8 @@ class NeuronUnit(wiring.Component):
             "first": In(1),
             "pooled": In(signed(machine.current_bits)), "alone": In(1),
             "largest": Out(signed(machine.current_bits)),
+            **({"i": In(signed(machine.synapse_bits)), "i_first": In(1),
+                "i_next": Out(signed(machine.synapse_bits))} if machine.synapses else {}),
             "current": Out(signed(machine.current_bits)),
             "spike": Out(1),
             "u_next": Out(signed(machine.membrane_bits)),
@@ -109,11 +120,12 @@ class NeuronUnit(wiring.Component):
         ]
         flip = self._field("flip").replicate(len(flipped)).as_signed()
         shift = self._described("gain_shift")
-        if machine.pools:
+        if machine.longer:
             m.d.sync += flipped.eq(self.current ^ flip)
-            self._pool(m, flipped)
-            gained = self.largest << (shift.constant if shift.constant is not None
-                                      else self._field("gain_shift"))
+            y = self._pool(m, flipped) if machine.pools else flipped
+            y = self._synapse(m, y) if machine.synapses else y
+            gained = y << (shift.constant if shift.constant is not None
+                           else self._field("gain_shift"))
         elif shift.constant is None:
             gained = Signal(potential, reset_less=True)
             m.d.sync += gained.eq((self.current ^ flip) << self._field("gain_shift"))
@@ -129,6 +141,28 @@ class NeuronUnit(wiring.Component):
         m.d.comb += ahead.eq(y - self.pooled)
         keep = self.alone | (ahead[-1] == Value.cast(self._field("minimum"))[0])
         m.d.sync += self.largest.eq(Mux(keep, y, self.pooled))
+        return self.largest
+
+    def _synapse(self, m, y):
+        """The synaptic current that integrates *y*."""
+        machine, bits = self.machine, self._described("synapse_bits")
+        scaled = Mux(self.i_first, 0, self.i) * self._field("synapse_decay")
+        product = Signal(Shape.cast(scaled.shape()), name="i_product", reset_less=True)
+        flip = self._field("flip")
+        if not isinstance(flip, Const):
+            flip = delays(m, flip, 2 + machine.pools)[1 + machine.pools]
+        total = (product >> machine.synapse_shift) + y + flip
+        i = Signal(Shape.cast(total.shape()), name="i_total", reset_less=True)
+        m.d.sync += [product.eq(scaled), i.eq(total)]
+        m.d.comb += self.i_next.eq(i)
+        if bits.constant is not None:
+            m.d.comb += self.i_next.eq(_clip(i, bits.constant))
+            return self.i_next
+        with m.Switch(self._field("synapse_bits")):
+            for width in range(bits.base, machine.synapse_bits + 1):
+                with m.Case(width):
+                    m.d.comb += self.i_next.eq(_clip(i, width))
+        return self.i_next
 
     def _fire(self, m, v):
         potential = v.shape()

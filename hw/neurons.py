@@ -17,7 +17,7 @@ __all__ = ["NeuronArray", "spike_clock", "word_layout"]
 
 def spike_clock(machine):
     """Clocks from a neuron's slot to its spike."""
-    return 5 + machine.pools
+    return 5 + machine.longer
 
 
 def word_layout(machine):
@@ -68,8 +68,8 @@ class NeuronArray(wiring.Component):
         closing = self.rotate & job.closes & self.of_layer.fires
         valid = delays(m, closing, latency, init=0)
         start = job.start & (self.step == 0)
-        late = 1 + machine.pools
-        first = delays(m, start, late + 1)[late]
+        late = 1 + machine.longer
+        firsts = delays(m, start, late + 1)
         address = delays(m, Value.cast(job.slot + slot)[:len(job.slot)], 8)
         units = [NeuronUnit(machine) for _ in range(machine.units)]
         opens = delays(m, job.opens | self.of_layer.ors, 3)
@@ -78,7 +78,7 @@ class NeuronArray(wiring.Component):
             m.d.comb += [
                 unit.acc.eq(self._of_step(self.heads[number])),
                 unit.sum_x.eq(self._of_step(sum_x)),
-                unit.doubled.eq(self.of_layer.doubled), unit.first.eq(first),
+                unit.doubled.eq(self.of_layer.doubled), unit.first.eq(firsts[late]),
                 self.spikes[number].eq(unit.spike),
             ]
         m.d.comb += [
@@ -88,6 +88,8 @@ class NeuronArray(wiring.Component):
         ]
         if machine.pools:
             self._pool(m, units, slot, opens)
+        if machine.synapses:
+            self._synapses(m, units, slot, firsts, valid)
         self._parameters(m, units, address)
         self._membranes(m, units, slot, valid[latency - 1])
         self._collect(m, valid[spike], spike)
@@ -199,11 +201,28 @@ class NeuronArray(wiring.Component):
         write, read = memory.write_port(), memory.read_port()
         place = slot if machine.order == "layer" else (job.membrane + slot)[:len(job.membrane)]
         target = delays(m, place, machine.unit_latency)[machine.unit_latency - 1]
-        early = delays(m, place, 1 + machine.pools)[machine.pools]
+        early = delays(m, place, late := 1 + machine.longer)[late - 1]
         m.d.comb += [read.addr.eq(early), write.addr.eq(target), write.en.eq(written)]
         for number, unit in enumerate(units):
             m.d.comb += [unit.u.eq(read.data.word_select(number, bits)),
                          write.data.word_select(number, bits).eq(unit.u_next)]
+
+    def _synapses(self, m, units, slot, firsts, valid):
+        """Synaptic currents beside the membranes, in a memory of their own: read in clock 0 (behind
+        a pool a clock later), written three clocks later."""
+        machine, job = self.machine, self.held
+        bits, late = machine.synapse_bits, int(machine.pools)
+        m.submodules.synapses = memory = table(bits * len(units), machine.membrane_slots,
+                                               spare=machine.spare_blocks)
+        write, read = memory.write_port(), memory.read_port()
+        place = slot if machine.order == "layer" else (job.membrane + slot)[:len(job.membrane)]
+        places = delays(m, place, late + 4)
+        m.d.comb += [read.addr.eq(places[late]), write.addr.eq(places[late + 3]),
+                     write.en.eq(valid[late + 3])]
+        for number, unit in enumerate(units):
+            m.d.comb += [unit.i.eq(read.data.word_select(number, bits)),
+                         unit.i_first.eq(firsts[late + 1]),
+                         write.data.word_select(number, bits).eq(unit.i_next)]
 
     def _collect(self, m, valid, spike):
         """Spikes into words of 16, lowest neuron in the lowest bit."""

@@ -6,9 +6,10 @@ The datapath, for a lane whose stored weight is ``b`` (a number of W bits)::
     acc = Σ b · x              X = Σ x
     y   = 2·acc - X (all W = 1)    acc - Σ X·2^(W-1) (else, 1-bit weights as 2·b)
     y   = ~y where flip
+    i   = clip(floor(i · m / 2^q) + y + flip)       in a machine with synapses; takes y's place
     v   = ((u·m) << leak_shift >> decay_shift) + (y << f) + bias
 
-``~y`` is -y - 1; the missing 1 is in the stored bias.
+``~y`` is -y - 1; the missing 1 is in the stored bias, with synapses it is added before the clip.
 """
 
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import numpy as np
 
 from qsnn_hw.arch import RESETS
 
-from .ir import Graph, Ints, Neuron
+from .ir import Bounds, Graph, Ints, Neuron, NeuronBounds
 from .stages import Stage, Synapses
 
 
@@ -93,13 +94,34 @@ class Channels:
         return np.where(self.flip, ~high, low), np.where(self.flip, ~low, high)
 
 
-def decay_shift(graph: Graph) -> int:
-    """The shift after the product u·m, common to all layers: the largest q."""
-    return max((node.op.decay_shift for node in graph.nodes if isinstance(node.op, Neuron)),
-               default=0)
+@dataclass(frozen=True, eq=False)
+class Shared:
+    """What all layers share: the shifts after the products u·m and i·m, the largest q; the width of
+    a synaptic current, 0 where no layer has one; the proven ranges."""
+
+    shift: int
+    synapse_shift: int
+    synapse_bits: int
+    proved: Bounds
 
 
-def channels(graph: Graph, stage: Stage, shift: int, stepwise: bool) -> Channels:
+def shared(graph: Graph, proved: Bounds) -> Shared:
+    """Of the layers of *graph*. One without a synapse passes its current on as if it had one."""
+    neurons = {node.name: node.op for node in graph.nodes if isinstance(node.op, Neuron)}
+    synapses = [op.synapse for op in neurons.values() if op.synapse is not None]
+    wide = max((_synapse_bits(op, proved.neurons[name]) for name, op in neurons.items()), default=0)
+    return Shared(max((op.decay_shift for op in neurons.values()), default=0),
+                  max((synapse.decay_shift for synapse in synapses), default=0),
+                  wide if synapses else 0, proved)
+
+
+def _synapse_bits(op: Neuron, proved: NeuronBounds) -> int:
+    """Bits of i: its own where it is clipped, else those that it needs."""
+    needed = proved.summed.width
+    return needed if op.synapse is None else min(op.synapse.bits, needed)
+
+
+def channels(graph: Graph, stage: Stage, common: Shared, stepwise: bool) -> Channels:
     """*stage* with its weights and parameters as they are stored."""
     parts = stage.current.parts
     doubled = all(part.bits == 1 for part in parts)
@@ -110,7 +132,7 @@ def channels(graph: Graph, stage: Stage, shift: int, stepwise: bool) -> Channels
     made = tuple(_part(graph, stage, part, flip, doubled, stepwise) for part in parts)
     if stage.neuron is None:
         return Channels(stage, made, flip, doubled, _readout_parameters(graph, flip), False)
-    parameters, each = _neuron_parameters(stage, stage.neuron, flip, shift)
+    parameters, each = _neuron_parameters(stage, stage.neuron, flip, common)
     return Channels(stage, made, flip, doubled, parameters, each)
 
 
@@ -127,7 +149,7 @@ def _part(graph: Graph, stage: Stage, part: Synapses, flip: Ints, doubled: bool,
     return Part(part, ones, 0 if doubled else 1, 0, total)
 
 
-def _neuron_parameters(stage: Stage, op: Neuron, flip: Ints, shift: int
+def _neuron_parameters(stage: Stage, op: Neuron, flip: Ints, common: Shared
                        ) -> tuple[dict[str, Ints], bool]:
     flipped = stage.current.flipped
     wide = flip[:, None, None]
@@ -135,9 +157,10 @@ def _neuron_parameters(stage: Stage, op: Neuron, flip: Ints, shift: int
         "minimum": 0 if flipped is None else _as3(flipped),
         "flip": wide,
         "gain_shift": op.gain_shift,
-        "bias": _as3(op.bias) + (wide << op.gain_shift),
+        "bias": _as3(op.bias) + (0 if common.synapse_bits else wide << op.gain_shift),
+        **_synapse_parameters(op, common, common.proved.neurons[stage.name]),
         "decay": _as3(op.decay),
-        "leak_shift": _as3(op.step_shift) - op.decay_shift + shift,
+        "leak_shift": _as3(op.step_shift) - op.decay_shift + common.shift,
         "initial": _as3(op.initial),
         "threshold": _as3(op.threshold),
         "reset": RESETS.index(op.reset),
@@ -150,6 +173,15 @@ def _neuron_parameters(stage: Stage, op: Neuron, flip: Ints, shift: int
     each = any(array.ndim == 3 and array.shape[1:] != (1, 1) for array in arrays.values())
     shape = neuron_shape(stage) if each else (len(flip), 1, 1)
     return {name: np.broadcast_to(array, shape) for name, array in arrays.items()}, each
+
+
+def _synapse_parameters(op: Neuron, common: Shared, proved: NeuronBounds) -> dict[str, Ints | int]:
+    """m, scaled to the common shift, and the width; one that clips nothing is as wide as any."""
+    if op.synapse is None:
+        return {"synapse_decay": 0, "synapse_bits": common.synapse_bits}
+    own, clips = op.synapse, proved.summed.width > op.synapse.bits
+    return {"synapse_decay": _as3(own.decay) << common.synapse_shift - own.decay_shift,
+            "synapse_bits": own.bits if clips else common.synapse_bits}
 
 
 def _of_channel(array: np.ndarray) -> np.ndarray:

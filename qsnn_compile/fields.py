@@ -12,7 +12,8 @@ from qsnn_hw.arch import NEURON_FIELDS, READOUT_FIELDS, Field
 
 from .channels import Channels
 
-FROM_BASE = ("gain_shift", "leak_shift", "step_shift", "bits")   # shifts: a base costs wires only
+FROM_BASE = ("gain_shift", "leak_shift", "step_shift", "bits", "synapse_bits")
+                                            # shifts: a base costs wires only
 Pad = dict[str, int]
 
 
@@ -31,8 +32,9 @@ def neuron_fields(layers: list[Channels], steps: int | None, shift: int,
     *steps* steps, None: for ever.
 
     Proof that a pad never fires: its stored weights and its flip are 0, so y ≤ 0, and v and u'
-    rise with y and u; hence it fires never if it doesn't with y = 0. Where that takes a higher
-    threshold than the fields would hold, the threshold's field is widened.
+    rise with y and u (with synapses i ≤ 0, as it is 0 at first, and v rises with it); hence it
+    fires never if it doesn't with y = 0. Where that takes a higher threshold than the fields would
+    hold, the threshold's field is widened.
     """
     if not layers:
         idle = {name: 2 if name == "bits" else 0 for name in NEURON_FIELDS}

@@ -48,8 +48,9 @@ def _potential(neuron: NeuronBounds) -> Interval:
 
 
 def _pad_potential(machine: Machine, pad: Pad, summed: int) -> Interval:
-    """The same for a pad, whose y lies in -summed..0."""
+    """The same for a pad, whose y lies in -summed..0, and i in its bits."""
     half = 1 << pad["bits"] - 1
+    summed = 1 << pad["synapse_bits"] - 1 if machine.synapses else summed
     leak = [(u * pad["decay"] << pad["leak_shift"]) >> machine.decay_shift
             for u in (-half, half - 1)]
     v = [leak[0] - (summed << pad["gain_shift"]) + pad["bias"], leak[1] + pad["bias"]]

@@ -54,7 +54,7 @@ class View:
 
 def slot_to_probe(machine: Machine) -> int:
     """Clocks from a neuron's slot to its spike at the probe, one before it is in its word."""
-    return SLOT_TO_WORD - 1 + machine.pools
+    return SLOT_TO_WORD - 1 + machine.longer
 
 
 @cache

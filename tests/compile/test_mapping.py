@@ -6,6 +6,7 @@ import pytest
 from core_datapath import Datapath
 from core_graphs import random_graph
 from image_graphs import image_graph
+from states import with_states
 
 from qsnn_compile.ir import (
     Add,
@@ -76,6 +77,13 @@ def test_banks_and_columns(seed):
 def test_images(seed):
     shapes = (dict(lanes=16, units=2), dict(lanes=32, units=4, columns=2), *BANKS)
     check(image_graph(seed), seed=seed, **shapes[seed % len(shapes)])
+
+
+@pytest.mark.parametrize("seed", range(48))
+def test_synapses(seed):
+    make = image_graph if seed % 3 else random_graph
+    shapes = (dict(lanes=16, units=2), dict(lanes=32, units=4, columns=2), *BANKS)
+    check(with_states(make(seed), seed), seed=seed, **shapes[seed % len(shapes)])
 
 
 def images(coding, bits, channels, *nodes):

@@ -1,8 +1,20 @@
 import numpy as np
 import pytest
 from core_graphs import random_data, random_graph
+from states import with_states
 
-from qsnn_compile.ir import Conv2d, Dense, Graph, Input, Neuron, Node, Readout, equal, ints
+from qsnn_compile.ir import (
+    Conv2d,
+    Dense,
+    Graph,
+    Input,
+    Neuron,
+    Node,
+    Readout,
+    Synapse,
+    equal,
+    ints,
+)
 from qsnn_compile.passes import PASSES, run_passes
 from qsnn_compile.passes.clip_thresholds import ClipThresholds
 from qsnn_compile.passes.legalise import Legalise
@@ -20,7 +32,7 @@ def graph(neuron, weight=((1, -1),), bits=1, readout="count"):
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("step", PASSES, ids=lambda step: step.name)
 def test_no_pass_changes_a_score_or_a_spike(step, seed):
-    before = random_graph(seed)
+    before = with_states(random_graph(seed), seed, 0.5)
     after = run_passes(before, [step])
     data = random_data(before, 4, seed)
     a, b = (golden.run(g, data, record="all") for g in (before, after))
@@ -38,6 +50,12 @@ def test_a_second_time_changes_nothing(step):
 def test_reduce_decay():
     op = Neuron(4, ints(3), decay=ints([4, 12]), decay_shift=4)
     made = run_passes(graph(op, ((1, -1), (1, 1))), [ReduceDecay()])["lif"].op
+    assert (made.decay.tolist(), made.decay_shift) == ([1, 3], 2)
+
+
+def test_reduce_decay_of_a_synapse():
+    op = Neuron(4, ints(3), synapse=Synapse(ints([4, 12]), 4, 8))
+    made = run_passes(graph(op, ((1, -1), (1, 1))), [ReduceDecay()])["lif"].op.synapse
     assert (made.decay.tolist(), made.decay_shift) == ([1, 3], 2)
 
 

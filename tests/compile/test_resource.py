@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from image_graphs import image_graph
+from states import with_states
 
 from qsnn_compile.mapping import map_graph
 from qsnn_compile.memories import Memory, memories, spram
@@ -47,6 +48,13 @@ def test_every_memory_of_an_image_network():
         names.update({re.match("[a-z]+", m.name)[0] for m in memories(*map_graph(graph, lanes=16))})
     assert names.keys() == {"list", "values", "copy", "totals", "readout", "windows", "items",
                             "parameters", "membranes", "pool", "sent"}
+
+
+def test_a_synapse_takes_cells_and_a_memory():
+    graphs = image_graph(9), with_states(image_graph(9), 9)
+    plain, slow = (map_graph(run_passes(graph, PASSES), lanes=16) for graph in graphs)
+    assert predict(*slow).lc > predict(*plain).lc
+    assert [m.name for m in memories(*slow) if m.name.startswith("synapses")] == ["synapses0"]
 
 
 def zoo(name):

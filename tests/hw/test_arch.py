@@ -189,6 +189,12 @@ def test_a_pool_of_currents_makes_the_units_a_clock_longer():
     assert pooled.unit_latency == m.unit_latency + 1
 
 
+def test_a_synapse_makes_the_units_a_clock_longer():
+    m = fashion()
+    assert (m.synapses, replace(m, synapse_bits=9).synapses) == (False, True)
+    assert replace(m, synapse_bits=9).unit_latency == m.unit_latency + 1
+
+
 def test_banks_join_for_a_potential_readout_alone():
     assert not fashion("potential").joins
     assert replace(fashion("potential"), banks=2).joins
