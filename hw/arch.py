@@ -131,9 +131,9 @@ class Machine:
     ``current_bits`` of I, ``potential_bits`` of v and every sum in the neuron, ``membrane_bits``
     of the stored u, ``score_bits`` of a score. ``decay_shift`` is the largest q. ``synapse_bits``
     of the stored synaptic current i, 0 where no layer has one; ``synapse_shift`` the largest q of
-    its decays. ``columns``: steps side by side in a line of the spike memory. ``batch_bits``: where
-    it is not 0, one pass serves two steps (``columns`` is 2): x = s_t + 2^batch_bits · s_(t+1), and
-    a sum holds both steps'.
+    its decays. ``clamps``: v' has a lower bound. ``columns``: steps side by side in a line of the
+    spike memory. ``batch_bits``: where it is not 0, one pass serves two steps (``columns`` is 2):
+    x = s_t + 2^batch_bits · s_(t+1), and a sum holds both steps'.
     ``order``: a window is run layer by layer, all its steps, or step by step, all layers.
     ``weight_memory`` is single-port RAM that no bitstream initialises, or block RAM.
     ``streaming``: an input is one step's frame, its result is of all steps since the last restart,
@@ -164,6 +164,7 @@ class Machine:
     batch_bits: int = 0
     synapse_bits: int = 0
     synapse_shift: int = 0
+    clamps: bool = False
     order: Literal["layer", "step"] = "layer"
     weight_memory: Literal["spram", "ebr"] = "spram"
     spare_blocks: bool = False      # small memories are logic: block RAM is short
@@ -473,6 +474,7 @@ NEURON_FIELDS = (
     "threshold",     # θ
     "reset",         # RESETS.index(kind)
     "reset_value",   # r or ρ
+    "clamp",         # lo; 0 in a machine that never clamps
     "step_shift",    # k
     "bits",          # U
 )
@@ -499,7 +501,7 @@ def field_clocks(machine: Machine) -> dict[str, int]:
             "gain_shift": 2 + late if late else 1, "decay": 1 + late,
             "initial": 1 + late, "bias": 2 + late, "leak_shift": 2 + late,
             "threshold": 4 + late, "reset": 4 + late, "reset_value": 4 + late,
-            "step_shift": 6 + late, "bits": 6 + late}
+            "clamp": 6 + late, "step_shift": 6 + late, "bits": 6 + late}
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ class NeuronUnit(wiring.Component):
         v  = floor(u · 2^k · m / 2^q) + y · 2^f + b
         s  = [v ≥ θ]
         v' = r (hard) | v - ρ (soft) | v (none)      where s = 1, else v
+        v' = max(v', lo)                             in a machine that clamps
         u' = clip(floor((v' + 2^(k-1)) / 2^k), -2^(U-1), 2^(U-1) - 1)
 
     The clocks of a neuron whose ``acc`` is at the shadow's head in clock 0:
@@ -50,7 +51,7 @@ class NeuronUnit(wiring.Component):
     3. v
     4. v - θ, v - ρ
     5. ``spike`` is out; v' chosen
-    6. 2·v' >> k
+    6. v' clamped; 2·v' >> k
     7. round
     8. clip; ``u_next`` is out, to be written
 
@@ -186,7 +187,13 @@ class NeuronUnit(wiring.Component):
                 m.d.sync += chosen.eq(reset_to)
             with m.Elif(held == RESETS.index("soft")):
                 m.d.sync += chosen.eq(reduced)
-        return chosen
+        return self._clamp(m, chosen) if self.machine.clamps else chosen
+
+    def _clamp(self, m, v):
+        lowest, clamped = self._field("clamp"), Signal(v.shape())
+        distance = Signal(signed(len(v) + 1))
+        m.d.comb += [distance.eq(v - lowest), clamped.eq(Mux(distance[-1], lowest, v))]
+        return clamped
 
     def _quantise(self, m, v_reset):
         step, bits = self._described("step_shift"), self._described("bits")

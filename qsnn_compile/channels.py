@@ -97,11 +97,12 @@ class Channels:
 @dataclass(frozen=True, eq=False)
 class Shared:
     """What all layers share: the shifts after the products u·m and i·m, the largest q; the width of
-    a synaptic current, 0 where no layer has one; the proven ranges."""
+    a synaptic current, 0 where no layer has one; whether some layer clamps; the proven ranges."""
 
     shift: int
     synapse_shift: int
     synapse_bits: int
+    clamps: bool
     proved: Bounds
 
 
@@ -112,7 +113,8 @@ def shared(graph: Graph, proved: Bounds) -> Shared:
     wide = max((_synapse_bits(op, proved.neurons[name]) for name, op in neurons.items()), default=0)
     return Shared(max((op.decay_shift for op in neurons.values()), default=0),
                   max((synapse.decay_shift for synapse in synapses), default=0),
-                  wide if synapses else 0, proved)
+                  wide if synapses else 0,
+                  any(op.clamp is not None for op in neurons.values()), proved)
 
 
 def _synapse_bits(op: Neuron, proved: NeuronBounds) -> int:
@@ -163,6 +165,7 @@ def _neuron_parameters(stage: Stage, op: Neuron, flip: Ints, common: Shared
         "leak_shift": _as3(op.step_shift) - op.decay_shift + common.shift,
         "initial": _as3(op.initial),
         "threshold": _as3(op.threshold),
+        "clamp": _clamp(op, common, common.proved.neurons[stage.name]),
         "reset": RESETS.index(op.reset),
         "reset_value": _as3(op.reset_value),
         "step_shift": _as3(op.step_shift),
@@ -182,6 +185,13 @@ def _synapse_parameters(op: Neuron, common: Shared, proved: NeuronBounds) -> dic
     own, clips = op.synapse, proved.summed.width > op.synapse.bits
     return {"synapse_decay": _as3(own.decay) << common.synapse_shift - own.decay_shift,
             "synapse_bits": own.bits if clips else common.synapse_bits}
+
+
+def _clamp(op: Neuron, common: Shared, proved: NeuronBounds) -> Ints | int:
+    """The clamp; beside those of others the lowest v' is one that changes nothing."""
+    if op.clamp is not None:
+        return _as3(op.clamp)
+    return proved.after.lowest if common.clamps else 0
 
 
 def _of_channel(array: np.ndarray) -> np.ndarray:

@@ -92,7 +92,8 @@ def machine_of(prepared: Prepared, banks: int, lanes: int, units: int,
     firing, silent = _by_kind(prepared)
     spares = any(spare(frame, index) for index in range(len(firing)))
     steps = None if prepared.mode.stream else frame.steps
-    neuron, pad = neuron_fields(firing, steps, prepared.common.shift, spares)
+    neuron, pad = neuron_fields(firing, steps, prepared.common.shift, spares,
+                                prepared.common.clamps)
     readout, readout_pad = readout_fields(silent)
     machine = replace(frame, neuron_fields=neuron, readout_fields=readout)
     return with_widths(machine, prepared.found, pad, prepared.common.proved), (pad, readout_pad)
@@ -150,7 +151,7 @@ def _frame(prepared: Prepared, banks: int, lanes: int, units: int, columns: int)
         *_laid_out(prepared, banks, lanes), kind, (), (), 1, 1, 1, 1,
         max((int(c.parameters["bits"].max()) for c in found if c.fires), default=2),
         1, common.shift, banks, lanes, units, columns, synapse_bits=common.synapse_bits,
-        synapse_shift=common.synapse_shift,
+        synapse_shift=common.synapse_shift, clamps=common.clamps,
         order="step" if prepared.stepwise else "layer", streaming=prepared.mode.stream,
         exit_margin=prepared.mode.margin)
 

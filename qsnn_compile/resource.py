@@ -90,6 +90,7 @@ def _unit_bits(machine: Machine) -> float:
     current = machine.current_bits * (2 + mixed + 2 * machine.pools)
     current += machine.acc_bits * (machine.batch_bits > 0)
     stages = wide * (4 + (1 in kinds) + (fields["reset_value"].constant is None))
+    stages += wide * machine.clamps * (1 + (fields["clamp"].constant != 0))
     shifts = (wide * (fields["gain_shift"].width + fields["leak_shift"].width)
               + narrow * (1 + fields["step_shift"].width))
     leak = machine.membrane_bits * (2 + fields["decay"].width)

@@ -55,7 +55,8 @@ def _pad_potential(machine: Machine, pad: Pad, summed: int) -> Interval:
             for u in (-half, half - 1)]
     v = [leak[0] - (summed << pad["gain_shift"]) + pad["bias"], leak[1] + pad["bias"]]
     beyond = [end - pad[name] for end in v for name in ("threshold", "reset_value")]
-    return _around([np.array([*leak, *v, *beyond, pad["threshold"], pad["reset_value"]])])
+    clamp = [pad["clamp"]] if machine.clamps else []
+    return _around([np.array([*leak, *v, *beyond, *clamp, pad["threshold"], pad["reset_value"]])])
 
 
 def _around(arrays: Iterable[np.ndarray]) -> Interval:

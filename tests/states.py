@@ -1,4 +1,4 @@
-"""A second state for the neurons of any network: synaptic currents, narrow ones and wide ones."""
+"""Synaptic currents, narrow ones and wide ones, and clamps for the neurons of any network."""
 
 from dataclasses import replace
 
@@ -8,11 +8,19 @@ from qsnn_compile.ir import Neuron, Synapse, ints, shapes
 
 
 def with_states(graph, seed, odds=0.7):
-    """*graph*, most neurons of which get a synapse; the others pass their current through."""
+    """*graph*, most layers of which get a synapse, and some a clamp."""
     rng, found = np.random.default_rng([seed, 5]), shapes(graph)
+
+    def changed(node):
+        op, shape = node.op, found[node.name]
+        if rng.random() < odds:
+            op = replace(op, synapse=random_synapse(rng, shape))
+        if rng.random() < odds / 2:
+            op = replace(op, clamp=random_clamp(rng, op, shape))
+        return replace(node, op=op)
+
     return replace(graph, nodes=tuple(
-        replace(node, op=replace(node.op, synapse=random_synapse(rng, found[node.name])))
-        if isinstance(node.op, Neuron) and rng.random() < odds else node for node in graph.nodes))
+        changed(node) if isinstance(node.op, Neuron) else node for node in graph.nodes))
 
 
 def stateful(make):
@@ -29,3 +37,10 @@ def some(rng, shape, low, high):
 def random_synapse(rng, shape):
     q = int(rng.integers(0, 5))
     return Synapse(some(rng, shape, 0, (1 << q) + 2), q, int(rng.choice([1, 3, 5, 8, 32])))
+
+
+def random_clamp(rng, op, shape):
+    """Around 0, within reach of the threshold; sometimes out of reach."""
+    reach = int(abs(op.threshold).max()) // int(rng.choice([1, 4])) + 1
+    clamp = some(rng, shape, -reach, reach // 4 + 1)
+    return ints(rng.choice([0, -1 << 20])) if rng.random() < 0.3 else clamp

@@ -72,9 +72,6 @@ def _check_neuron(node: Node, op: Neuron) -> None:
         advice = "train with a wider membrane" if op.bits < low else "quantise it further"
         raise Unsupported(f"node {node.name!r}: membrane must be of {low}..{high} bits, "
                           f"not {op.bits!r}; {advice}")
-    if op.clamp is not None:
-        raise Unsupported(f"node {node.name!r}: clamp must be None, not {op.clamp!r}; "
-                          "the core's neurons have no lower clamp")
     if op.max_spikes != 1:
         raise Unsupported(f"node {node.name!r}: max_spikes must be 1, not {op.max_spikes!r}; "
                           "the core's neurons send one spike a step")

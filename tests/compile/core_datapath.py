@@ -197,6 +197,9 @@ class Datapath:
             fits(part[rotating], wide)
         kinds = [fired & (p["reset"] == RESETS.index(kind)) for kind in ("hard", "soft")]
         v = np.select(kinds, [p["reset_value"], v - p["reset_value"]], v)
+        if machine.clamps:
+            v = np.maximum(v, p["clamp"])
+        fits(v[rotating], wide)
         limit = 1 << p["bits"] - 1
         u = np.clip(((v << 1) >> p["step_shift"]) + 1 >> 1, -limit, limit - 1)
         assert p["bits"].max() <= machine.membrane_bits

@@ -173,8 +173,6 @@ def test_what_is_refused(name):
 
 
 @pytest.mark.parametrize("op, message", (
-    (Neuron(4, ints(3), clamp=ints(0)), "node 'lif': clamp must be None, not array(0); the core's "
-     "neurons have no lower clamp"),
     (Neuron(4, ints(3), max_spikes=2, reset="soft"), "node 'lif': max_spikes must be 1, not 2; the "
      "core's neurons send one spike a step"),
     (Neuron(17, ints(3)), "node 'lif': membrane must be of 2..16 bits, not 17; quantise it "

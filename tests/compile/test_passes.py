@@ -65,6 +65,12 @@ def test_clip_thresholds():
     assert made.threshold.tolist() == [16, 0]       # v in -15..15 and 0..30
 
 
+def test_a_clamp_out_of_reach_is_brought_near():
+    op = Neuron(4, ints(1000), decay=ints(0), reset="none", clamp=ints([-999, 7]))
+    made = run_passes(graph(op, ((1, -1), (1, 1))), [ClipThresholds()])["lif"].op
+    assert made.clamp.tolist() == [-15, 7]          # v in -15..15 and 0..30
+
+
 @pytest.mark.parametrize("weight, given, wanted", (
     (((1, -1),), 2, 1), (((0, -1),), 3, 2), (((3, -4),), 3, 4), (((1, 0),), 8, 2)))
 def test_legalise_fits_weights(weight, given, wanted):

@@ -58,6 +58,8 @@ def update(n, decay_shift, synapse_shift=0):
         after = n["reset_value"]
     elif spike and reset == "soft":
         after = v - n["reset_value"]
+    if n["clamps"]:
+        after = max(after, n["clamp"])
     rounded = (after + 2 ** (k - 1)) // 2**k if k else after
     return Naive(current, largest, spike, saturate(rounded, n["bits"]), y,
                  (leak, v, v - n["threshold"], after))

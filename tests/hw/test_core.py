@@ -168,14 +168,15 @@ FEATURES = {
     "depthwise", "max", "or", "max and or", "sum pool", "residual", "recurrence", "each", "planes",
     "joined banks", "several groups", "two steps a pass", "places on banks", "values of spikes",
     "synapse", "currents beside synapses", "clipped synapse", "flipped synapse", "synapse and max",
-    "synapse and or", "synapse and replayed", "synapse and two steps a pass"}
+    "synapse and or", "synapse and replayed", "synapse and two steps a pass", "clamp", "clamp at 0",
+    "clamp beside none"}
 
 
 def features(kind, seed, shape):
     graph = run_passes(MAKERS[kind](seed), PASSES)
     machine, _ = map_graph(graph, **shape)
     return {*_of_machine(machine), *_of_graph(graph), *_of_layers(machine),
-            *_of_synapses(graph, machine)}
+            *_of_synapses(graph, machine), *_of_clamps(graph)}
 
 
 def _of_machine(m):
@@ -213,6 +214,14 @@ def _of_synapses(graph, m):
                  "synapse and two steps a pass": synapse and m.paired(index),
                  f"synapse and {layer.pooling}": synapse}
         yield from (name for name, here in found.items() if here)
+
+
+def _of_clamps(graph):
+    clamps = [node.op.clamp for node in graph.nodes if isinstance(node.op, Neuron)]
+    given = [clamp for clamp in clamps if clamp is not None]
+    found = {"clamp": given, "clamp beside none": given and len(given) < len(clamps),
+             "clamp at 0": any(not clamp.any() for clamp in given)}
+    return [name for name, here in found.items() if here]
 
 
 def _of_graph(graph):

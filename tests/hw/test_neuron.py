@@ -22,9 +22,10 @@ class Draw:
     most have the largest current of a window, with *synapses* all integrate it twice."""
 
     def __init__(self, seed, *, constant, weight_bits, decay_shift=3, top_step=4, widest=16,
-                 fan_sum=40, pools=False, synapses=False):
+                 fan_sum=40, pools=False, synapses=False, clamps=False):
         self.rng, self.pools, self.synapses = random.Random(seed), pools, synapses
         constant = constant | (set() if synapses else SYNAPSE_FIELDS)
+        constant, self.clamps = constant | (set() if clamps else {"clamp"}), clamps
         self.weight_bits, self.fan_sum = weight_bits, fan_sum
         self.decay_shift = decay_shift
         self.ranges = {"minimum": (0, 1), "flip": (0, 1), "gain_shift": (0, 3),
@@ -32,7 +33,7 @@ class Draw:
                        "bits": (2, widest), "reset": (0, 2), "threshold": (-20, 60),
                        "reset_value": (-9, 20), "initial": (-2, 1),
                        "leak_shift": (0, top_step + decay_shift), "synapse_decay": (0, 10),
-                       "synapse_bits": (1, 12) if synapses else (0, 0)}
+                       "synapse_bits": (1, 12) if synapses else (0, 0), "clamp": (-40, 20)}
         for name in constant:
             low, high = self.ranges[name]
             self.ranges[name] = (self.rng.randint(low, high),) * 2
@@ -51,6 +52,7 @@ class Draw:
               "acc": rng.randint(0, total * (2**planes - 1))}
         if self.pools:
             n |= {"pooled": rng.randint(-80, 80), "alone": int(rng.random() < 0.3)}
+        n["clamps"] = self.clamps
         if self.synapses:
             n |= {"i": self._membrane(n["synapse_bits"]), "i_first": int(rng.random() < 0.3)}
         if "threshold" not in self.constant and rng.random() < 0.6:
@@ -105,7 +107,7 @@ def unit_for(neurons, draw):
         current_bits=signed_width(*ys, *(~y for y in ys)),
         potential_bits=signed_width(*(s for result in results for s in result.sums)),
         membrane_bits=max(n["bits"] for n in neurons), synapse_shift=SYNAPSE_SHIFT,
-        synapse_bits=max(n["synapse_bits"] for n in neurons))), results
+        synapse_bits=max(n["synapse_bits"] for n in neurons), clamps=draw.clamps)), results
 
 
 def port_clocks(machine):
@@ -177,7 +179,8 @@ def test_unit_equals_equation_whatever_is_stored(seed):
 def test_one_stored_field_among_constants(stored):
     constant = set(NEURON_FIELDS) - {stored}
     check(Draw(f"only {stored}", constant=constant, weight_bits=(1, 4), top_step=2,
-               pools=stored == "minimum", synapses=stored in SYNAPSE_FIELDS), 40)
+               pools=stored == "minimum", synapses=stored in SYNAPSE_FIELDS,
+               clamps=stored == "clamp"), 40)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -193,6 +196,13 @@ def test_a_synaptic_current_before_the_membrane(seed, pools):
                 synapses=True)
     results = check(draw, 60)
     assert len({result.i_next for result in results}) > 1
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_clamp_below(seed):
+    draw = Draw(f"clamp {seed}", constant=some_constant(seed), weight_bits=(1, 2), clamps=True,
+                synapses=seed % 3 == 0)
+    check(draw, 60)
 
 
 @pytest.mark.parametrize("bits", [2, 3, 4, 8, 16])

@@ -85,6 +85,7 @@ class Naive:
             "doubled": layer.doubled, "u": self.membranes.get(place, 0),
             "first": bool(job["start"]) and replay == 0, "pooled": held,
             "i": self.synapses.get(place, 0), "i_first": bool(job["start"]) and replay == 0,
+            "clamps": machine.clamps,
             "alone": job["opens"] or layer.pooling == "or" or not machine.pools}
         found = update(n, machine.decay_shift, machine.synapse_shift)
         self.pooled[slot, unit] = found.largest
