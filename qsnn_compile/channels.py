@@ -12,7 +12,7 @@ The datapath, for a lane whose stored weight is ``b`` (a number of W bits)::
 ``~y`` is -y - 1; the missing 1 is in the stored bias, with synapses it is added before the clip.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -146,9 +146,18 @@ def _part(graph: Graph, stage: Stage, part: Synapses, flip: Ints, doubled: bool,
     if stage.neuron is None and not stepwise:
         total *= graph.steps
     if part.bits > 1:
-        return Part(part, part.weight + (1 << part.bits - 1), 0, part.bits - 1, total)
+        stored = part.weight + (1 << part.bits - 1)
+        plane = _idle_planes(stored, part.bits)
+        return Part(replace(part, bits=part.bits - plane), stored >> plane, plane, part.bits - 1,
+                    total)
     ones = (part.weight > 0).astype(np.int64) ^ flip[:, None, None, None]
     return Part(part, ones, 0 if doubled else 1, 0, total)
+
+
+def _idle_planes(stored: Ints, bits: int) -> int:
+    """The lowest planes of *stored* that are all 0: they need no rows. One plane is kept."""
+    ones = int(np.bitwise_or.reduce(stored, axis=None))
+    return min(bits - 1, (ones & -ones).bit_length() - 1) if ones else bits - 1
 
 
 def _neuron_parameters(stage: Stage, op: Neuron, flip: Ints, common: Shared

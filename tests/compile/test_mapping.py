@@ -134,11 +134,22 @@ def test_a_readout_that_reads_the_input_too(shape):
         check(Graph("skip", 5, source, nodes, Readout("potential", "both")), **shape)
 
 
-@pytest.mark.parametrize("weight_bits", (1, 2, 4, 8))
+@pytest.mark.parametrize("weight_bits", (1, 2, 4, 8, 11, 16))
 @pytest.mark.parametrize("membrane_bits", (2, 4, 16))
 def test_every_width(weight_bits, membrane_bits):
     seed = 1000 + 10 * weight_bits + membrane_bits
     check(random_graph(seed, weight_bits, membrane_bits), 16, 2, seed=seed)
+
+
+@pytest.mark.parametrize("bits", (2, 5, 13))
+def test_planes_that_are_all_0_need_no_rows(bits):
+    graph = random_graph(1, 1 if bits == 2 else bits - 3, sizes=(9, 20, 5))
+    coarse = replace(graph, nodes=tuple(
+        replace(node, op=replace(node.op, weight=ints(node.op.weight << 3), bits=bits + 3))
+        if isinstance(node.op, Dense) else node for node in graph.nodes))
+    machine, _ = map_graph(run_passes(coarse, PASSES), lanes=16)
+    assert machine.rows < 16 * (9 + 9 + 20)
+    check(coarse, 16, 2)
 
 
 @pytest.mark.parametrize("size", (15, 16, 17, 33))

@@ -154,7 +154,6 @@ MODELS = {
     "map_readout": lambda: model(graph=conv_graph()),
     "pool_of_a_pool": lambda: model(graph=two_pools()),
     "last_readout": lambda: model(graph=good_graph(readout="last")),
-    "wide_weights": lambda: model(graph=good_graph(weight_bits=12)),
     "too_large": lambda: model(graph=good_graph((64, 2048, 10), weight_bits=8)),
 }
 

@@ -20,7 +20,7 @@ def longer(seed):
 
 MAKERS = {"dense": random_graph, "images": image_graph, "longer": longer,
           "dense states": stateful(random_graph), "images states": stateful(image_graph),
-          "longer states": stateful(longer)}
+          "longer states": stateful(longer), "wide": lambda seed: random_graph(seed, 13)}
 ONE, FAST = {"lanes": 16, "units": 1}, {"lanes": 16, "units": 4}
 WIDE = {"lanes": 32, "units": 4}
 COLUMNS = {"lanes": 16, "units": 2, "columns": 2}
@@ -38,7 +38,8 @@ CASES = [
     ("dense states", 0, COLUMNS), ("dense states", 1, FAST), ("dense states", 34, FOUR),
     ("dense states", 54, STEPWISE), ("dense states", 32, PAIRS), ("images states", 9, WIDE),
     ("images states", 25, WIDE), ("images states", 13, TWO), ("images states", 5, FOUR),
-    ("images states", 36, STEPWISE), ("images states", 17, PAIRS), ("longer states", 28, TWO)]
+    ("images states", 36, STEPWISE), ("images states", 17, PAIRS), ("longer states", 28, TWO),
+    ("wide", 3, TWO)]
 SLOW = [
     ("dense", 0, TWO, 2), ("dense", 23, FAST, 40), ("images", 25, FOUR, 2),
     ("images", 27, COLUMNS, 40), ("images", 30, TWO, 40), ("images", 35, ONE, 2),
