@@ -20,6 +20,7 @@ WORD = 16                   # bits of a spike word, of a weight beat, of a block
 BLOCK_ROM_BITS = 1024       # a read-only memory from here on is block RAM, not 100 logic cells
 SPARED_ROM_BITS = 4096      # where block RAM is short, one up to here is logic
 SPARED_RAM_BITS = 256       # and so is a written one up to here
+BLOCK_RAM_BITS = 32         # else a written one from here on is block RAM, not a cell a bit and more
 ISSUE_TO_LANES = 4          # clocks from an event or a transfer to the lanes' adding or clearing
 
 Kind = Literal["spikes", "values", "list"]
@@ -472,7 +473,7 @@ def ram_style(bits: int, *, rom: bool, spare: bool) -> Literal["block", "logic",
     """What synthesis is told of a memory of *bits* bits; nothing where its own choice is good."""
     if spare and bits <= (SPARED_ROM_BITS if rom else SPARED_RAM_BITS):
         return "logic"
-    return "block" if rom and bits >= BLOCK_ROM_BITS else ""
+    return "block" if bits >= (BLOCK_ROM_BITS if rom else BLOCK_RAM_BITS) else ""
 
 
 def field_clocks(machine: Machine) -> dict[str, int]:

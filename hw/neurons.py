@@ -67,6 +67,7 @@ class NeuronArray(wiring.Component):
         latency, spike = machine.unit_latency, spike_clock(machine)
         closing = self.rotate & job.closes & self.of_layer.fires
         valid = delays(m, closing, latency, init=0)
+        begins = delays(m, self.rotate & (slot == 0), latency, init=0)
         start = job.start & (self.step == 0)
         late = 1 + machine.pools
         first = delays(m, start, late + 1)[late]
@@ -81,16 +82,12 @@ class NeuronArray(wiring.Component):
                 unit.doubled.eq(self.of_layer.doubled), unit.first.eq(first),
                 self.spikes[number].eq(unit.spike),
             ]
-        m.d.comb += [
-            self.current.eq(units[0].current), self.slot.eq(slot), self.now.eq(job),
-            self.spikes_valid.eq(valid[spike] & ~delays(m, job.silent, spike + 1)[spike]),
-            self.spikes_last_layer.eq(delays(m, self.last_layer, spike + 1)[spike]),
-        ]
+        m.d.comb += [self.current.eq(units[0].current), self.slot.eq(slot), self.now.eq(job)]
         if machine.pools:
             self._pool(m, units, slot, opens)
         self._parameters(m, units, address)
-        self._membranes(m, units, slot, valid[latency - 1])
-        self._collect(m, valid[spike], spike)
+        self._membranes(m, units, slot, begins[latency - 2], valid[latency - 1])
+        self._collect(m, valid[spike], begins, spike)
         return m
 
     def _of_step(self, total):
@@ -191,44 +188,60 @@ class NeuronArray(wiring.Component):
             for name, number in columns:
                 m.d.comb += getattr(units[number], name).eq(getattr(rom.word, f"{name}{number}"))
 
-    def _membranes(self, m, units, slot, written):
+    def _membranes(self, m, units, slot, begins, written):
+        """Read in clock 1, written in the last one; ``begins``: slot 0 is written next."""
         machine = self.machine
         bits, job = machine.membrane_bits, self.held
         m.submodules.membranes = memory = table(bits * len(units), machine.membrane_slots,
                                                    spare=machine.spare_blocks)
         write, read = memory.write_port(), memory.read_port()
-        place = slot if machine.order == "layer" else (job.membrane + slot)[:len(job.membrane)]
-        target = delays(m, place, machine.unit_latency)[machine.unit_latency - 1]
-        early = delays(m, place, 1 + machine.pools)[machine.pools]
+        base = Const(0) if machine.order == "layer" else job.membrane
+        target = Signal.like(write.addr, reset_less=True)
+        m.d.sync += target.eq(Mux(begins, base, target + 1))
+        early = delays(m, (base + slot)[:len(target)], 1 + machine.pools)[machine.pools]
         m.d.comb += [read.addr.eq(early), write.addr.eq(target), write.en.eq(written)]
         for number, unit in enumerate(units):
             m.d.comb += [unit.u.eq(read.data.word_select(number, bits)),
                          write.data.word_select(number, bits).eq(unit.u_next)]
 
-    def _collect(self, m, valid, spike):
-        """Spikes into words of 16, lowest neuron in the lowest bit."""
+    def _collect(self, m, valid, begins, spike):
+        """Spikes into words of 16, lowest neuron in the lowest bit.
+
+        The job is still there when its rotation's first spikes come (a rotation is longer than the
+        way to them), so where they go is looked up then, and counts on from word to word.
+        """
         machine, job, word = self.machine, self.held, self.word
         units, per_word = machine.units, WORD // machine.units
         line, column = self._destination(m)
-        slots = delays(m, self.slot, spike + 1)[spike]
-        full = Signal()
+        slot, full = Signal(range(machine.slots), reset_less=True), Signal()
+        kept = Signal(data.StructLayout({
+            "silent": 1, "stored": 1, "last_layer": 1, "before": 1, "words": len(job.words)}),
+            reset_less=True)
+        m.d.sync += slot.eq(slot + 1)
+        with m.If(begins[spike - 1]):
+            m.d.sync += [
+                slot.eq(0), kept.silent.eq(job.silent), kept.words.eq(job.words),
+                kept.stored.eq(self.of_layer.stored & ~job.silent),
+                kept.last_layer.eq(self.last_layer),
+                kept.before.eq(self.of_layer.ors & ~job.opens)]
         last = delays(m, self.slot == self.of_layer.used, spike + 1)[spike]
-        flags = Cat(job.silent, self.of_layer.stored, self.of_layer.ors, job.opens, job.words)
-        final = delays(m, flags, spike + 1)[spike]
-        lines, columns = delays(m, line, spike + 1)[spike], delays(m, column, spike + 1)[spike]
         gathered = Cat(word.spikes[units:], self.spikes)
-        index = slots[bits_of(per_word - 1):] if machine.slots > per_word else Const(0, 1)
-        m.d.comb += full.eq(valid & (((slots & (per_word - 1)) == per_word - 1) | last))
+        index = slot[bits_of(per_word - 1):] if machine.slots > per_word else Const(0, 1)
+        m.d.comb += [full.eq(valid & (((slot & (per_word - 1)) == per_word - 1) | last)),
+                     self.spikes_valid.eq(valid & ~kept.silent),
+                     self.spikes_last_layer.eq(kept.last_layer)]
         m.d.sync += self.word_valid.eq(full)
         with m.If(valid):
-            m.d.sync += [word.spikes.eq(gathered), word.line.eq(lines + index),
-                         word.column.eq(columns),
-                         word.stored.eq(final[1] & ~final[0] & (index <= final[4:])),
-                         word.round.eq(last)]
+            m.d.sync += [word.spikes.eq(gathered), word.round.eq(last),
+                         word.stored.eq(kept.stored & (index <= kept.words))]
+        with m.If(self.word_valid):
+            m.d.sync += word.line.eq(word.line + 1)
+        with m.If(begins[spike]):
+            m.d.sync += [word.line.eq(line), word.column.eq(column)]
         if any(layer.pooling == "or" for layer in machine.layers):
-            self._combine(m, final, full, spike)
+            self._combine(m, kept.before, full, spike)
 
-    def _combine(self, m, flags, full, spike):
+    def _combine(self, m, before, full, spike):
         """The spikes of several passes in one word: what the passes before sent is added.
 
         The word so far is read a clock before it is full and written a clock after.
@@ -241,11 +254,11 @@ class NeuronArray(wiring.Component):
         at = delays(m, Cat(index, step), spike + 2)
         m.submodules.sent = memory = table(WORD, words << len(step))
         write, read = memory.write_port(), memory.read_port()
-        before = Mux(flags[2] & ~flags[3], read.data, 0)
         m.d.comb += [read.addr.eq(at[spike - 1]), write.addr.eq(at[spike + 1]),
                      write.en.eq(self.word_valid), write.data.eq(word.spikes)]
         with m.If(full):
-            m.d.sync += word.spikes.eq(Cat(word.spikes[machine.units:], self.spikes) | before)
+            m.d.sync += word.spikes.eq(Cat(word.spikes[machine.units:], self.spikes)
+                                        | Mux(before, read.data, 0))
 
     def _destination(self, m):
         """Line and column of this rotation's words."""
