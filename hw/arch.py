@@ -129,8 +129,8 @@ class Machine:
     ``neuron_fields`` holds each of NEURON_FIELDS once, ``readout_fields`` each of READOUT_FIELDS
     (for a `potential` readout, else empty). Widths are in bits, two's complement unless unsigned:
     ``acc_bits`` (unsigned) of an accumulator, ``sum_bits`` (unsigned) of Σx·2^scale,
-    ``current_bits`` of I, ``potential_bits`` of v and every sum in the neuron, ``membrane_bits``
-    of the stored u, ``score_bits`` of a score. ``decay_shift`` is the largest q. ``columns``: steps
+    ``current_bits`` of I, ``potential_bits`` of v and every sum in the neuron, ``rounded_bits`` of
+    v' / 2^k, rounded, ``membrane_bits`` of the stored u, ``score_bits`` of a score. ``decay_shift`` is the largest q. ``columns``: steps
     side by side in a line of the spike memory. ``batch_bits``: where it is not 0, one pass serves
     two steps (``columns`` is 2): x = s_t + 2^batch_bits · s_(t+1), and a sum holds both steps'.
     ``order``: a window is run layer by layer, all its steps, or step by step, all layers.
@@ -153,6 +153,7 @@ class Machine:
     sum_bits: int
     current_bits: int
     potential_bits: int
+    rounded_bits: int
     membrane_bits: int
     score_bits: int
     decay_shift: int
@@ -180,8 +181,15 @@ class Machine:
 
     @property
     def unit_latency(self) -> int:
-        """Clocks from a slot's read of a membrane to its write-back."""
-        return 9 + self.pools
+        """Clocks from a slot to its membrane's write-back, and from that membrane's read to its
+        next one."""
+        clocks = unit_clocks(self)
+        return max(clocks["clip"], clocks["clip"] - clocks["read"] + 1)
+
+    @property
+    def spike_clock(self) -> int:
+        """Clocks from a neuron's slot to its spike."""
+        return unit_clocks(self)["fire"] + 1
 
     @property
     def planes(self) -> int:
@@ -456,7 +464,8 @@ NEURON_FIELDS = (
     "initial",       # u0
     "threshold",     # θ
     "reset",         # RESETS.index(kind)
-    "reset_value",   # r or ρ
+    "reduction",     # ρ, of a soft reset
+    "reset_to",      # u' after a hard reset: clip(floor((r + 2^(k-1)) / 2^k))
     "step_shift",    # k
     "bits",          # U
 )
@@ -476,13 +485,36 @@ def ram_style(bits: int, *, rom: bool, spare: bool) -> Literal["block", "logic",
     return "block" if bits >= (BLOCK_ROM_BITS if rom else BLOCK_RAM_BITS) else ""
 
 
+def unit_clocks(machine: Machine) -> dict[str, int]:
+    """The clock of a neuron unit's pipeline in which each stage works, counted from a neuron's slot
+    on (`qsnn_hw.neuron` says what they do). A stage that no neuron of *machine* needs takes none.
+    """
+    fields = {field.name: field.constant for field in machine.neuron_fields}
+    decay = fields.get("decay", 1)
+    product = decay is None or decay & (decay - 1) != 0
+    turn = fields.get("flip", 0) != 0 or (
+        not machine.pools and (fields.get("gain_shift", 0) is None or product))
+    soft = fields.get("reset", 0) in (None, RESETS.index("soft"))
+    clocks, clock = {}, 0
+    for name, takes in (("current", True), ("turn", turn), ("pool", machine.pools), ("bias", True),
+                        ("sum", True), ("reduce", soft), ("scale", True), ("round", True),
+                        ("clip", True)):
+        clocks[name] = clock
+        clock += takes
+    leak = clocks["sum"] - 1
+    return clocks | {"fire": clocks["sum"] + 1, "leak": leak, "product": leak - product,
+                     "read": leak - product - 1}
+
+
 def field_clocks(machine: Machine) -> dict[str, int]:
     """The clock of a neuron unit's pipeline in which it needs each field."""
-    late = int(machine.pools)
-    return {"flip": 1, "minimum": 2, "gain_shift": 1 + 2 * late, "decay": 1 + late,
-            "initial": 1 + late, "bias": 2 + late, "leak_shift": 2 + late,
-            "threshold": 4 + late, "reset": 4 + late, "reset_value": 4 + late,
-            "step_shift": 6 + late, "bits": 6 + late}
+    clocks = unit_clocks(machine)
+    return {"flip": clocks["turn"], "minimum": clocks["pool"],
+            "gain_shift": clocks["bias" if machine.pools else "turn"],
+            "decay": clocks["product"], "initial": clocks["product"], "bias": clocks["bias"],
+            "leak_shift": clocks["leak"], "threshold": clocks["fire"], "reduction": clocks["fire"],
+            "reset": clocks["scale"], "step_shift": clocks["scale"], "reset_to": clocks["clip"],
+            "bits": clocks["clip"]}
 
 
 @dataclass(frozen=True)

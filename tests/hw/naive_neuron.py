@@ -7,13 +7,15 @@ from qsnn_hw.arch import RESETS
 
 @dataclass
 class Naive:
-    """One update, every intermediate that must fit ``potential_bits`` in ``sums``."""
+    """One update, every intermediate that must fit ``potential_bits`` in ``sums``, and what
+    must fit ``rounded_bits``."""
 
     current: int
     largest: int
     spike: int
     u_next: int
     sums: tuple[int, ...]
+    rounded: int
 
 
 def largest_of(n):
@@ -37,12 +39,10 @@ def update(n, decay_shift):
     v = leak + y * 2 ** n["gain_shift"] + b
     spike = int(v >= n["threshold"])
     reset = RESETS[n["reset"]]
-    after = v
-    if spike and reset == "hard":
-        after = n["reset_value"]
-    elif spike and reset == "soft":
-        after = v - n["reset_value"]
+    after = v - n["reduction"] if spike and reset == "soft" else v
     rounded = (after + 2 ** (k - 1)) // 2**k if k else after
     limit = 2 ** (n["bits"] - 1)
-    return Naive(current, largest, spike, min(max(rounded, -limit), limit - 1),
-                 (leak, v, v - n["threshold"], after))
+    u_next = min(max(rounded, -limit), limit - 1)
+    if spike and reset == "hard":
+        u_next, rounded = n["reset_to"], 0
+    return Naive(current, largest, spike, u_next, (leak, v, v - n["threshold"], after), rounded)

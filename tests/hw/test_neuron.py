@@ -7,12 +7,11 @@ import pytest
 from benches import compare, machine, play, signed_width, tiny
 from naive_neuron import update
 
-from qsnn_hw.arch import NEURON_FIELDS, RESETS, Field, field_clocks
+from qsnn_hw.arch import NEURON_FIELDS, RESETS, Field, field_clocks, unit_clocks
 from qsnn_hw.neuron import NeuronUnit
-from qsnn_hw.neurons import spike_clock
 
 FROM_BASE = ("gain_shift", "leak_shift", "step_shift", "bits")
-CURRENT_CLOCK, POOLED_CLOCK, LARGEST_CLOCK = 1, 2, 3
+CURRENT_CLOCK = 1
 
 
 class Draw:
@@ -27,7 +26,7 @@ class Draw:
         self.ranges = {"minimum": (0, 1), "flip": (0, 1), "gain_shift": (0, 3),
                        "bias": (-30, 30), "decay": (0, 8), "step_shift": (0, top_step),
                        "bits": (2, widest), "reset": (0, 2), "threshold": (-20, 60),
-                       "reset_value": (-9, 20), "initial": (-2, 1),
+                       "reduction": (-9, 20), "initial": (-2, 1), "reset_to": (-2, 1),
                        "leak_shift": (0, top_step + decay_shift)}
         for name in constant:
             low, high = self.ranges[name]
@@ -38,8 +37,8 @@ class Draw:
         rng = self.rng
         n = {name: rng.randint(*limits) for name, limits in self.ranges.items()}
         n |= self._shifts()
-        if "initial" not in self.constant:
-            n["initial"] = self._membrane(n["bits"])
+        for name in {"initial", "reset_to"} - self.constant:
+            n[name] = self._membrane(n["bits"])
         planes = rng.choice(self.weight_bits)
         total = rng.choice([0, 1, rng.randint(0, self.fan_sum), self.fan_sum])
         n |= {"u": self._membrane(n["bits"]), "first": int(rng.random() < 0.3),
@@ -95,6 +94,7 @@ def unit_for(neurons, draw):
         sum_bits=max(n["sum_x"] for n in neurons).bit_length() or 1,
         current_bits=signed_width(*ys, *(~y for y in ys)),
         potential_bits=signed_width(*(s for result in results for s in result.sums)),
+        rounded_bits=signed_width(*(result.rounded for result in results)),
         membrane_bits=max(n["bits"] for n in neurons))), results
 
 
@@ -103,16 +103,17 @@ def port_clocks(machine):
     stage = field_clocks(machine)
     clocks = {"acc": 0, "sum_x": 0, "doubled": 0, "u": stage["initial"], "first": stage["initial"]}
     if machine.pools:
-        clocks |= {"pooled": POOLED_CLOCK, "alone": POOLED_CLOCK}
+        clocks |= dict.fromkeys(("pooled", "alone"), unit_clocks(machine)["pool"])
     stored = [field for field in machine.neuron_fields if field.constant is None]
     return clocks | {field.name: stage[field.name] for field in stored}
 
 
 def answers(machine, result):
     """Port: clock of the pipeline in which it is out, and what it must be."""
-    found = {"current": (CURRENT_CLOCK, result.current), "spike": (spike_clock(machine),
-             result.spike), "u_next": (machine.unit_latency - 1, result.u_next)}
-    return found | ({"largest": (LARGEST_CLOCK, result.largest)} if machine.pools else {})
+    clocks = unit_clocks(machine)
+    found = {"current": (CURRENT_CLOCK, result.current),
+             "spike": (machine.spike_clock, result.spike), "u_next": (clocks["clip"], result.u_next)}
+    return found | ({"largest": (clocks["pool"] + 1, result.largest)} if machine.pools else {})
 
 
 def starts_of(rng, count, gap):
@@ -186,5 +187,5 @@ def test_steps_far_above_the_potential(constant):
     """A membrane step so coarse that every small v rounds to 0."""
     draw = Draw("coarse", constant=constant | {"decay"}, weight_bits=(1,), fan_sum=3)
     draw.ranges |= {"decay": (0, 0), "step_shift": (12, 12), "leak_shift": (12, 12),
-                    "bias": (-2, 2), "threshold": (-3, 3), "reset_value": (-3, 3)}
+                    "bias": (-2, 2), "threshold": (-3, 3), "reduction": (-3, 3), "reset_to": (-1, 1)}
     check(draw, 40)

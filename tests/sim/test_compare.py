@@ -18,7 +18,7 @@ def layer(name, channels, **changes):
 
 
 def machine(*layers, banks=2, **changes):
-    return Machine("two", 3, "spikes", 1, SPIKES, layers, "count", (), (), 8, 8, 8, 8, 4, 3, 1,
+    return Machine("two", 3, "spikes", 1, SPIKES, layers, "count", (), (), 8, 8, 8, 8, 8, 4, 3, 1,
                    banks=banks, lanes=16, units=2, **changes)
 
 
