@@ -20,7 +20,7 @@ WORD = 16                   # bits of a spike word, of a weight beat, of a block
 BLOCK_ROM_BITS = 1024       # a read-only memory from here on is block RAM, not 100 logic cells
 SPARED_ROM_BITS = 4096      # where block RAM is short, one up to here is logic
 SPARED_RAM_BITS = 256       # and so is a written one up to here
-BLOCK_RAM_BITS = 32         # else a written one from here on is block RAM, not a cell a bit and more
+BLOCK_RAM_BITS = 32         # else a written one from here on is block RAM, not a cell a bit
 ISSUE_TO_LANES = 4          # clocks from an event or a transfer to the lanes' adding or clearing
 
 Kind = Literal["spikes", "values", "list"]
@@ -130,7 +130,8 @@ class Machine:
     (for a `potential` readout, else empty). Widths are in bits, two's complement unless unsigned:
     ``acc_bits`` (unsigned) of an accumulator, ``sum_bits`` (unsigned) of Σx·2^scale,
     ``current_bits`` of I, ``potential_bits`` of v and every sum in the neuron, ``rounded_bits`` of
-    v' / 2^k, rounded, ``membrane_bits`` of the stored u, ``score_bits`` of a score. ``decay_shift`` is the largest q. ``columns``: steps
+    v' / 2^k, rounded, ``membrane_bits`` of the stored u, ``score_bits`` of a score.
+    ``decay_shift`` is the largest q. ``columns``: steps
     side by side in a line of the spike memory. ``batch_bits``: where it is not 0, one pass serves
     two steps (``columns`` is 2): x = s_t + 2^batch_bits · s_(t+1), and a sum holds both steps'.
     ``order``: a window is run layer by layer, all its steps, or step by step, all layers.

@@ -126,9 +126,9 @@ class Readout(wiring.Component):
 
     ``slot``, ``rotate``, ``job``, ``step`` (of a replay) and ``last_layer`` are those of bank 0 in
     a slot's clock; ``currents`` of each bank's unit 0 follow a clock later, ``spike`` after
-    ``machine.spike_clock``. `count` sums the spikes of a slot; `potential` the currents of all banks, in a
-    machine that runs step by step those of all steps; a stream's sums are halved (towards 0) when
-    the job ``halves``. ``stop`` drops the scores under way.
+    ``machine.spike_clock``. `count` sums the spikes of a slot; `potential` the currents of all
+    banks, in a machine that runs step by step those of all steps; a stream's sums are halved
+    (towards 0) when the job ``halves``. ``stop`` drops the scores under way.
     """
 
     def __init__(self, machine, image):

@@ -112,7 +112,8 @@ def answers(machine, result):
     """Port: clock of the pipeline in which it is out, and what it must be."""
     clocks = unit_clocks(machine)
     found = {"current": (CURRENT_CLOCK, result.current),
-             "spike": (machine.spike_clock, result.spike), "u_next": (clocks["clip"], result.u_next)}
+             "spike": (machine.spike_clock, result.spike),
+             "u_next": (clocks["clip"], result.u_next)}
     return found | ({"largest": (clocks["pool"] + 1, result.largest)} if machine.pools else {})
 
 
@@ -187,5 +188,6 @@ def test_steps_far_above_the_potential(constant):
     """A membrane step so coarse that every small v rounds to 0."""
     draw = Draw("coarse", constant=constant | {"decay"}, weight_bits=(1,), fan_sum=3)
     draw.ranges |= {"decay": (0, 0), "step_shift": (12, 12), "leak_shift": (12, 12),
-                    "bias": (-2, 2), "threshold": (-3, 3), "reduction": (-3, 3), "reset_to": (-1, 1)}
+                    "bias": (-2, 2), "threshold": (-3, 3), "reduction": (-3, 3),
+                    "reset_to": (-1, 1)}
     check(draw, 40)
