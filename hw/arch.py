@@ -20,6 +20,7 @@ WORD = 16                   # bits of a spike word, of a weight beat, of a block
 BLOCK_ROM_BITS = 1024       # a read-only memory from here on is block RAM, not 100 logic cells
 SPARED_ROM_BITS = 4096      # where block RAM is short, one up to here is logic
 SPARED_RAM_BITS = 256       # and so is a written one up to here
+BLOCK_RAM_BITS = 32         # else a written one from here on is block RAM, not a cell a bit
 ISSUE_TO_LANES = 4          # clocks from an event or a transfer to the lanes' adding or clearing
 
 Kind = Literal["spikes", "values", "list"]
@@ -128,12 +129,13 @@ class Machine:
     ``neuron_fields`` holds each of NEURON_FIELDS once, ``readout_fields`` each of READOUT_FIELDS
     (for a `potential` readout, else empty). Widths are in bits, two's complement unless unsigned:
     ``acc_bits`` (unsigned) of an accumulator, ``sum_bits`` (unsigned) of Σx·2^scale,
-    ``current_bits`` of I, ``potential_bits`` of v and every sum in the neuron, ``membrane_bits``
-    of the stored u, ``score_bits`` of a score. ``decay_shift`` is the largest q. ``synapse_bits``
-    of the stored synaptic current i, 0 where no layer has one; ``synapse_shift`` the largest q of
-    its decays. ``clamps``: v' has a lower bound. ``columns``: steps side by side in a line of the
-    spike memory. ``batch_bits``: where it is not 0, one pass serves two steps (``columns`` is 2):
-    x = s_t + 2^batch_bits · s_(t+1), and a sum holds both steps'.
+    ``current_bits`` of I, ``potential_bits`` of v and every sum in the neuron, ``rounded_bits`` of
+    v' / 2^k, rounded, ``membrane_bits`` of the stored u, ``score_bits`` of a score. ``decay_shift``
+    is the largest q. ``synapse_bits`` of the stored synaptic current i, 0 where no layer has one;
+    ``synapse_shift`` the largest q of its decays. ``clamps``: v' has a lower bound. ``columns``:
+    steps side by side in a line of the spike memory. ``batch_bits``: where it is not 0, one pass
+    serves two steps (``columns`` is 2): x = s_t + 2^batch_bits · s_(t+1), and a sum holds both
+    steps'.
     ``order``: a window is run layer by layer, all its steps, or step by step, all layers.
     ``weight_memory`` is single-port RAM that no bitstream initialises, or block RAM.
     ``streaming``: an input is one step's frame, its result is of all steps since the last restart,
@@ -154,6 +156,7 @@ class Machine:
     sum_bits: int
     current_bits: int
     potential_bits: int
+    rounded_bits: int
     membrane_bits: int
     score_bits: int
     decay_shift: int
@@ -184,14 +187,15 @@ class Machine:
 
     @property
     def unit_latency(self) -> int:
-        """Clocks from a slot's read of a membrane to its write-back."""
-        return 9 + self.longer
+        """Clocks from a slot to its membrane's write-back, and from that membrane's read to its
+        next one."""
+        clocks = unit_clocks(self)
+        return max(clocks["clip"], clocks["clip"] - clocks["read"] + 1)
 
     @property
-    def longer(self) -> int:
-        """Clocks by which the units' pipeline is longer than 9: one each for two stages that only
-        some machines have."""
-        return self.pools + self.synapses
+    def spike_clock(self) -> int:
+        """Clocks from a neuron's slot to its spike."""
+        return unit_clocks(self)["fire"] + 1
 
     @property
     def synapses(self) -> bool:
@@ -473,7 +477,8 @@ NEURON_FIELDS = (
     "initial",       # u0
     "threshold",     # θ
     "reset",         # RESETS.index(kind)
-    "reset_value",   # r or ρ
+    "reduction",     # ρ, of a soft reset
+    "reset_to",      # u' after a hard reset: clip(floor((max(r, lo) + 2^(k-1)) / 2^k))
     "clamp",         # lo; 0 in a machine that never clamps
     "step_shift",    # k
     "bits",          # U
@@ -491,17 +496,45 @@ def ram_style(bits: int, *, rom: bool, spare: bool) -> Literal["block", "logic",
     """What synthesis is told of a memory of *bits* bits; nothing where its own choice is good."""
     if spare and bits <= (SPARED_ROM_BITS if rom else SPARED_RAM_BITS):
         return "logic"
-    return "block" if rom and bits >= BLOCK_ROM_BITS else ""
+    return "block" if bits >= (BLOCK_ROM_BITS if rom else BLOCK_RAM_BITS) else ""
+
+
+def unit_clocks(machine: Machine) -> dict[str, int]:
+    """The clock of a neuron unit's pipeline in which each stage works, counted from a neuron's slot
+    on (`qsnn_hw.neuron` says what they do). A stage that no neuron of *machine* needs takes none.
+    """
+    fields = {field.name: field.constant for field in machine.neuron_fields}
+    product, slow = (not _is_shift(fields.get(name, 1)) for name in ("decay", "synapse_decay"))
+    gained = fields.get("gain_shift", 0) is None or product
+    turn = fields.get("flip", 0) != 0 or (
+        not machine.pools and (slow if machine.synapses else gained))
+    soft = fields.get("reset", 0) in (None, RESETS.index("soft"))
+    clocks, clock = {}, 0
+    for name, takes in (("current", True), ("turn", turn), ("pool", machine.pools),
+                        ("synapse", machine.synapses), ("bias", True), ("sum", True),
+                        ("reduce", soft), ("scale", True), ("round", True), ("clip", True)):
+        clocks[name] = clock
+        clock += takes
+    leak, decayed = clocks["sum"] - 1, clocks["synapse"] - slow
+    return clocks | {"fire": clocks["sum"] + 1, "leak": leak, "product": leak - product,
+                     "read": leak - product - 1, "decayed": decayed, "read_synapse": decayed - 1}
+
+
+def _is_shift(decay: int | None) -> bool:
+    """Whether the product with *decay* (None: stored) is none: a constant 0 or 2^n."""
+    return decay is not None and decay & (decay - 1) == 0
 
 
 def field_clocks(machine: Machine) -> dict[str, int]:
     """The clock of a neuron unit's pipeline in which it needs each field."""
-    late, pools = machine.longer, int(machine.pools)
-    return {"flip": 1, "minimum": 2, "synapse_decay": 1 + pools, "synapse_bits": 3 + pools,
-            "gain_shift": 2 + late if late else 1, "decay": 1 + late,
-            "initial": 1 + late, "bias": 2 + late, "leak_shift": 2 + late,
-            "threshold": 4 + late, "reset": 4 + late, "reset_value": 4 + late,
-            "clamp": 6 + late, "step_shift": 6 + late, "bits": 6 + late}
+    clocks = unit_clocks(machine)
+    return {"flip": clocks["turn"], "minimum": clocks["pool"],
+            "synapse_decay": clocks["decayed"], "synapse_bits": clocks["bias"],
+            "gain_shift": clocks["bias" if machine.pools or machine.synapses else "turn"],
+            "decay": clocks["product"], "initial": clocks["product"], "bias": clocks["bias"],
+            "leak_shift": clocks["leak"], "threshold": clocks["fire"], "reduction": clocks["fire"],
+            "reset": clocks["scale"], "clamp": clocks["scale"], "step_shift": clocks["scale"],
+            "reset_to": clocks["clip"], "bits": clocks["clip"]}
 
 
 @dataclass(frozen=True)

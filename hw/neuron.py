@@ -4,10 +4,10 @@ from amaranth.hdl import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .arch import RESETS, field_clocks
+from .arch import RESETS, unit_clocks
 from .memory import delays
 
-__all__ = ["NeuronUnit", "field_at", "field_clocks", "field_signals", "shift_right"]
+__all__ = ["NeuronUnit", "field_at", "field_signals", "shift_right"]
 
 
 def field_signals(fields):
@@ -43,36 +43,33 @@ class NeuronUnit(wiring.Component):
         v' = max(v', lo)                             in a machine that clamps
         u' = clip(floor((v' + 2^(k-1)) / 2^k), -2^(U-1), 2^(U-1) - 1)
 
-    The clocks of a neuron whose ``acc`` is at the shadow's head in clock 0:
+    The stages of a neuron whose ``acc`` is at the shadow's head in clock 0, each in its clock of
+    `unit_clocks`:
 
-    0. y; the membrane memory is read
-    1. y flipped (~y: bias holds the + 1) and shifted by f; u (u0 if ``first``) times m
-    2. y + b; the leak's shift
-    3. v
-    4. v - θ, v - ρ
-    5. ``spike`` is out; v' chosen
-    6. v' clamped; 2·v' >> k
-    7. round
-    8. clip; ``u_next`` is out, to be written
+    - current: y
+    - turn, where some weights are complemented or shifts stored: ~y (bias holds the + 1), 2^f
+    - pool, where currents are pooled: ``largest``, the largest (where the field ``minimum`` is 1,
+      the least) of y and ``pooled``, unless it is ``alone``
+    - synapse, in a machine with synapses: i · m / 2^q + y, the + 1 of ~y added here, not in the
+      bias; i (0 if ``i_first``) times m in the clock before, but where all m are a constant 2^n
+    - bias: y + b; with synapses the sum is clipped first, to ``i_next``, which is out to be written
+      and takes y's place
+    - product: u (u0 if ``first``) times m, in the clock of leak where m is a constant 2^n
+    - leak: the shift
+    - sum: v
+    - fire: v - θ, a clock before ``spike`` is out
+    - reduce, where some reset is soft: v - ρ; chosen with the spike
+    - scale: v' clamped, 2·v' >> k; of v itself where no reset is soft
+    - round: + 1, >> 1
+    - clip: ``u_next`` is out, to be written: after a hard reset the field ``reset_to``
 
-    ``first`` and ``u`` belong to clock 1; each field to its clock in `field_clocks`; ``sum_x``
-    (already Σx·2^(W-1)) and ``doubled`` (1-bit weights) to clock 0.
-
-    In a machine that pools currents a clock comes between 1 and 2, and all behind it is a clock
-    later: y becomes ``largest``, the largest (where the field ``minimum`` is 1, the least) of
-    itself and ``pooled``, unless it is ``alone``.
-
-    In a machine with synapses one more comes before 2. The clock before it, i (0 if ``i_first``)
-    times m; in it
-
-        i' = clip(floor(i · m / 2^q) + y)          (the + 1 of ~y is added here, not in the bias)
-
-    but for the clip, in which the next clock begins: ``i_next`` is out, to be written, and takes
-    y's place.
+    ``first`` and ``u`` belong to the clock of product, ``i_first`` and ``i`` to that of decayed,
+    which is the product i · m; each field to its clock in `field_clocks`; ``sum_x`` (already
+    Σx·2^(W-1)) and ``doubled`` (1-bit weights) to clock 0.
     """
 
     def __init__(self, machine):
-        self.machine = machine
+        self.machine, self.clocks = machine, unit_clocks(machine)
         super().__init__({
             "acc": In(machine.acc_bits),
             "sum_x": In(machine.sum_bits),
@@ -103,38 +100,49 @@ class NeuronUnit(wiring.Component):
         (field,) = (f for f in self.machine.neuron_fields if f.name == name)
         return field
 
+    def _takes(self, stage, following):
+        """Whether *stage* has a clock of its own, before that of *following*."""
+        return self.clocks[stage] < self.clocks[following]
+
     def _integrate(self, m):
         machine = self.machine
-        potential = signed(machine.potential_bits)
-        flipped = Signal(signed(machine.current_bits), reset_less=True)
-        biased, leak, v = (Signal(potential, name=name, reset_less=True)
+        biased, leak, v = (Signal(signed(machine.potential_bits), name=name, reset_less=True)
                            for name in ("biased", "leak", "v"))
         doubled = Mux(self.doubled, self.acc << 1, self.acc)
-        u = Mux(self.first, self._field("initial"), self.u)
-        scaled = u * self._field("decay")
-        product = Signal(Shape.cast(scaled.shape()), reset_less=True)
         m.d.sync += [
             self.current.eq(doubled - self.sum_x),
-            product.eq(scaled),
-            leak.eq((product << self._field("leak_shift")) >> machine.decay_shift),
+            biased.eq(self._gained(m) + self._field("bias")),
+            leak.eq((self._product(m) << self._field("leak_shift")) >> machine.decay_shift),
             v.eq(biased + leak),
         ]
-        flip = self._field("flip").replicate(len(flipped)).as_signed()
-        shift = self._described("gain_shift")
-        if machine.longer:
-            m.d.sync += flipped.eq(self.current ^ flip)
-            y = self._pool(m, flipped) if machine.pools else flipped
-            y = self._synapse(m, y) if machine.synapses else y
-            gained = y << (shift.constant if shift.constant is not None
-                           else self._field("gain_shift"))
-        elif shift.constant is None:
-            gained = Signal(potential, reset_less=True)
-            m.d.sync += gained.eq((self.current ^ flip) << self._field("gain_shift"))
-        else:
-            m.d.sync += flipped.eq(self.current ^ flip)
-            gained = flipped << shift.constant
-        m.d.sync += biased.eq(gained + self._field("bias"))
         return v
+
+    def _product(self, m):
+        product = Mux(self.first, self._field("initial"), self.u) * self._field("decay")
+        if not self._takes("product", "leak"):
+            return product
+        held = Signal(Shape.cast(product.shape()), reset_less=True)
+        m.d.sync += held.eq(product)
+        return held
+
+    def _gained(self, m):
+        """y · 2^f, in the clock of bias."""
+        y, shift = self.current, self._described("gain_shift")
+        gain = self._field("gain_shift")
+        if self._takes("turn", "pool"):
+            y = y ^ self._field("flip").replicate(len(y)).as_signed()
+            if shift.constant is None and not (self.machine.pools or self.machine.synapses):
+                y, gain = y << gain, Const(0)
+            turned = Signal(signed(len(y)), reset_less=True)
+            m.d.sync += turned.eq(y)
+            y = turned
+        if self.machine.pools:
+            self._pool(m, y)
+            y = self.largest
+        if self.machine.synapses:
+            self._synapse(m, y)
+            y = self.i_next
+        return y << gain
 
     def _pool(self, m, y):
         """The largest of *y* and ``pooled``."""
@@ -142,77 +150,75 @@ class NeuronUnit(wiring.Component):
         m.d.comb += ahead.eq(y - self.pooled)
         keep = self.alone | (ahead[-1] == Value.cast(self._field("minimum"))[0])
         m.d.sync += self.largest.eq(Mux(keep, y, self.pooled))
-        return self.largest
 
     def _synapse(self, m, y):
         """The synaptic current that integrates *y*."""
-        machine, bits = self.machine, self._described("synapse_bits")
-        scaled = Mux(self.i_first, 0, self.i) * self._field("synapse_decay")
-        product = Signal(Shape.cast(scaled.shape()), name="i_product", reset_less=True)
-        flip = self._field("flip")
-        if not isinstance(flip, Const):
-            flip = delays(m, flip, 2 + machine.pools)[1 + machine.pools]
-        total = (product >> machine.synapse_shift) + y + flip
+        bits, flip = self._described("synapse_bits"), self._field("flip")
+        if self._described("flip").constant is None:
+            flip = delays(m, flip, 1 + self.clocks["synapse"] - self.clocks["turn"])[-1]
+        product = Mux(self.i_first, 0, self.i) * self._field("synapse_decay")
+        if self._takes("decayed", "synapse"):
+            held = Signal(Shape.cast(product.shape()), name="i_product", reset_less=True)
+            m.d.sync += held.eq(product)
+            product = held
+        total = (product >> self.machine.synapse_shift) + y + flip
         i = Signal(Shape.cast(total.shape()), name="i_total", reset_less=True)
-        m.d.sync += [product.eq(scaled), i.eq(total)]
-        m.d.comb += self.i_next.eq(i)
+        m.d.sync += i.eq(total)
         if bits.constant is not None:
             m.d.comb += self.i_next.eq(_clip(i, bits.constant))
-            return self.i_next
+            return
         with m.Switch(self._field("synapse_bits")):
-            for width in range(bits.base, machine.synapse_bits + 1):
+            for width in range(bits.base, self.machine.synapse_bits + 1):
                 with m.Case(width):
                     m.d.comb += self.i_next.eq(_clip(i, width))
-        return self.i_next
 
     def _fire(self, m, v):
-        potential = v.shape()
-        kept, reduced, chosen = (Signal(potential, name=name, reset_less=True)
-                                 for name in ("kept", "reduced", "chosen"))
+        """The spike; v' but for hard resets, in the clock of scale."""
         distance = Signal(signed(len(v) + 1))
-        kind, value = self._field("reset"), self._field("reset_value")
-        kind_held = Signal.like(kind, name="kind_held", reset_less=True)
-        value_held = Signal.like(value, name="value_held", reset_less=True)
         m.d.comb += distance.eq(v - self._field("threshold"))
-        m.d.sync += [
-            self.spike.eq(~distance[-1]), kept.eq(v), reduced.eq(v - value),
-            kind_held.eq(kind), value_held.eq(value),
-            chosen.eq(kept),
-        ]
-        fixed = isinstance(kind, Const)
-        held = kind if fixed else kind_held
-        reset_to = value if isinstance(value, Const) else value_held
-        with m.If(self.spike):
-            with m.If(held == RESETS.index("hard")):
-                m.d.sync += chosen.eq(reset_to)
-            with m.Elif(held == RESETS.index("soft")):
-                m.d.sync += chosen.eq(reduced)
-        return self._clamp(m, chosen) if self.machine.clamps else chosen
+        m.d.sync += self.spike.eq(~distance[-1])
+        if not self._takes("reduce", "scale"):
+            return self._clamped(m, v)
+        kept, reduced = (Signal(v.shape(), name=name, reset_less=True)
+                         for name in ("kept", "reduced"))
+        m.d.sync += [kept.eq(v), reduced.eq(v - self._field("reduction"))]
+        soft = self._field("reset") == RESETS.index("soft")
+        return self._clamped(m, Mux(self.spike & soft, reduced, kept))
 
-    def _clamp(self, m, v):
+    def _clamped(self, m, v):
+        """*v* or, where it is less, the clamp."""
+        if not self.machine.clamps:
+            return v
         lowest, clamped = self._field("clamp"), Signal(v.shape())
         distance = Signal(signed(len(v) + 1))
         m.d.comb += [distance.eq(v - lowest), clamped.eq(Mux(distance[-1], lowest, v))]
         return clamped
 
     def _quantise(self, m, v_reset):
-        step, bits = self._described("step_shift"), self._described("bits")
-        halves = v_reset << 1
-        shifted = shift_right(halves, step, _port_or_zero(self, step))
+        machine, step, bits = self.machine, self._described("step_shift"), self._described("bits")
+        shifted = shift_right(v_reset << 1, step, _port_or_zero(self, step))
         least = step.base if step.constant is None else step.constant
-        scaled = Signal(signed(max(len(halves) - least, 1)), reset_less=True)
+        width = min(len(v_reset) + 1 - least, machine.rounded_bits + 1)
+        scaled = Signal(signed(max(width, 1)), reset_less=True)
         rounded = Signal(signed(len(scaled)), reset_less=True)
         m.d.sync += [scaled.eq(shifted), rounded.eq((scaled + 1) >> 1)]
+        clipped = Signal(signed(machine.membrane_bits))
         if bits.constant is not None:
-            m.d.comb += self.u_next.eq(_clip(rounded, bits.constant))
-            return
-        held = Signal(range(self.machine.membrane_bits + 1), reset_less=True)
-        held2 = Signal.like(held, reset_less=True)
-        m.d.sync += [held.eq(self._field("bits")), held2.eq(held)]
-        with m.Switch(held2):
-            for width in range(2, self.machine.membrane_bits + 1):
-                with m.Case(width):
-                    m.d.comb += self.u_next.eq(_clip(rounded, width))
+            m.d.comb += clipped.eq(_clip(rounded, bits.constant))
+        else:
+            with m.Switch(self._field("bits")):
+                for width in range(2, machine.membrane_bits + 1):
+                    with m.Case(width):
+                        m.d.comb += clipped.eq(_clip(rounded, width))
+        m.d.comb += self.u_next.eq(Mux(self._resets(m), self._field("reset_to"), clipped))
+
+    def _resets(self, m):
+        """Whether a hard reset takes place, in the clock of clip."""
+        clocks, hard = self.clocks, self._field("reset") == RESETS.index("hard")
+        spike = delays(m, self.spike, clocks["clip"] - clocks["fire"])[-1]
+        if self._described("reset").constant is None:
+            hard = delays(m, hard, 1 + clocks["clip"] - clocks["scale"])[-1]
+        return hard & spike
 
 
 def _clip(value, bits):

@@ -7,17 +7,12 @@ from amaranth.hdl import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .arch import WORD
+from .arch import WORD, field_clocks, unit_clocks
 from .memory import Rom, delays, table
-from .neuron import NeuronUnit, field_clocks
+from .neuron import NeuronUnit
 from .walker import bits_of, job_layout
 
-__all__ = ["NeuronArray", "spike_clock", "word_layout"]
-
-
-def spike_clock(machine):
-    """Clocks from a neuron's slot to its spike."""
-    return 5 + machine.longer
+__all__ = ["NeuronArray", "word_layout"]
 
 
 def word_layout(machine):
@@ -33,8 +28,8 @@ class NeuronArray(wiring.Component):
     ``arrive`` comes in the clock in which the shadow takes a group, with its ``job``. From the next
     clock on (in a readout shared by several banks: from ``join`` on): 1. a slot a clock, ``rotate``
     moves the shadow on; 2. after a rotation the next one of a replayed job; 3. spikes come out
-    `spike_clock` clocks behind their slot, and as words of 16 a clock after their last spike.
-    ``current`` is unit 0's I, a clock behind its slot.
+    ``machine.spike_clock`` clocks behind their slot, and as words of 16 a clock after their last
+    spike. ``current`` is unit 0's I, a clock behind its slot.
 
     Membranes sit in block RAM, one word a slot. A membrane is written before the next rotation gets
     to it: no read meets a write.
@@ -64,35 +59,30 @@ class NeuronArray(wiring.Component):
             m.d.sync += [job.eq(self.job), sum_x.eq(self.sum_x)]
         self.of_layer = self._constants(m)
         slot = self._rotate(m)
-        latency, spike = machine.unit_latency, spike_clock(machine)
+        self.clocks = clocks = unit_clocks(machine)
         closing = self.rotate & job.closes & self.of_layer.fires
-        valid = delays(m, closing, latency, init=0)
+        valid = delays(m, closing, clocks["clip"] + 1, init=0)
+        begins = delays(m, self.rotate & (slot == 0), clocks["clip"], init=0)
         start = job.start & (self.step == 0)
-        late = 1 + machine.longer
-        firsts = delays(m, start, late + 1)
-        address = delays(m, Value.cast(job.slot + slot)[:len(job.slot)], 8)
+        first = delays(m, start, clocks["product"] + 1)[-1]
+        address = delays(m, Value.cast(job.slot + slot)[:len(job.slot)], clocks["clip"])
         units = [NeuronUnit(machine) for _ in range(machine.units)]
-        opens = delays(m, job.opens | self.of_layer.ors, 3)
         for number, unit in enumerate(units):
             m.submodules[f"unit{number}"] = unit
             m.d.comb += [
                 unit.acc.eq(self._of_step(self.heads[number])),
                 unit.sum_x.eq(self._of_step(sum_x)),
-                unit.doubled.eq(self.of_layer.doubled), unit.first.eq(firsts[late]),
+                unit.doubled.eq(self.of_layer.doubled), unit.first.eq(first),
                 self.spikes[number].eq(unit.spike),
             ]
-        m.d.comb += [
-            self.current.eq(units[0].current), self.slot.eq(slot), self.now.eq(job),
-            self.spikes_valid.eq(valid[spike] & ~delays(m, job.silent, spike + 1)[spike]),
-            self.spikes_last_layer.eq(delays(m, self.last_layer, spike + 1)[spike]),
-        ]
+        m.d.comb += [self.current.eq(units[0].current), self.slot.eq(slot), self.now.eq(job)]
         if machine.pools:
-            self._pool(m, units, slot, opens)
-        if machine.synapses:
-            self._synapses(m, units, slot, firsts, valid)
+            self._pool(m, units, slot)
         self._parameters(m, units, address)
-        self._membranes(m, units, slot, valid[latency - 1])
-        self._collect(m, valid[spike], spike)
+        self._membranes(m, units, slot, begins[-1], valid[-1])
+        if machine.synapses:
+            self._synapses(m, units, slot, start, begins[clocks["bias"] - 1], valid[clocks["bias"]])
+        self._collect(m, valid[machine.spike_clock], begins)
         return m
 
     def _of_step(self, total):
@@ -162,18 +152,21 @@ class NeuronArray(wiring.Component):
             m.d.sync += [self.active.eq(1), slot.eq(0), self.step.eq(0)]
         return slot[:bits_of(machine.slots - 1)]
 
-    def _pool(self, m, units, slot, opens):
-        """The largest current so far, a word a slot: read in clock 2, written in clock 3."""
-        machine = self.machine
+    def _pool(self, m, units, slot):
+        """The largest current so far, a word a slot: there in the clock of pool, written in the
+        next."""
+        machine, clock = self.machine, self.clocks["pool"]
         bits = machine.current_bits
         m.submodules.pool = memory = table(bits * len(units), machine.slots)
         write, read = memory.write_port(), memory.read_port()
-        slots = delays(m, slot, 4)
-        writes = delays(m, self.rotate & ~self.held.closes, 4, init=0)
-        m.d.comb += [read.addr.eq(slots[1]), write.addr.eq(slots[3]), write.en.eq(writes[3])]
+        slots = delays(m, slot, clock + 2)
+        writes = delays(m, self.rotate & ~self.held.closes, clock + 2, init=0)
+        alone = delays(m, self.held.opens | self.of_layer.ors, clock + 1)[clock]
+        m.d.comb += [read.addr.eq(slots[clock - 1]), write.addr.eq(slots[clock + 1]),
+                     write.en.eq(writes[clock + 1])]
         for number, unit in enumerate(units):
             m.d.comb += [unit.pooled.eq(read.data.word_select(number, bits)),
-                         unit.alone.eq(opens[2]),
+                         unit.alone.eq(alone),
                          write.data.word_select(number, bits).eq(unit.largest)]
 
     def _parameters(self, m, units, address):
@@ -193,66 +186,83 @@ class NeuronArray(wiring.Component):
             for name, number in columns:
                 m.d.comb += getattr(units[number], name).eq(getattr(rom.word, f"{name}{number}"))
 
-    def _membranes(self, m, units, slot, written):
+    def _membranes(self, m, units, slot, begins, written):
+        """Read in the clock of read, ``written`` in that of clip; ``begins``: slot 0 is next."""
         machine = self.machine
         bits, job = machine.membrane_bits, self.held
         m.submodules.membranes = memory = table(bits * len(units), machine.membrane_slots,
                                                    spare=machine.spare_blocks)
         write, read = memory.write_port(), memory.read_port()
-        place = slot if machine.order == "layer" else (job.membrane + slot)[:len(job.membrane)]
-        target = delays(m, place, machine.unit_latency)[machine.unit_latency - 1]
-        early = delays(m, place, late := 1 + machine.longer)[late - 1]
+        base = Const(0) if machine.order == "layer" else job.membrane
+        target = Signal.like(write.addr, reset_less=True)
+        m.d.sync += target.eq(Mux(begins, base, target + 1))
+        early = delays(m, (base + slot)[:len(target)], self.clocks["read"] + 1)[-1]
         m.d.comb += [read.addr.eq(early), write.addr.eq(target), write.en.eq(written)]
         for number, unit in enumerate(units):
             m.d.comb += [unit.u.eq(read.data.word_select(number, bits)),
                          write.data.word_select(number, bits).eq(unit.u_next)]
 
-    def _synapses(self, m, units, slot, firsts, valid):
-        """Synaptic currents beside the membranes, in a memory of their own: read in clock 0 (behind
-        a pool a clock later), written three clocks later."""
-        machine, job = self.machine, self.held
-        bits, late = machine.synapse_bits, int(machine.pools)
+    def _synapses(self, m, units, slot, start, begins, written):
+        """Synaptic currents, beside the membranes: read in their own clock, ``written`` in that of
+        bias; ``begins`` as there."""
+        machine, clocks = self.machine, self.clocks
+        bits, job = machine.synapse_bits, self.held
         m.submodules.synapses = memory = table(bits * len(units), machine.membrane_slots,
                                                spare=machine.spare_blocks)
         write, read = memory.write_port(), memory.read_port()
-        place = slot if machine.order == "layer" else (job.membrane + slot)[:len(job.membrane)]
-        places = delays(m, place, late + 4)
-        m.d.comb += [read.addr.eq(places[late]), write.addr.eq(places[late + 3]),
-                     write.en.eq(valid[late + 3])]
+        base = Const(0) if machine.order == "layer" else job.membrane
+        target = Signal.like(write.addr, reset_less=True)
+        m.d.sync += target.eq(Mux(begins, base, target + 1))
+        early = delays(m, (base + slot)[:len(target)], clocks["read_synapse"] + 1)[-1]
+        first = delays(m, start, clocks["decayed"] + 1)[-1]
+        m.d.comb += [read.addr.eq(early), write.addr.eq(target), write.en.eq(written)]
         for number, unit in enumerate(units):
-            m.d.comb += [unit.i.eq(read.data.word_select(number, bits)),
-                         unit.i_first.eq(firsts[late + 1]),
+            m.d.comb += [unit.i.eq(read.data.word_select(number, bits)), unit.i_first.eq(first),
                          write.data.word_select(number, bits).eq(unit.i_next)]
 
-    def _collect(self, m, valid, spike):
-        """Spikes into words of 16, lowest neuron in the lowest bit."""
+    def _collect(self, m, valid, begins):
+        """Spikes into words of 16, lowest neuron in the lowest bit.
+
+        The job is still there when its rotation's first spikes come (a rotation is longer than the
+        way to them), so where they go is looked up then, and counts on from word to word.
+        """
         machine, job, word = self.machine, self.held, self.word
-        units, per_word = machine.units, WORD // machine.units
+        units, per_word, spike = machine.units, WORD // machine.units, machine.spike_clock
         line, column = self._destination(m)
-        slots = delays(m, self.slot, spike + 1)[spike]
-        full = Signal()
+        slot, full = Signal(range(machine.slots), reset_less=True), Signal()
+        kept = Signal(data.StructLayout({
+            "silent": 1, "stored": 1, "last_layer": 1, "before": 1, "words": len(job.words)}),
+            reset_less=True)
+        m.d.sync += slot.eq(slot + 1)
+        with m.If(begins[spike - 1]):
+            m.d.sync += [
+                slot.eq(0), kept.silent.eq(job.silent), kept.words.eq(job.words),
+                kept.stored.eq(self.of_layer.stored & ~job.silent),
+                kept.last_layer.eq(self.last_layer),
+                kept.before.eq(self.of_layer.ors & ~job.opens)]
         last = delays(m, self.slot == self.of_layer.used, spike + 1)[spike]
-        flags = Cat(job.silent, self.of_layer.stored, self.of_layer.ors, job.opens, job.words)
-        final = delays(m, flags, spike + 1)[spike]
-        lines, columns = delays(m, line, spike + 1)[spike], delays(m, column, spike + 1)[spike]
         gathered = Cat(word.spikes[units:], self.spikes)
-        index = slots[bits_of(per_word - 1):] if machine.slots > per_word else Const(0, 1)
-        m.d.comb += full.eq(valid & (((slots & (per_word - 1)) == per_word - 1) | last))
+        index = slot[bits_of(per_word - 1):] if machine.slots > per_word else Const(0, 1)
+        m.d.comb += [full.eq(valid & (((slot & (per_word - 1)) == per_word - 1) | last)),
+                     self.spikes_valid.eq(valid & ~kept.silent),
+                     self.spikes_last_layer.eq(kept.last_layer)]
         m.d.sync += self.word_valid.eq(full)
         with m.If(valid):
-            m.d.sync += [word.spikes.eq(gathered), word.line.eq(lines + index),
-                         word.column.eq(columns),
-                         word.stored.eq(final[1] & ~final[0] & (index <= final[4:])),
-                         word.round.eq(last)]
+            m.d.sync += [word.spikes.eq(gathered), word.round.eq(last),
+                         word.stored.eq(kept.stored & (index <= kept.words))]
+        with m.If(self.word_valid):
+            m.d.sync += word.line.eq(word.line + 1)
+        with m.If(begins[spike]):
+            m.d.sync += [word.line.eq(line), word.column.eq(column)]
         if any(layer.pooling == "or" for layer in machine.layers):
-            self._combine(m, final, full, spike)
+            self._combine(m, kept.before, full)
 
-    def _combine(self, m, flags, full, spike):
+    def _combine(self, m, before, full):
         """The spikes of several passes in one word: what the passes before sent is added.
 
         The word so far is read a clock before it is full and written a clock after.
         """
-        machine, word = self.machine, self.word
+        machine, word, spike = self.machine, self.word, self.machine.spike_clock
         words = max(machine.lanes // WORD, 2)
         replay = self.step if machine.order == "layer" else Const(0)
         step = Value.cast(self.held.step + replay)[:bits_of(machine.steps - 1)]
@@ -260,11 +270,11 @@ class NeuronArray(wiring.Component):
         at = delays(m, Cat(index, step), spike + 2)
         m.submodules.sent = memory = table(WORD, words << len(step))
         write, read = memory.write_port(), memory.read_port()
-        before = Mux(flags[2] & ~flags[3], read.data, 0)
         m.d.comb += [read.addr.eq(at[spike - 1]), write.addr.eq(at[spike + 1]),
                      write.en.eq(self.word_valid), write.data.eq(word.spikes)]
         with m.If(full):
-            m.d.sync += word.spikes.eq(Cat(word.spikes[machine.units:], self.spikes) | before)
+            m.d.sync += word.spikes.eq(Cat(word.spikes[machine.units:], self.spikes)
+                                        | Mux(before, read.data, 0))
 
     def _destination(self, m):
         """Line and column of this rotation's words."""

@@ -7,7 +7,6 @@ from amaranth.lib.wiring import In, Out
 from .arch import SCORE_CLOCK
 from .memory import Rom, delays, table
 from .neuron import field_at, field_signals
-from .neurons import spike_clock
 from .walker import job_layout
 
 __all__ = ["Argmax", "PotentialScore", "Readout", "result_layout"]
@@ -127,9 +126,9 @@ class Readout(wiring.Component):
 
     ``slot``, ``rotate``, ``job``, ``step`` (of a replay) and ``last_layer`` are those of bank 0 in
     a slot's clock; ``currents`` of each bank's unit 0 follow a clock later, ``spike`` after
-    `spike_clock`. `count` sums the spikes of a slot; `potential` the currents of all banks, in a
-    machine that runs step by step those of all steps; a stream's sums are halved (towards 0) when
-    the job ``halves``. ``stop`` drops the scores under way.
+    ``machine.spike_clock``. `count` sums the spikes of a slot; `potential` the currents of all
+    banks, in a machine that runs step by step those of all steps; a stream's sums are halved
+    (towards 0) when the job ``halves``. ``stop`` drops the scores under way.
     """
 
     def __init__(self, machine, image):
@@ -166,7 +165,7 @@ class Readout(wiring.Component):
 
     def _count(self, m, address, start, argmax):
         """Σ_t s of each class; the clock of a slot in which its score is there."""
-        machine, clock = self.machine, spike_clock(self.machine)
+        machine, clock = self.machine, self.machine.spike_clock
         bits = machine.score_bits - 1
         m.submodules.totals = memory = table(bits, max(machine.neuron_slots, 2))
         write, read = memory.write_port(), memory.read_port()

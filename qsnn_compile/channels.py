@@ -12,6 +12,7 @@ The datapath, for a lane whose stored weight is ``b`` (a number of W bits)::
 ``~y`` is -y - 1; the missing 1 is in the stored bias, with synapses it is added before the clip.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -74,9 +75,7 @@ class Channels:
     @property
     def accumulated(self) -> int:
         """The largest acc of any channel."""
-        sums = [part.total * (part.stored.reshape(self.count, -1).sum(axis=1) << part.plane)
-                for part in self.parts]
-        return int(np.sum(sums, axis=0).max())
+        return _accumulated(self.parts)
 
     @property
     def summed(self) -> int:
@@ -92,6 +91,12 @@ class Channels:
             low = low + np.minimum(weight, 0).sum(axis=1)
             high = high + np.maximum(weight, 0).sum(axis=1)
         return np.where(self.flip, ~high, low), np.where(self.flip, ~low, high)
+
+
+def _accumulated(parts: Sequence[Part]) -> int:
+    sums = [part.total * (part.stored.reshape(len(part.stored), -1).sum(axis=1) << part.plane)
+            for part in parts]
+    return int(np.sum(sums, axis=0).max())
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,17 +130,27 @@ def _synapse_bits(op: Neuron, proved: NeuronBounds) -> int:
 
 def channels(graph: Graph, stage: Stage, common: Shared, stepwise: bool) -> Channels:
     """*stage* with its weights and parameters as they are stored."""
-    parts = stage.current.parts
-    doubled = all(part.bits == 1 for part in parts)
-    ones = np.sum([(part.weight > 0).reshape(len(part.weight), -1).sum(axis=1) for part in parts],
-                  axis=0)
-    size = sum(part.weight[0].size for part in parts)
-    flip = (2 * ones > size).astype(np.int64) if doubled else np.zeros(len(ones), dtype=np.int64)
-    made = tuple(_part(graph, stage, part, flip, doubled, stepwise) for part in parts)
+    doubled = all(part.bits == 1 for part in stage.current.parts)
+    made, flip = _stored(graph, stage, doubled, stepwise)
     if stage.neuron is None:
         return Channels(stage, made, flip, doubled, _readout_parameters(graph, flip), False)
     parameters, each = _neuron_parameters(stage, stage.neuron, flip, common)
     return Channels(stage, made, flip, doubled, parameters, each)
+
+
+def _stored(graph: Graph, stage: Stage, doubled: bool,
+            stepwise: bool) -> tuple[tuple[Part, ...], Ints]:
+    """The parts, and which channels are complemented: those of more than half +1, where that spares
+    the accumulators a bit."""
+    parts = stage.current.parts
+    ones = np.sum([(part.weight > 0).reshape(len(part.weight), -1).sum(axis=1) for part in parts],
+                  axis=0)
+    flips = [np.zeros(len(ones), dtype=np.int64)]
+    if doubled:
+        flips.append((2 * ones > sum(part.weight[0].size for part in parts)).astype(np.int64))
+    made = [(tuple(_part(graph, stage, part, flip, doubled, stepwise) for part in parts), flip)
+            for flip in flips]
+    return min(made, key=lambda one: _accumulated(one[0]).bit_length())
 
 
 def _part(graph: Graph, stage: Stage, part: Synapses, flip: Ints, doubled: bool,
@@ -176,7 +191,8 @@ def _neuron_parameters(stage: Stage, op: Neuron, flip: Ints, common: Shared
         "threshold": _as3(op.threshold),
         "clamp": _clamp(op, common, common.proved.neurons[stage.name]),
         "reset": RESETS.index(op.reset),
-        "reset_value": _as3(op.reset_value),
+        "reduction": _as3(op.reset_value) if op.reset == "soft" else 0,
+        "reset_to": _as3(_reset_to(op)) if op.reset == "hard" else 0,
         "step_shift": _as3(op.step_shift),
         "bits": op.bits,
     }
@@ -185,6 +201,13 @@ def _neuron_parameters(stage: Stage, op: Neuron, flip: Ints, common: Shared
     each = any(array.ndim == 3 and array.shape[1:] != (1, 1) for array in arrays.values())
     shape = neuron_shape(stage) if each else (len(flip), 1, 1)
     return {name: np.broadcast_to(array, shape) for name, array in arrays.items()}, each
+
+
+def _reset_to(op: Neuron) -> Ints:
+    """The stored membrane after a hard reset."""
+    half, limit = 1 << op.step_shift >> 1, 1 << op.bits - 1
+    value = op.reset_value if op.clamp is None else np.maximum(op.reset_value, op.clamp)
+    return np.asarray(np.clip(value + half >> op.step_shift, -limit, limit - 1))
 
 
 def _synapse_parameters(op: Neuron, common: Shared, proved: NeuronBounds) -> dict[str, Ints | int]:

@@ -76,7 +76,8 @@ def _field(name: str, values: np.ndarray) -> Field:
 
 def _pad(fields: dict[str, Field]) -> Pad:
     pad = {name: _nearest(field, 0) for name, field in fields.items()}
-    pad["threshold"] = stored_limits(fields["threshold"])[1]
+    for name in ("threshold", "step_shift"):        # a coarse step needs few bits
+        pad[name] = stored_limits(fields[name])[1]
     pad["clamp"] = stored_limits(fields["clamp"])[0]
     return pad
 

@@ -148,7 +148,7 @@ def _frame(prepared: Prepared, banks: int, lanes: int, units: int, columns: int)
     assert kind != "last", "the graph must be legalised"
     return Machine(
         graph.name, graph.steps, graph.input.coding, graph.input.bits,
-        *_laid_out(prepared, banks, lanes), kind, (), (), 1, 1, 1, 1,
+        *_laid_out(prepared, banks, lanes), kind, (), (), 1, 1, 1, 1, 1,
         max((int(c.parameters["bits"].max()) for c in found if c.fires), default=2),
         1, common.shift, banks, lanes, units, columns, synapse_bits=common.synapse_bits,
         synapse_shift=common.synapse_shift, clamps=common.clamps,

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from qsnn_hw import schedule
-from qsnn_hw.arch import WORD, Field, Image, Machine
+from qsnn_hw.arch import WORD, Field, Image, Machine, unit_clocks
 
 from .memories import ICE40, Memory, memories, spram
 from .resource_fit import WEIGHTS
@@ -83,16 +83,15 @@ def _unit_bits(machine: Machine) -> float:
     if not any(layer.fires for layer in machine.layers):
         return machine.current_bits
     fields = {field.name: field for field in machine.neuron_fields}
-    wide = machine.potential_bits
-    kinds = {_constant(fields["reset"])} if fields["reset"].constant is not None else {0, 1, 2}
+    wide, clocks = machine.potential_bits, unit_clocks(machine)
     mixed = len({layer.doubled for layer in machine.layers}) > 1
-    narrow = wide + 1 - (_constant(fields["step_shift"]) or fields["step_shift"].base)
-    current = machine.current_bits * (2 + mixed + 2 * machine.pools)
+    turns, soft = clocks["pool"] - clocks["turn"], clocks["scale"] - clocks["reduce"]
+    current = machine.current_bits * (1 + turns + mixed + 2 * machine.pools)
     current += machine.acc_bits * (machine.batch_bits > 0)
-    stages = wide * (4 + (1 in kinds) + (fields["reset_value"].constant is None))
+    stages = wide * (3 + 2 * soft)
     stages += wide * machine.clamps * (1 + (fields["clamp"].constant != 0))
     shifts = (wide * (fields["gain_shift"].width + fields["leak_shift"].width)
-              + narrow * (1 + fields["step_shift"].width))
+              + machine.rounded_bits * (2 + fields["step_shift"].width))
     leak = machine.membrane_bits * (2 + fields["decay"].width)
     current += machine.synapse_bits * (4 + fields["synapse_decay"].width)
     return current + stages + shifts + leak + fields["threshold"].width / 2

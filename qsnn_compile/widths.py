@@ -19,8 +19,10 @@ def with_widths(machine: Machine, layers: list[Channels], pad: Pad, proved: Boun
     """*machine*, whose fields are settled, with its proven ``*_bits``. Pads count as neurons: an
     overflow must not make one fire."""
     currents = [_currents(layer) for layer in layers]
-    potentials = [_pad_potential(machine, pad, layer.summed) for layer in layers if layer.fires]
+    pads = [_pad_potential(machine, pad, layer.summed) for layer in layers if layer.fires]
+    potentials = [part for part, _ in pads]
     potentials += [_potential(neuron) for neuron in proved.neurons.values()]
+    rounded = [whole for _, whole in pads] + [n.rounded for n in proved.neurons.values()]
     both = [layer for index, layer in enumerate(layers) if machine.paired(index)]
     batch = max((max(layer.accumulated, layer.summed) for layer in both), default=0).bit_length()
     return replace(
@@ -31,6 +33,7 @@ def with_widths(machine: Machine, layers: list[Channels], pad: Pad, proved: Boun
                      + [layer.summed << batch for layer in both]).bit_length(),
         current_bits=_width(currents),
         potential_bits=_width(potentials) if potentials else 1,
+        rounded_bits=_width(rounded) if rounded else 1,
         score_bits=max(proved.scores.width, 2),     # a count of no bits would have no memory
     )
 
@@ -47,16 +50,18 @@ def _potential(neuron: NeuronBounds) -> Interval:
     return _around([end for part in parts for end in (part.lo, part.hi)])
 
 
-def _pad_potential(machine: Machine, pad: Pad, summed: int) -> Interval:
-    """The same for a pad, whose y lies in -summed..0, and i in its bits."""
+def _pad_potential(machine: Machine, pad: Pad, summed: int) -> tuple[Interval, Interval]:
+    """The same for a pad, whose y lies in -summed..0, and i in its bits; its rounded potential."""
     half = 1 << pad["bits"] - 1
     summed = 1 << pad["synapse_bits"] - 1 if machine.synapses else summed
     leak = [(u * pad["decay"] << pad["leak_shift"]) >> machine.decay_shift
             for u in (-half, half - 1)]
     v = [leak[0] - (summed << pad["gain_shift"]) + pad["bias"], leak[1] + pad["bias"]]
-    beyond = [end - pad[name] for end in v for name in ("threshold", "reset_value")]
+    beyond = [end - pad[name] for end in v for name in ("threshold", "reduction")]
     clamp = [pad["clamp"]] if machine.clamps else []
-    return _around([np.array([*leak, *v, *beyond, *clamp, pad["threshold"], pad["reset_value"]])])
+    rounded = [((end << 1 >> pad["step_shift"]) + 1) >> 1 for end in (*v, *clamp)]
+    return (_around([np.array([*leak, *v, *beyond, *clamp, pad["threshold"]])]),
+            _around([np.array(rounded)]))
 
 
 def _around(arrays: Iterable[np.ndarray]) -> Interval:

@@ -18,10 +18,9 @@ A clock is the number of a cycle; all arrays run over samples. For each bank, in
 3. A pass's transfer comes in the clock after its last event, when the shadow is free: rotation ×
    replays clocks after the transfer before. Slot j of rotation r is 4 clocks later, + r · rotation
    + j; where banks share a readout, 5 clocks behind the last of them.
-4. A word of spikes is written 6 clocks behind its last slot (one more in a machine that pools
-   currents, one more in one with synapses); with several banks in the first clock after that is the
-   bank's turn. Its round is visible to the walkers a clock later; with several banks two clocks
-   behind the last of them.
+4. A word of spikes is written `Machine.spike_clock` + 1 clocks behind its last slot; with several
+   banks in the first clock after that is the bank's turn. Its round is visible to the walkers a
+   clock later; with several banks two clocks behind the last of them.
 """
 
 from collections.abc import Sequence
@@ -39,7 +38,6 @@ from .activity import Activity, Window
 
 Ints = NDArray[np.int64]
 TRANSFER_TO_SLOT = ISSUE_TO_LANES + 1
-SLOT_TO_WORD = 6
 LONG_AGO = -(1 << 40)
 
 
@@ -230,7 +228,7 @@ class _Run:
         self.rotations[index].append(slot)
         if not (closes and machine.layers[index].fires):
             return
-        sent = slot + machine.used_slots(index) - 1 + SLOT_TO_WORD + machine.longer
+        sent = slot + machine.used_slots(index) - 1 + machine.spike_clock + 1
         if machine.banks > 1:
             turn = sent - self.begin - np.arange(machine.banks)[:, None]
             sent = sent + 1 + (-turn) % machine.banks
@@ -265,7 +263,7 @@ class _Run:
         slot: Ints = self.rotations[last][-1][0] + (machine.classes - 1) % machine.slots
         slot = slot + (machine.exit_margin is not None)
         if machine.readout == "count":
-            return slot + SLOT_TO_WORD + machine.longer + 1
+            return slot + machine.spike_clock + 1 + 1
         return slot + 5 + (machine.banks > 1) + (machine.order == "step")
 
 

@@ -12,7 +12,7 @@ from qsnn_hw import schedule
 from qsnn_hw.arch import Layer, Machine
 from qsnn_hw.schedule import Item
 
-from .cycle import SLOT_TO_WORD, Timing
+from .cycle import Timing
 
 Ints = NDArray[np.int64]
 SPARE = -1                  # a lane without a channel
@@ -54,7 +54,7 @@ class View:
 
 def slot_to_probe(machine: Machine) -> int:
     """Clocks from a neuron's slot to its spike at the probe, one before it is in its word."""
-    return SLOT_TO_WORD - 1 + machine.longer
+    return machine.spike_clock
 
 
 @cache

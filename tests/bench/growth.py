@@ -3,18 +3,27 @@
     python -P tests/bench/growth.py [--plot docs/growth.svg]
 
 A direct-coded 784-256-256-10 of 1-bit weights on 64 lanes, T = 4, with random events; clocks are
-the cycle model's. The zoo's networks show the bits.
+the cycle model's. The zoo's networks and ever wider ones show the bits; unused lanes, copies in
+banks, parameters, programs, spikes and the input's list are listed apart.
 """
 
 import argparse
+import sys
+from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from qsnn_compile.ir import Conv2d, Dense, shapes
+sys.path.insert(0, str(Path(__file__).parent))
+
+from machine_shapes import Shape
+
+from qsnn_compile.ir import Conv2d, Dense, Neuron, shapes
 from qsnn_compile.mapping import map_graph
+from qsnn_compile.memories import memories
 from qsnn_compile.onnx_import import import_onnx
 from qsnn_compile.passes import PASSES, run_passes
 from qsnn_sim import cycle
@@ -23,6 +32,9 @@ ZOO = {"fashion_mnist_mlp": {"lanes": 64, "units": 4},
        "mnist_mlp": {"lanes": 64, "units": 4},
        "fashion_mnist_small_conv": {"lanes": 16, "units": 4, "banks": 2},
        "spoken_digits": {"lanes": 64, "units": 2, "stepwise": True}}
+WIDTHS = (64, 128, 256, 512)
+OTHERS = {"parameters": "parameters", "readout": "parameters", "windows": "programs",
+          "items": "programs", "copy": "spikes", "list": "input", "values": "input"}
 ACTIVITY = (0.0125, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8)
 
 
@@ -31,8 +43,8 @@ def load(name):
     return run_passes(import_onnx(f"models/zoo/{name}.onnx"), PASSES)
 
 
-def clocks_table(plot):
-    """Events and clocks at several activities, with the line through them."""
+def clocks_table():
+    """Events and clocks at several activities; the points, and the line through them."""
     graph = load("fashion_mnist_mlp")
     machine, _ = map_graph(graph, lanes=64, units=4)
     points = []
@@ -56,48 +68,118 @@ def clocks_table(plot):
     doublings = [f"{after[1] / before[1]:.2f}" for before, after in pairwise(points)]
     Console().print(table)
     Console().print("additions when events double: " + " ".join(doublings))
-    if plot:
-        _draw(plot, added, taken, floor, slope)
+    return added, taken, floor, slope
 
 
-def _draw(path, added, taken, floor, slope):
+def draw(path, events, bits):
+    """Both plots, side by side."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.subplots()
-    axes.plot(added, taken, "o", label="cycle model")
-    axes.plot(added, floor + slope * added, label=f"{floor:,.0f} + {slope:.3f} · additions")
-    axes.set(xlabel="clocks of additions (events · channels / lanes)",
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    added, taken, floor, slope = events
+    left.plot(added, taken, "o", label="cycle model")
+    left.plot(added, floor + slope * added, label=f"{floor:,.0f} + {slope:.3f} · additions")
+    left.set(xlabel="clocks of additions (events · channels / lanes)",
              ylabel="clocks from the last pixel to the result")
-    axes.legend()
-    axes.grid(alpha=0.3)
+    weights, stored, membranes, kept = bits
+    right.loglog(weights, stored, "o", label="weights")
+    right.loglog(membranes, kept, "s", label="membranes")
+    ends = np.array([membranes.min(), weights.max()])
+    right.loglog(ends, ends, "k-", lw=0.7, label="their count")
+    right.loglog(ends, 1.08 * ends, "k--", lw=0.7, label="1.08 times")
+    right.set(xlabel="bits of a 784-N-N-10 of 1-bit weights, 4-bit membranes",
+              ylabel="bits that they take")
+    for axes in (left, right):
+        axes.legend()
+        axes.grid(alpha=0.3)
     figure.savefig(path)
+
+
+@dataclass(frozen=True)
+class Bits:
+    """Bits of a network and where they lie. ``unused`` of lanes without a channel and ``copies`` in
+    banks that work on other places are rows too; ``kept`` are membranes, of a group or of all."""
+
+    weights: int
+    unused: int
+    copies: int
+    membranes: int
+    kept: int
+    others: dict[str, int]
+
+    @property
+    def ratio(self):
+        """What weights take, copies apart."""
+        return 1 + self.unused / self.weights
+
+
+def bits_of(graph, machine, image):
+    """The `Bits` of *graph* on *machine*."""
+    width = machine.lanes * machine.banks
+    weights = sum(node.op.weight.size * node.op.bits for node in graph.nodes
+                  if isinstance(node.op, Dense | Conv2d))
+    found = [(machine.group_rounds(i) * layer.rows * width,
+              machine.place_banks(i) if layer.fires else 1)
+             for i, layer in enumerate(machine.layers)]
+    rows, once = sum(bits for bits, _ in found), sum(bits // n for bits, n in found)
+    neurons = sum(int(np.prod(shapes(graph)[node.name])) for node in graph.nodes
+                  if isinstance(node.op, Neuron))
+    others = dict.fromkeys(OTHERS.values(), 0)
+    for memory in memories(machine, image):
+        name = OTHERS.get(memory.name.rstrip("0123456789_"))
+        if name:
+            others[name] += memory.bits
+    return Bits(weights, once - weights, rows - once, neurons * machine.membrane_bits,
+                machine.membrane_slots * machine.units * machine.banks * machine.membrane_bits,
+                others)
 
 
 def bits_table():
     """Bits of weights and of membranes: counted in the network, and where they lie."""
-    table = Table("network", "weights", "stored", "ratio", "membranes", "stored", "ratio",
+    table = Table("network", "weights", "unused lanes", "ratio", "copies", "membranes", "kept",
+                  *dict.fromkeys(OTHERS.values()),
                   caption="membranes: of all neurons; layer by layer only one group's are kept")
     for name, choice in ZOO.items():
         graph = load(name)
-        machine, _ = map_graph(graph, **choice)
-        weights = sum(node.op.weight.size * node.op.bits for node in graph.nodes
-                      if isinstance(node.op, Dense | Conv2d))
-        rows = machine.rows * machine.lanes * machine.banks
-        neurons = sum(int(np.prod(shapes(graph)[node.name])) for node in graph.nodes
-                      if type(node.op).__name__ == "Neuron")
-        state = neurons * machine.membrane_bits
-        kept = machine.membrane_slots * machine.units * machine.banks * machine.membrane_bits
-        table.add_row(name, f"{weights:,}", f"{rows:,}", f"{rows / weights:.3f}", f"{state:,}",
-                      f"{kept:,}", f"{kept / state:.3f}")
+        found = bits_of(graph, *map_graph(graph, **choice))
+        numbers = [found.copies, found.membranes, found.kept, *found.others.values()]
+        table.add_row(name, f"{found.weights:,}", f"{found.unused:,}", f"{found.ratio:.3f}",
+                      *(f"{number:,}" for number in numbers))
+    Console(width=140).print(table)
+
+
+def grown():
+    """`Bits` of ever wider networks, step by step: all membranes are kept."""
+    for wide in WIDTHS:
+        shape = Shape((784, wide, wide, 10), 1, 4, 4, 0, "potential", 64)
+        graph = shape.graph()
+        yield wide, bits_of(graph, *map_graph(graph, lanes=64, units=2, stepwise=True))
+
+
+def grown_table():
+    """Bits against their count as a network grows, and the points."""
+    table = Table("784-N-N-10, N", "weights", "taken", "ratio", "membranes", "taken", "ratio")
+    points = []
+    for wide, found in grown():
+        taken = found.weights + found.unused
+        table.add_row(f"{wide}", f"{found.weights:,}", f"{taken:,}", f"{found.ratio:.3f}",
+                      f"{found.membranes:,}", f"{found.kept:,}",
+                      f"{found.kept / found.membranes:.3f}")
+        points.append((found.weights, taken, found.membranes, found.kept))
     Console().print(table)
+    return np.array(points).T
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--plot", help="draw clocks against additions there")
-    clocks_table(parser.parse_args().plot)
+    parser.add_argument("--plot", help="draw clocks against additions, and bits, there")
+    plot = parser.parse_args().plot
+    events = clocks_table()
     bits_table()
+    bits = grown_table()
+    if plot:
+        draw(plot, events, bits)
 
 
 if __name__ == "__main__":

@@ -39,8 +39,12 @@ class Shape:
                 f"P{banks}{self.lanes} NU{self.units} {self.reset}{extras}")
 
     def machine(self):
-        return map_graph(run_passes(self._graph(), PASSES), lanes=self.lanes, units=self.units,
+        return map_graph(self.graph(), lanes=self.lanes, units=self.units,
                          banks=self.banks, columns=self.columns, batch=self.batch)
+
+    def graph(self):
+        """Its network, legalised."""
+        return run_passes(self._graph(), PASSES)
 
     def _graph(self):
         rng = np.random.default_rng(len(self.name))

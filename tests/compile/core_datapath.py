@@ -193,15 +193,17 @@ class Datapath:
         leak = (u * p["decay"] << p["leak_shift"]) >> machine.decay_shift
         v = leak + (y << p["gain_shift"]) + p["bias"]
         fired = v >= p["threshold"]
-        for part in (leak, v, v - p["threshold"], v - p["reset_value"]):
+        for part in (leak, v, v - p["threshold"], v - p["reduction"]):
             fits(part[rotating], wide)
-        kinds = [fired & (p["reset"] == RESETS.index(kind)) for kind in ("hard", "soft")]
-        v = np.select(kinds, [p["reset_value"], v - p["reset_value"]], v)
+        hard, soft = (fired & (p["reset"] == RESETS.index(kind)) for kind in ("hard", "soft"))
+        v = np.where(soft, v - p["reduction"], v)
         if machine.clamps:
             v = np.maximum(v, p["clamp"])
-        fits(v[rotating], wide)
+            fits(v[rotating], wide)
+        rounded = (v << 1 >> p["step_shift"]) + 1 >> 1
+        fits(np.where(rotating & ~hard, rounded, 0), machine.rounded_bits)
         limit = 1 << p["bits"] - 1
-        u = np.clip(((v << 1) >> p["step_shift"]) + 1 >> 1, -limit, limit - 1)
+        u = np.where(hard, p["reset_to"], np.clip(rounded, -limit, limit - 1))
         assert p["bits"].max() <= machine.membrane_bits
         self.membranes[bank, units[rotating], places[rotating]] = u[rotating]
         return fired & rotating
@@ -213,8 +215,8 @@ class Datapath:
         i = np.clip((i * p["synapse_decay"] >> self.machine.synapse_shift) + y + p["flip"],
                     -limit, limit - 1)
         assert p["synapse_bits"].max() <= self.machine.synapse_bits
-        self.synapses[tuple(part[rotating] if np.ndim(part) else part for part in where)] = \
-            i[rotating]
+        bank, units, places = where
+        self.synapses[bank, units[rotating], places[rotating]] = i[rotating]
         return i
 
     def _send(self, item, spikes, now, number):

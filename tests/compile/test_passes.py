@@ -72,7 +72,8 @@ def test_a_clamp_out_of_reach_is_brought_near():
 
 
 @pytest.mark.parametrize("weight, given, wanted", (
-    (((1, -1),), 2, 1), (((0, -1),), 3, 2), (((3, -4),), 3, 4), (((300, -1),), 14, 10), (((1, 0),), 8, 2)))
+    (((1, -1),), 2, 1), (((0, -1),), 3, 2), (((3, -4),), 3, 4), (((300, -1),), 14, 10),
+    (((1, 0),), 8, 2)))
 def test_legalise_fits_weights(weight, given, wanted):
     made = run_passes(graph(Neuron(4, ints(3)), weight, given), [Legalise()])
     assert made["fc"].op.bits == wanted

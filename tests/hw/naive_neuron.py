@@ -7,7 +7,8 @@ from qsnn_hw.arch import RESETS
 
 @dataclass
 class Naive:
-    """One update, every intermediate that must fit ``potential_bits`` in ``sums``."""
+    """One update, every intermediate that must fit ``potential_bits`` in ``sums``, and what
+    must fit ``rounded_bits``."""
 
     current: int
     largest: int
@@ -15,6 +16,7 @@ class Naive:
     u_next: int
     i_next: int
     sums: tuple[int, ...]
+    rounded: int
 
 
 def largest_of(n):
@@ -53,13 +55,11 @@ def update(n, decay_shift, synapse_shift=0):
     v = leak + y * 2 ** n["gain_shift"] + b
     spike = int(v >= n["threshold"])
     reset = RESETS[n["reset"]]
-    after = v
-    if spike and reset == "hard":
-        after = n["reset_value"]
-    elif spike and reset == "soft":
-        after = v - n["reset_value"]
+    after = v - n["reduction"] if spike and reset == "soft" else v
     if n["clamps"]:
         after = max(after, n["clamp"])
     rounded = (after + 2 ** (k - 1)) // 2**k if k else after
-    return Naive(current, largest, spike, saturate(rounded, n["bits"]), y,
-                 (leak, v, v - n["threshold"], after))
+    u_next = saturate(rounded, n["bits"])
+    if spike and reset == "hard":
+        u_next, rounded = n["reset_to"], 0
+    return Naive(current, largest, spike, u_next, y, (leak, v, v - n["threshold"], after), rounded)

@@ -7,7 +7,7 @@ import pytest
 from benches import dense, machine
 
 from qsnn_hw import beats, schedule
-from qsnn_hw.arch import Field, Image, Layer, Map, Word
+from qsnn_hw.arch import Field, Image, Layer, Map, Word, unit_clocks
 from qsnn_hw.tables import item_columns, stored_bits, window_columns
 
 
@@ -182,17 +182,40 @@ def test_rings_are_those_of_replayed_layers():
     assert replace(m, order="step").rings == (64,)
 
 
-def test_a_pool_of_currents_makes_the_units_a_clock_longer():
+def unit(**constants):
+    """The fashion machine with fields of these constants, None: stored."""
     m = fashion()
+    return replace(m, neuron_fields=tuple(
+        replace(field, constant=constants.get(field.name, 2 if field.name == "bits" else 0))
+        for field in m.neuron_fields))
+
+
+def test_a_pool_of_currents_makes_the_units_a_clock_longer():
+    m = unit()
     pooled = replace(m, layers=(replace(m.layers[0], pooling="max"), *m.layers[1:]))
     assert (m.pools, pooled.pools) == (False, True)
-    assert pooled.unit_latency == m.unit_latency + 1
+    assert pooled.spike_clock == m.spike_clock + 1
+    assert unit_clocks(pooled)["clip"] == unit_clocks(m)["clip"] + 1
+
+
+@pytest.mark.parametrize(("constants", "spike", "latency"), [
+    ({}, 4, 6), ({"flip": None}, 5, 6), ({"flip": 1}, 5, 6), ({"gain_shift": None}, 5, 6),
+    ({"gain_shift": 3}, 4, 6), ({"decay": 4}, 4, 6), ({"decay": 7}, 5, 7), ({"decay": None}, 5, 7),
+    ({"reset": 1}, 4, 7), ({"reset": 2}, 4, 6), ({"reset": None}, 4, 7),
+    ({"flip": None, "decay": None, "reset": None}, 5, 8)])
+def test_a_stage_that_no_neuron_needs_takes_no_clock(constants, spike, latency):
+    m = unit(**constants)
+    assert (m.spike_clock, m.unit_latency) == (spike, latency)
+    assert unit_clocks(m)["read"] >= 0
 
 
 def test_a_synapse_makes_the_units_a_clock_longer():
-    m = fashion()
-    assert (m.synapses, replace(m, synapse_bits=9).synapses) == (False, True)
-    assert replace(m, synapse_bits=9).unit_latency == m.unit_latency + 1
+    m = unit()
+    slow = replace(m, synapse_bits=9)
+    assert (m.synapses, slow.synapses) == (False, True)
+    assert slow.spike_clock == m.spike_clock + 1 and unit_clocks(slow)["read_synapse"] == 0
+    sloth = replace(unit(synapse_decay=None), synapse_bits=9)
+    assert sloth.spike_clock == m.spike_clock + 2 and unit_clocks(sloth)["read_synapse"] == 0
 
 
 def test_banks_join_for_a_potential_readout_alone():

@@ -7,13 +7,12 @@ import pytest
 from benches import compare, machine, play, signed_width, tiny
 from naive_neuron import update
 
-from qsnn_hw.arch import NEURON_FIELDS, RESETS, Field, field_clocks
+from qsnn_hw.arch import NEURON_FIELDS, RESETS, Field, field_clocks, unit_clocks
 from qsnn_hw.neuron import NeuronUnit
-from qsnn_hw.neurons import spike_clock
 
 FROM_BASE = ("gain_shift", "leak_shift", "step_shift", "bits", "synapse_bits")
 SYNAPSE_FIELDS = {"synapse_decay", "synapse_bits"}
-CURRENT_CLOCK, POOLED_CLOCK, LARGEST_CLOCK = 1, 2, 3
+CURRENT_CLOCK = 1
 SYNAPSE_SHIFT = 3
 
 
@@ -31,9 +30,11 @@ class Draw:
         self.ranges = {"minimum": (0, 1), "flip": (0, 1), "gain_shift": (0, 3),
                        "bias": (-30, 30), "decay": (0, 8), "step_shift": (0, top_step),
                        "bits": (2, widest), "reset": (0, 2), "threshold": (-20, 60),
-                       "reset_value": (-9, 20), "initial": (-2, 1),
+                       "reduction": (-9, 20), "initial": (-2, 1), "reset_to": (-2, 1),
                        "leak_shift": (0, top_step + decay_shift), "synapse_decay": (0, 10),
                        "synapse_bits": (1, 12) if synapses else (0, 0), "clamp": (-40, 20)}
+        if not synapses:
+            self.ranges["synapse_decay"] = 0, 0
         for name in constant:
             low, high = self.ranges[name]
             self.ranges[name] = (self.rng.randint(low, high),) * 2
@@ -43,8 +44,8 @@ class Draw:
         rng = self.rng
         n = {name: rng.randint(*limits) for name, limits in self.ranges.items()}
         n |= self._shifts()
-        if "initial" not in self.constant:
-            n["initial"] = self._membrane(n["bits"])
+        for name in {"initial", "reset_to"} - self.constant:
+            n[name] = self._membrane(n["bits"])
         planes = rng.choice(self.weight_bits)
         total = rng.choice([0, 1, rng.randint(0, self.fan_sum), self.fan_sum])
         n |= {"u": self._membrane(n["bits"]), "first": int(rng.random() < 0.3),
@@ -106,6 +107,7 @@ def unit_for(neurons, draw):
         sum_bits=max(n["sum_x"] for n in neurons).bit_length() or 1,
         current_bits=signed_width(*ys, *(~y for y in ys)),
         potential_bits=signed_width(*(s for result in results for s in result.sums)),
+        rounded_bits=signed_width(*(result.rounded for result in results)),
         membrane_bits=max(n["bits"] for n in neurons), synapse_shift=SYNAPSE_SHIFT,
         synapse_bits=max(n["synapse_bits"] for n in neurons), clamps=draw.clamps)), results
 
@@ -115,20 +117,22 @@ def port_clocks(machine):
     stage = field_clocks(machine)
     clocks = {"acc": 0, "sum_x": 0, "doubled": 0, "u": stage["initial"], "first": stage["initial"]}
     if machine.pools:
-        clocks |= {"pooled": POOLED_CLOCK, "alone": POOLED_CLOCK}
+        clocks |= dict.fromkeys(("pooled", "alone"), unit_clocks(machine)["pool"])
     if machine.synapses:
-        clocks |= {"i": stage["synapse_decay"], "i_first": stage["synapse_decay"]}
+        clocks |= dict.fromkeys(("i", "i_first"), unit_clocks(machine)["decayed"])
     stored = [field for field in machine.neuron_fields if field.constant is None]
     return clocks | {field.name: stage[field.name] for field in stored}
 
 
 def answers(machine, result):
     """Port: clock of the pipeline in which it is out, and what it must be."""
-    found = {"current": (CURRENT_CLOCK, result.current), "spike": (spike_clock(machine),
-             result.spike), "u_next": (machine.unit_latency - 1, result.u_next)}
+    clocks = unit_clocks(machine)
+    found = {"current": (CURRENT_CLOCK, result.current),
+             "spike": (machine.spike_clock, result.spike),
+             "u_next": (clocks["clip"], result.u_next)}
     if machine.synapses:
-        found["i_next"] = (field_clocks(machine)["synapse_bits"], result.i_next)
-    return found | ({"largest": (LARGEST_CLOCK, result.largest)} if machine.pools else {})
+        found["i_next"] = (clocks["bias"], result.i_next)
+    return found | ({"largest": (clocks["pool"] + 1, result.largest)} if machine.pools else {})
 
 
 def starts_of(rng, count, gap):
@@ -198,6 +202,18 @@ def test_a_synaptic_current_before_the_membrane(seed, pools):
     assert len({result.i_next for result in results}) > 1
 
 
+@pytest.mark.parametrize("decay", [0, 1, 2, 8, 9])
+@pytest.mark.parametrize("flip", [0, 1])
+def test_a_synapse_of_one_decay(decay, flip):
+    """A constant 2^n takes no clock for its product, weights that are never turned none for that.
+    """
+    draw = Draw(f"decay {decay}", constant=set(NEURON_FIELDS) - {"bias"}, weight_bits=(1,),
+                synapses=True)
+    draw.ranges |= {"synapse_decay": (decay,) * 2, "synapse_bits": (9, 9), "flip": (flip,) * 2,
+                    "decay": (4, 4)}
+    check(draw, 60, gap=0)
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_a_clamp_below(seed):
     draw = Draw(f"clamp {seed}", constant=some_constant(seed), weight_bits=(1, 2), clamps=True,
@@ -219,5 +235,6 @@ def test_steps_far_above_the_potential(constant):
     """A membrane step so coarse that every small v rounds to 0."""
     draw = Draw("coarse", constant=constant | {"decay"}, weight_bits=(1,), fan_sum=3)
     draw.ranges |= {"decay": (0, 0), "step_shift": (12, 12), "leak_shift": (12, 12),
-                    "bias": (-2, 2), "threshold": (-3, 3), "reset_value": (-3, 3)}
+                    "bias": (-2, 2), "threshold": (-3, 3), "reduction": (-3, 3),
+                    "reset_to": (-1, 1)}
     check(draw, 40)

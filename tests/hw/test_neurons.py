@@ -15,7 +15,7 @@ from qsnn_compile.mapping import map_graph
 from qsnn_compile.passes import PASSES, run_passes
 from qsnn_hw import schedule
 from qsnn_hw.arch import WORD
-from qsnn_hw.neurons import NeuronArray, spike_clock
+from qsnn_hw.neurons import NeuronArray
 
 MAKERS = {"dense": random_graph, "images": image_graph,
           "dense states": stateful(random_graph), "images states": stateful(image_graph)}
@@ -30,7 +30,8 @@ def mapped(kind, seed, **shape):
     wide = max((field.width + 4 for field in machine.neuron_fields), default=0)
     bits = machine.membrane_bits + machine.decay_shift + machine.synapse_bits + wide + 24
     return replace(machine, acc_bits=ACC_BITS, sum_bits=SUM_BITS, current_bits=ACC_BITS + 2,
-                   batch_bits=STEP_BITS if machine.batch_bits else 0, potential_bits=bits), image
+                   batch_bits=STEP_BITS if machine.batch_bits else 0, potential_bits=bits,
+                   rounded_bits=bits), image
 
 
 def of_step(machine, layer, total, replay):
@@ -54,7 +55,7 @@ class Naive:
         """One turn of the shadow, its slot 0 in *clock*."""
         machine, item = self.machine, self.items[done.item]
         layer, units, word = machine.layers[item.layer], machine.units, []
-        latency = spike_clock(machine)
+        latency = machine.spike_clock
         for slot in range(machine.used_slots(item.layer)):
             values = [self.neuron(done, replay, slot, unit, accs[slot * units + unit], sum_x)
                       for unit in range(units)]

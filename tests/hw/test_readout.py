@@ -6,7 +6,6 @@ import pytest
 from benches import Pins, compare, dense, machine, play, signed_width, simulate
 
 from qsnn_hw.arch import READOUT_FIELDS, Field, Image
-from qsnn_hw.neurons import spike_clock
 from qsnn_hw.readout import Argmax, PotentialScore, Readout
 
 SCORE_BITS = 6
@@ -191,7 +190,7 @@ class SlotBench:
                                **{f"job.{name}": int(value) for name, value in job.items()}})
         self.at(clock + 1)["currents"] = sum(
             (value & (1 << bits) - 1) << bits * i for i, value in enumerate(currents))
-        self.at(clock + spike_clock(self.machine))["spike"] = spike
+        self.at(clock + self.machine.spike_clock)["spike"] = spike
 
 
 def sample_of(bench, m, rows, other):

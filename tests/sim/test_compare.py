@@ -18,7 +18,7 @@ def layer(name, channels, **changes):
 
 
 def machine(*layers, banks=2, **changes):
-    return Machine("two", 3, "spikes", 1, SPIKES, layers, "count", (), (), 8, 8, 8, 8, 4, 3, 1,
+    return Machine("two", 3, "spikes", 1, SPIKES, layers, "count", (), (), 8, 8, 8, 8, 8, 4, 3, 1,
                    banks=banks, lanes=16, units=2, **changes)
 
 
@@ -59,10 +59,10 @@ def test_equal_traces():
 
 
 @pytest.mark.parametrize("bank,slot,unit,place,clock", [
-    (0, 0, 0, "layer fc1, neuron 0, step 0", 105),
-    (0, 3 * 8 + 4, 0, "layer fc2, neuron 4, step 0", 5109),
-    (0, 2 * 8 + 5, 1, "layer fc1, neuron 11, step 2", 310),
-    (1, 8 + 1, 1, "layer fc1, neuron 19, step 1", 206)])
+    (0, 0, 0, "layer fc1, neuron 0, step 0", 104),
+    (0, 3 * 8 + 4, 0, "layer fc2, neuron 4, step 0", 5108),
+    (0, 2 * 8 + 5, 1, "layer fc1, neuron 11, step 2", 309),
+    (1, 8 + 1, 1, "layer fc1, neuron 19, step 1", 205)])
 def test_spike_has_layer_neuron_step_and_clock(bank, slot, unit, place, clock):
     assert first(with_spikes((bank, slot, unit, 1))) == (
         f"sample 1, {place}, clock {clock}: golden 0, RTL 1")
@@ -83,7 +83,7 @@ def test_spikes_of_spare_lanes_are_nobodys():
 
 
 def test_first_is_first_in_time():
-    assert "neuron 16, step 0, clock 105" in first(
+    assert "neuron 16, step 0, clock 104" in first(
         with_spikes((0, 8, 0, 1), (1, 0, 0, 1), (0, 3, 1, 1)))
 
 
@@ -107,8 +107,8 @@ def test_clock_of_a_slot():
     late = with_clocks(1, lambda clocks: clocks + (np.arange(len(clocks)) >= 16))
     result = compare(MACHINE, [trace()], [late])
     assert (result.spike_mismatches, result.result_mismatches, result.clock_mismatches) == (0, 0, 1)
-    assert str(result.first) == ("sample 0, layer fc1, neuron 16, step 2 updated, clock 305: "
-                                 "cycle model 305, RTL 306")
+    assert str(result.first) == ("sample 0, layer fc1, neuron 16, step 2 updated, clock 304: "
+                                 "cycle model 304, RTL 305")
 
 
 def test_slots_that_nobody_has_are_seen():
