@@ -10,7 +10,8 @@ layer's output map (a dense layer has one), a *group* is L of its channels, an *
 at one place: what a bank works on at a time. A *window* is the list of `Word`s of the source maps
 that an item sees: taps outside, channels inside. One pass through a window ends with a *transfer*
 of the lanes' sums to the *shadow*, which rotates past the bank's units in L / NU *slots*; unit i
-sees lanes NU·slot + i. The last layer uses unit 0 alone: class c sits in slot c mod (L / NU).
+sees lanes NU·slot + i. A readout's classes pass one a clock: the shadow moves on with the last
+unit's. Classes that fire use unit 0 alone: class c sits in slot c mod (L / NU).
 """
 
 from dataclasses import dataclass, field
@@ -259,9 +260,10 @@ class Machine:
         return index == len(self.layers) - 1
 
     def used_slots(self, index: int) -> int:
-        """Slots of a rotation of layer *index*: those with channels, whole words of them."""
+        """Slots of a rotation of layer *index*: those with channels, whole words of them; one a
+        class."""
         if self.is_last(index):
-            return min(self.slots, self.classes)
+            return min(self.group_size(index), self.classes)
         words = -(-min(self.layers[index].channels, self.lanes) // WORD)
         return min(self.slots, words * WORD // self.units)
 
@@ -289,7 +291,8 @@ class Machine:
 
     def group_size(self, index: int) -> int:
         """Channels of a group."""
-        return self.slots if self.is_last(index) else self.lanes
+        alone = self.is_last(index) and self.layers[index].fires
+        return self.slots if alone else self.lanes
 
     def groups(self, index: int) -> int:
         """Groups of layer *index*."""

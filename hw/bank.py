@@ -89,7 +89,7 @@ class Bank(wiring.Component):
         m.d.sync += [address.eq(reader.row), lanes.x.eq(reader.x)]
         m.d.comb += [
             memory.address.eq(address), lanes.row.eq(memory.row), lanes.valid.eq(valid),
-            lanes.rotate.eq(self.neurons.rotate), lanes.ring.eq(self.neurons.ring),
+            lanes.rotate.eq(self.neurons.moves), lanes.ring.eq(self.neurons.ring),
             self.neurons.heads.eq(lanes.heads),
         ]
 

@@ -12,7 +12,7 @@ from .memory import Rom, delays, table
 from .neuron import NeuronUnit
 from .walker import bits_of, job_layout
 
-__all__ = ["NeuronArray", "word_layout"]
+__all__ = ["NeuronArray", "most_slots", "word_layout"]
 
 
 def word_layout(machine):
@@ -22,14 +22,19 @@ def word_layout(machine):
         "spikes": WORD, "stored": 1, "round": 1})
 
 
+def most_slots(machine):
+    """Slots of the longest rotation."""
+    return max(machine.slots, *(machine.used_slots(i) for i in range(len(machine.layers))))
+
+
 class NeuronArray(wiring.Component):
     """NU units, their parameters and membranes.
 
     ``arrive`` comes in the clock in which the shadow takes a group, with its ``job``. From the next
     clock on (in a readout shared by several banks: from ``join`` on): 1. a slot a clock, ``rotate``
-    moves the shadow on; 2. after a rotation the next one of a replayed job; 3. spikes come out
+    (``moves``: the shadow, in a readout with the last unit's class); 2. after a rotation the next one of a replayed job; 3. spikes come out
     ``machine.spike_clock`` clocks behind their slot, and as words of 16 a clock after their last
-    spike. ``current`` is unit 0's I, a clock behind its slot.
+    spike. ``current`` is a class's I, a clock behind its slot.
 
     Membranes sit in block RAM, one word a slot. A membrane is written before the next rotation gets
     to it: no read meets a write.
@@ -41,12 +46,12 @@ class NeuronArray(wiring.Component):
             "heads": In(data.ArrayLayout(unsigned(machine.acc_bits), machine.units)),
             "arrive": In(1), "job": In(job_layout(machine)), "sum_x": In(machine.sum_bits),
             "join": In(1), "waiting": Out(1), "active": Out(1),
-            "rotate": Out(1), "layer": Out(range(max(len(machine.layers), 2))),
+            "rotate": Out(1), "moves": Out(1), "layer": Out(range(max(len(machine.layers), 2))),
             "last_layer": Out(1), "ring": Out(range(max(len(machine.rings), 2))),
             "spikes": Out(machine.units), "spikes_valid": Out(1), "spikes_last_layer": Out(1),
             "word": Out(word_layout(machine)), "word_valid": Out(1),
             "current": Out(signed(machine.current_bits)),
-            "slot": Out(range(machine.slots + 16)), "step": Out(range(max(machine.steps, 2))),
+            "slot": Out(range(most_slots(machine))), "step": Out(range(max(machine.steps, 2))),
             "now": Out(job_layout(machine)),
         })
 
@@ -75,7 +80,8 @@ class NeuronArray(wiring.Component):
                 unit.doubled.eq(self.of_layer.doubled), unit.first.eq(first),
                 self.spikes[number].eq(unit.spike),
             ]
-        m.d.comb += [self.current.eq(units[0].current), self.slot.eq(slot), self.now.eq(job)]
+        m.d.comb += [self.current.eq(self._class(m, units, slot)), self.slot.eq(slot),
+                     self.now.eq(job)]
         if machine.pools:
             self._pool(m, units, slot)
         self._parameters(m, units, address)
@@ -84,6 +90,11 @@ class NeuronArray(wiring.Component):
             self._synapses(m, units, slot, start, begins[clocks["bias"] - 1], valid[clocks["bias"]])
         self._collect(m, valid[machine.spike_clock], begins)
         return m
+
+    def _class(self, m, units, slot):
+        """The current of a readout's class, unit by unit."""
+        turn = delays(m, slot[:bits_of(len(units) - 1)], 2)[1]
+        return Array([unit.current for unit in units])[turn] if len(units) > 1 else units[0].current
 
     def _of_step(self, total):
         """What this rotation takes of *total*: all of it, or one step's."""
@@ -150,7 +161,9 @@ class NeuronArray(wiring.Component):
                 m.d.sync += self.waiting.eq(0)
         with m.If(begin):
             m.d.sync += [self.active.eq(1), slot.eq(0), self.step.eq(0)]
-        return slot[:bits_of(machine.slots - 1)]
+        last_unit = (slot & (machine.units - 1)) == machine.units - 1
+        m.d.comb += self.moves.eq(self.rotate & (self.of_layer.fires | last_unit))
+        return slot[:bits_of(most_slots(machine) - 1)]
 
     def _pool(self, m, units, slot):
         """The largest current so far, a word a slot: there in the clock of pool, written in the

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from .arch import SCORE_CLOCK
 from .memory import Rom, delays, table
 from .neuron import field_at, field_signals
+from .neurons import most_slots
 from .walker import job_layout
 
 __all__ = ["Argmax", "PotentialScore", "Readout", "result_layout"]
@@ -125,7 +126,7 @@ class Readout(wiring.Component):
     """The last layer's scores, and the class of the best.
 
     ``slot``, ``rotate``, ``job``, ``step`` (of a replay) and ``last_layer`` are those of bank 0 in
-    a slot's clock; ``currents`` of each bank's unit 0 follow a clock later, ``spike`` after
+    a slot's clock; ``currents`` of each bank follow a clock later, unit 0's ``spike`` after
     ``machine.spike_clock``. `count` sums the spikes of a slot; `potential` the currents of all
     banks, in a machine that runs step by step those of all steps; a stream's sums are halved
     (towards 0) when the job ``halves``. ``stop`` drops the scores under way.
@@ -134,7 +135,7 @@ class Readout(wiring.Component):
     def __init__(self, machine, image):
         self.machine, self.image = machine, image
         super().__init__({
-            "slot": In(range(machine.slots)), "rotate": In(1), "job": In(job_layout(machine)),
+            "slot": In(range(most_slots(machine))), "rotate": In(1), "job": In(job_layout(machine)),
             "step": In(range(max(machine.steps, 2))), "last_layer": In(1),
             "currents": In(data.ArrayLayout(signed(machine.current_bits), machine.banks)),
             "spike": In(1), "stop": In(1),
@@ -146,7 +147,7 @@ class Readout(wiring.Component):
         machine, job = self.machine, self.job
         last = len(machine.layers) - 1
         settled = job.settled & (self.step == machine.replays(last) - 1)
-        last_slot = self.slot == (machine.classes - 1) % machine.slots
+        last_slot = self.slot == (machine.classes - 1) % machine.group_size(last)
         wanted = self.rotate & self.last_layer & settled
         m.submodules.argmax = argmax = Argmax(machine)
         wiring.connect(m, argmax.result, wiring.flipped(self.result))

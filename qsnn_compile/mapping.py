@@ -175,7 +175,8 @@ def lane_channels(machine: Machine, index: int, group: int) -> tuple[np.ndarray,
     size = machine.group_size(index)
     channel = np.arange(group * size, min((group + 1) * size, machine.layers[index].channels))
     lane = channel - group * size
-    return channel, lane * machine.units if machine.is_last(index) else lane
+    alone = machine.is_last(index) and machine.layers[index].fires
+    return channel, lane * machine.units if alone else lane
 
 
 def _weights(machine: Machine, found: list[Channels], bank: int) -> tuple[int, ...]:
@@ -244,7 +245,7 @@ def _readout_image(machine: Machine, silent: list[Channels],
             table = np.full(machine.readout_slots, pad[field.name], dtype=np.int64)
             for group in range(machine.groups(last)):
                 channel, lane = lane_channels(machine, last, group)
-                address = group * machine.used_slots(last) + lane // machine.units
+                address = group * machine.used_slots(last) + lane
                 table[address] = silent[0].parameters[field.name][channel]
             image[field.name] = tuple((table - field.base).tolist())
     return image

@@ -260,7 +260,7 @@ class _Run:
     def _result(self) -> Ints:
         machine = self.machine
         last = len(machine.layers) - 1
-        slot: Ints = self.rotations[last][-1][0] + (machine.classes - 1) % machine.slots
+        slot: Ints = self.rotations[last][-1][0] + (machine.classes - 1) % machine.group_size(last)
         slot = slot + (machine.exit_margin is not None)
         if machine.readout == "count":
             return slot + machine.spike_clock + 1 + 1

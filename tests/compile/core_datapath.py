@@ -73,8 +73,8 @@ class Datapath:
                 self._fire(bank, item, self.largest, step, time, 0)
                 self.largest = None
         if not layer.fires:
-            lanes = [slot * machine.units for slot in range(machine.used_slots(item.layer))]
-            classes = slice(item.group * machine.slots, machine.classes)
+            lanes = list(range(machine.used_slots(item.layer)))
+            classes = slice(item.group * machine.lanes, machine.classes)
             current = self._take_current(layer)[lanes]
             self.totals[classes][:len(lanes)] += current[:len(self.totals[classes])]
 

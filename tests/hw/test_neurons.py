@@ -57,11 +57,14 @@ class Naive:
         layer, units, word = machine.layers[item.layer], machine.units, []
         latency = machine.spike_clock
         for slot in range(machine.used_slots(item.layer)):
+            self.slots.append((clock + slot, slot, replay, item.layer))
+            if not layer.fires:                 # a class a slot, of one unit after the other
+                found = self.neuron(done, replay, slot // units, slot % units, accs[slot], sum_x)
+                self.currents.append((clock + slot + CURRENT_CLOCK, found.current))
+                continue
             values = [self.neuron(done, replay, slot, unit, accs[slot * units + unit], sum_x)
                       for unit in range(units)]
-            self.currents.append((clock + slot + CURRENT_CLOCK, values[0].current))
-            self.slots.append((clock + slot, slot, replay, item.layer))
-            if not (layer.fires and done.job["closes"]):
+            if not done.job["closes"]:
                 continue
             fired = [value.spike for value in values]
             if not item.silent:
@@ -168,10 +171,10 @@ class Bench:
             self.slots.append((self.clock, *found))
             assert pins.get("last_layer") == machine.is_last(found[2])
             assert pins.get("now.layer") == found[2]
-        rotates, ring = pins.get("rotate"), machine.rings[pins.get("ring")]
+        moves, ring = pins.get("moves"), machine.rings[pins.get("ring")]
         await ctx.tick()
         self.clock += 1
-        if rotates:
+        if moves:
             self.shadow.step(ring)
 
     async def hand_over(self, ctx, done):
