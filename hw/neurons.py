@@ -32,9 +32,10 @@ class NeuronArray(wiring.Component):
 
     ``arrive`` comes in the clock in which the shadow takes a group, with its ``job``. From the next
     clock on (in a readout shared by several banks: from ``join`` on): 1. a slot a clock, ``rotate``
-    (``moves``: the shadow, in a readout with the last unit's class); 2. after a rotation the next one of a replayed job; 3. spikes come out
-    ``machine.spike_clock`` clocks behind their slot, and as words of 16 a clock after their last
-    spike. ``current`` is a class's I, a clock behind its slot.
+    (``moves``: the shadow, in a readout with the last unit's class); 2. after a rotation the next
+    one of a replayed job; 3. spikes come out ``machine.spike_clock`` clocks behind their slot, and
+    as words of 16 a clock after their last spike. ``current`` is a class's I, a clock behind its
+    slot.
 
     Membranes sit in block RAM, one word a slot. A membrane is written before the next rotation gets
     to it: no read meets a write.
