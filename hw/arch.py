@@ -132,9 +132,11 @@ class Machine:
     ``acc_bits`` (unsigned) of an accumulator, ``sum_bits`` (unsigned) of Σx·2^scale,
     ``current_bits`` of I, ``potential_bits`` of v and every sum in the neuron, ``rounded_bits`` of
     v' / 2^k, rounded, ``membrane_bits`` of the stored u, ``score_bits`` of a score.
-    ``decay_shift`` is the largest q. ``columns``: steps
-    side by side in a line of the spike memory. ``batch_bits``: where it is not 0, one pass serves
-    two steps (``columns`` is 2): x = s_t + 2^batch_bits · s_(t+1), and a sum holds both steps'.
+    ``decay_shift`` is the largest q. ``synapse_bits``
+    of the stored synaptic current i, 0 where no layer has one; ``synapse_shift`` the largest q of
+    its decays. ``clamps``: v' has a lower bound. ``columns``: steps side by side in a line of the
+    spike memory. ``batch_bits``: where it is not 0, one pass serves two steps (``columns`` is 2):
+    x = s_t + 2^batch_bits · s_(t+1), and a sum holds both steps'.
     ``order``: a window is run layer by layer, all its steps, or step by step, all layers.
     ``weight_memory`` is single-port RAM that no bitstream initialises, or block RAM.
     ``streaming``: an input is one step's frame, its result is of all steps since the last restart,
@@ -164,6 +166,9 @@ class Machine:
     units: int = 2
     columns: int = 1
     batch_bits: int = 0
+    synapse_bits: int = 0
+    synapse_shift: int = 0
+    clamps: bool = False
     order: Literal["layer", "step"] = "layer"
     weight_memory: Literal["spram", "ebr"] = "spram"
     spare_blocks: bool = False      # small memories are logic: block RAM is short
@@ -192,6 +197,11 @@ class Machine:
     def spike_clock(self) -> int:
         """Clocks from a neuron's slot to its spike."""
         return unit_clocks(self)["fire"] + 1
+
+    @property
+    def synapses(self) -> bool:
+        """Whether some layer has a synaptic current."""
+        return self.synapse_bits > 0
 
     @property
     def planes(self) -> int:
@@ -462,14 +472,17 @@ NEURON_FIELDS = (
     "minimum",       # 1: the least of a pooling window counts, not the largest
     "flip",          # 1: the weights are stored complemented, I = -(stored)
     "gain_shift",    # f
-    "bias",          # b + flip · 2^f (two's complement negation is ~y + 1)
+    "bias",          # b + flip · 2^f (two's complement negation is ~y + 1; with synapses just b)
+    "synapse_decay", # m of the synaptic current, scaled to q = synapse_shift
+    "synapse_bits",  # its width; 0 in a machine without any
     "decay",         # m
     "leak_shift",    # k - q + decay_shift
     "initial",       # u0
     "threshold",     # θ
     "reset",         # RESETS.index(kind)
     "reduction",     # ρ, of a soft reset
-    "reset_to",      # u' after a hard reset: clip(floor((r + 2^(k-1)) / 2^k))
+    "reset_to",      # u' after a hard reset: v' = r, clamped, rounded and clipped
+    "lowest",        # u' of a clamped v', rounded and clipped; 0 in a machine that never clamps
     "step_shift",    # k
     "bits",          # U
 )
@@ -496,13 +509,13 @@ def unit_clocks(machine: Machine) -> dict[str, int]:
     fields = {field.name: field.constant for field in machine.neuron_fields}
     decay = fields.get("decay", 1)
     product = decay is None or decay & (decay - 1) != 0
-    turn = fields.get("flip", 0) != 0 or (
-        not machine.pools and (fields.get("gain_shift", 0) is None or product))
+    turn = fields.get("flip", 0) != 0 or (not machine.pools and (
+        machine.synapses or product or fields.get("gain_shift", 0) is None))
     soft = fields.get("reset", 0) in (None, RESETS.index("soft"))
     clocks, clock = {}, 0
-    for name, takes in (("current", True), ("turn", turn), ("pool", machine.pools), ("bias", True),
-                        ("sum", True), ("reduce", soft), ("scale", True), ("round", True),
-                        ("clip", True)):
+    for name, takes in (("current", True), ("turn", turn), ("pool", machine.pools),
+                        ("synapse", machine.synapses), ("bias", True), ("sum", True),
+                        ("reduce", soft), ("scale", True), ("round", True), ("clip", True)):
         clocks[name] = clock
         clock += takes
     leak = clocks["sum"] - 1
@@ -513,12 +526,14 @@ def unit_clocks(machine: Machine) -> dict[str, int]:
 def field_clocks(machine: Machine) -> dict[str, int]:
     """The clock of a neuron unit's pipeline in which it needs each field."""
     clocks = unit_clocks(machine)
+    late = machine.pools or machine.synapses
     return {"flip": clocks["turn"], "minimum": clocks["pool"],
-            "gain_shift": clocks["bias" if machine.pools else "turn"],
+            "synapse_decay": clocks["synapse"] - 1, "synapse_bits": clocks["bias"],
+            "gain_shift": clocks["bias" if late else "turn"],
             "decay": clocks["product"], "initial": clocks["product"], "bias": clocks["bias"],
             "leak_shift": clocks["leak"], "threshold": clocks["fire"], "reduction": clocks["fire"],
             "reset": clocks["scale"], "step_shift": clocks["scale"], "reset_to": clocks["clip"],
-            "bits": clocks["clip"]}
+            "lowest": clocks["clip"], "bits": clocks["clip"]}
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ class NeuronUnit(wiring.Component):
         v  = floor(u · 2^k · m / 2^q) + y · 2^f + b
         s  = [v ≥ θ]
         v' = r (hard) | v - ρ (soft) | v (none)      where s = 1, else v
+        v' = max(v', lo)                             where it is clamped
         u' = clip(floor((v' + 2^(k-1)) / 2^k), -2^(U-1), 2^(U-1) - 1)
 
     The stages of a neuron whose ``acc`` is at the shadow's head in clock 0, each in its clock of
@@ -49,6 +50,9 @@ class NeuronUnit(wiring.Component):
     - turn, where some weights are complemented or shifts stored: ~y (bias holds the + 1), 2^f
     - pool, where currents are pooled: ``largest``, the largest (where the field ``minimum`` is 1,
       the least) of y and ``pooled``, unless it is ``alone``
+    - synapse, in a machine with synapses: y becomes i' = clip(floor(i · m / 2^q) + y), where the
+      + 1 of ~y is added, not in the bias; i (0 if ``i_first``) times m in the clock before, the
+      clip in that of bias, where ``i_next`` is out, to be written
     - bias: y + b
     - product: u (u0 if ``first``) times m, in the clock of leak where m is a constant 2^n
     - leak: the shift
@@ -57,7 +61,9 @@ class NeuronUnit(wiring.Component):
     - reduce, where some reset is soft: v - ρ; chosen with the spike
     - scale: 2·v' >> k, of v itself where no reset is soft
     - round: + 1, >> 1
-    - clip: ``u_next`` is out, to be written: after a hard reset the field ``reset_to``
+    - clip: ``u_next`` is out, to be written; in a machine that clamps at least the field
+      ``lowest``; after a hard reset ``reset_to``. Rounding and clipping keep the order, so what
+      v' is bounded by or reset to can be rounded and clipped beforehand.
 
     ``first`` and ``u`` belong to the clock of product; each field to its clock in `field_clocks`;
     ``sum_x`` (already Σx·2^(W-1)) and ``doubled`` (1-bit weights) to clock 0.
@@ -73,6 +79,8 @@ class NeuronUnit(wiring.Component):
             "first": In(1),
             "pooled": In(signed(machine.current_bits)), "alone": In(1),
             "largest": Out(signed(machine.current_bits)),
+            **({"i": In(signed(machine.synapse_bits)), "i_first": In(1),
+                "i_next": Out(signed(machine.synapse_bits))} if machine.synapses else {}),
             "current": Out(signed(machine.current_bits)),
             "spike": Out(1),
             "u_next": Out(signed(machine.membrane_bits)),
@@ -124,7 +132,7 @@ class NeuronUnit(wiring.Component):
         gain = self._field("gain_shift")
         if self._takes("turn", "pool"):
             y = y ^ self._field("flip").replicate(len(y)).as_signed()
-            if shift.constant is None and not self.machine.pools:
+            if shift.constant is None and not (self.machine.pools or self.machine.synapses):
                 y, gain = y << gain, Const(0)
             turned = Signal(signed(len(y)), reset_less=True)
             m.d.sync += turned.eq(y)
@@ -132,6 +140,8 @@ class NeuronUnit(wiring.Component):
         if self.machine.pools:
             self._pool(m, y)
             y = self.largest
+        if self.machine.synapses:
+            y = self._synapse(m, y)
         return y << gain
 
     def _pool(self, m, y):
@@ -140,6 +150,27 @@ class NeuronUnit(wiring.Component):
         m.d.comb += ahead.eq(y - self.pooled)
         keep = self.alone | (ahead[-1] == Value.cast(self._field("minimum"))[0])
         m.d.sync += self.largest.eq(Mux(keep, y, self.pooled))
+
+    def _synapse(self, m, y):
+        """The synaptic current that integrates *y*."""
+        machine, bits = self.machine, self._described("synapse_bits")
+        scaled = Mux(self.i_first, 0, self.i) * self._field("synapse_decay")
+        product = Signal(Shape.cast(scaled.shape()), name="i_product", reset_less=True)
+        flip = self._field("flip")
+        if not isinstance(flip, Const):
+            flip = delays(m, flip, 1 + self.clocks["synapse"] - self.clocks["turn"])[-1]
+        total = (product >> machine.synapse_shift) + y + flip
+        i = Signal(Shape.cast(total.shape()), name="i_total", reset_less=True)
+        m.d.sync += [product.eq(scaled), i.eq(total)]
+        m.d.comb += self.i_next.eq(i)
+        if bits.constant is not None:
+            m.d.comb += self.i_next.eq(_clip(i, bits.constant))
+            return self.i_next
+        with m.Switch(self._field("synapse_bits")):
+            for width in range(bits.base, machine.synapse_bits + 1):
+                with m.Case(width):
+                    m.d.comb += self.i_next.eq(_clip(i, width))
+        return self.i_next
 
     def _fire(self, m, v):
         """The spike; v' but for hard resets, in the clock of scale."""
@@ -170,7 +201,11 @@ class NeuronUnit(wiring.Component):
                 for width in range(2, machine.membrane_bits + 1):
                     with m.Case(width):
                         m.d.comb += clipped.eq(_clip(rounded, width))
-        m.d.comb += self.u_next.eq(Mux(self._resets(m), self._field("reset_to"), clipped))
+        bounded = clipped
+        if machine.clamps:
+            lowest = self._field("lowest")
+            bounded = Mux(clipped < lowest, lowest, clipped)
+        m.d.comb += self.u_next.eq(Mux(self._resets(m), self._field("reset_to"), bounded))
 
     def _resets(self, m):
         """Whether a hard reset takes place, in the clock of clip."""

@@ -6,19 +6,20 @@ The datapath, for a lane whose stored weight is ``b`` (a number of W bits)::
     acc = Σ b · x              X = Σ x
     y   = 2·acc - X (all W = 1)    acc - Σ X·2^(W-1) (else, 1-bit weights as 2·b)
     y   = ~y where flip
+    i   = clip(floor(i · m / 2^q) + y + flip)       in a machine with synapses; takes y's place
     v   = ((u·m) << leak_shift >> decay_shift) + (y << f) + bias
 
-``~y`` is -y - 1; the missing 1 is in the stored bias.
+``~y`` is -y - 1; the missing 1 is in the stored bias, with synapses it is added before the clip.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from qsnn_hw.arch import RESETS
 
-from .ir import Graph, Ints, Neuron
+from .ir import Bounds, Graph, Ints, Neuron, NeuronBounds
 from .stages import Stage, Synapses
 
 
@@ -98,19 +99,42 @@ def _accumulated(parts: Sequence[Part]) -> int:
     return int(np.sum(sums, axis=0).max())
 
 
-def decay_shift(graph: Graph) -> int:
-    """The shift after the product u·m, common to all layers: the largest q."""
-    return max((node.op.decay_shift for node in graph.nodes if isinstance(node.op, Neuron)),
-               default=0)
+@dataclass(frozen=True, eq=False)
+class Shared:
+    """What all layers share: the shifts after the products u·m and i·m, the largest q; the width of
+    a synaptic current, 0 where no layer has one; whether some layer clamps; the proven ranges."""
+
+    shift: int
+    synapse_shift: int
+    synapse_bits: int
+    clamps: bool
+    proved: Bounds
 
 
-def channels(graph: Graph, stage: Stage, shift: int, stepwise: bool) -> Channels:
+def shared(graph: Graph, proved: Bounds) -> Shared:
+    """Of the layers of *graph*. One without a synapse passes its current on as if it had one."""
+    neurons = {node.name: node.op for node in graph.nodes if isinstance(node.op, Neuron)}
+    synapses = [op.synapse for op in neurons.values() if op.synapse is not None]
+    wide = max((_synapse_bits(op, proved.neurons[name]) for name, op in neurons.items()), default=0)
+    return Shared(max((op.decay_shift for op in neurons.values()), default=0),
+                  max((synapse.decay_shift for synapse in synapses), default=0),
+                  wide if synapses else 0,
+                  any(op.clamp is not None for op in neurons.values()), proved)
+
+
+def _synapse_bits(op: Neuron, proved: NeuronBounds) -> int:
+    """Bits of i: its own where it is clipped, else those that it needs."""
+    needed = proved.summed.width
+    return needed if op.synapse is None else min(op.synapse.bits, needed)
+
+
+def channels(graph: Graph, stage: Stage, common: Shared, stepwise: bool) -> Channels:
     """*stage* with its weights and parameters as they are stored."""
     doubled = all(part.bits == 1 for part in stage.current.parts)
     made, flip = _stored(graph, stage, doubled, stepwise)
     if stage.neuron is None:
         return Channels(stage, made, flip, doubled, _readout_parameters(graph, flip), False)
-    parameters, each = _neuron_parameters(stage, stage.neuron, flip, shift)
+    parameters, each = _neuron_parameters(stage, stage.neuron, flip, common)
     return Channels(stage, made, flip, doubled, parameters, each)
 
 
@@ -137,12 +161,21 @@ def _part(graph: Graph, stage: Stage, part: Synapses, flip: Ints, doubled: bool,
     if stage.neuron is None and not stepwise:
         total *= graph.steps
     if part.bits > 1:
-        return Part(part, part.weight + (1 << part.bits - 1), 0, part.bits - 1, total)
+        stored = part.weight + (1 << part.bits - 1)
+        plane = _idle_planes(stored, part.bits)
+        return Part(replace(part, bits=part.bits - plane), stored >> plane, plane, part.bits - 1,
+                    total)
     ones = (part.weight > 0).astype(np.int64) ^ flip[:, None, None, None]
     return Part(part, ones, 0 if doubled else 1, 0, total)
 
 
-def _neuron_parameters(stage: Stage, op: Neuron, flip: Ints, shift: int
+def _idle_planes(stored: Ints, bits: int) -> int:
+    """The lowest planes of *stored* that are all 0: they need no rows. One plane is kept."""
+    ones = int(np.bitwise_or.reduce(stored, axis=None))
+    return min(bits - 1, (ones & -ones).bit_length() - 1) if ones else bits - 1
+
+
+def _neuron_parameters(stage: Stage, op: Neuron, flip: Ints, common: Shared
                        ) -> tuple[dict[str, Ints], bool]:
     flipped = stage.current.flipped
     wide = flip[:, None, None]
@@ -150,14 +183,16 @@ def _neuron_parameters(stage: Stage, op: Neuron, flip: Ints, shift: int
         "minimum": 0 if flipped is None else _as3(flipped),
         "flip": wide,
         "gain_shift": op.gain_shift,
-        "bias": _as3(op.bias) + (wide << op.gain_shift),
+        "bias": _as3(op.bias) + (0 if common.synapse_bits else wide << op.gain_shift),
+        **_synapse_parameters(op, common, common.proved.neurons[stage.name]),
         "decay": _as3(op.decay),
-        "leak_shift": _as3(op.step_shift) - op.decay_shift + shift,
+        "leak_shift": _as3(op.step_shift) - op.decay_shift + common.shift,
         "initial": _as3(op.initial),
         "threshold": _as3(op.threshold),
+        "lowest": _lowest(op, common),
         "reset": RESETS.index(op.reset),
         "reduction": _as3(op.reset_value) if op.reset == "soft" else 0,
-        "reset_to": _as3(_reset_to(op)) if op.reset == "hard" else 0,
+        "reset_to": _reset_to(op) if op.reset == "hard" else 0,
         "step_shift": _as3(op.step_shift),
         "bits": op.bits,
     }
@@ -168,10 +203,32 @@ def _neuron_parameters(stage: Stage, op: Neuron, flip: Ints, shift: int
     return {name: np.broadcast_to(array, shape) for name, array in arrays.items()}, each
 
 
+def _synapse_parameters(op: Neuron, common: Shared, proved: NeuronBounds) -> dict[str, Ints | int]:
+    """m, scaled to the common shift, and the width; one that clips nothing is as wide as any."""
+    if op.synapse is None:
+        return {"synapse_decay": 0, "synapse_bits": common.synapse_bits}
+    own, clips = op.synapse, proved.summed.width > op.synapse.bits
+    return {"synapse_decay": _as3(own.decay) << common.synapse_shift - own.decay_shift,
+            "synapse_bits": own.bits if clips else common.synapse_bits}
+
+
+def _stored_membrane(op: Neuron, v: Ints) -> Ints:
+    """The membrane that is stored of a potential *v*, rounded and clipped."""
+    half, limit = 1 << op.step_shift >> 1, 1 << op.bits - 1
+    return _as3(np.asarray(np.clip(v + half >> op.step_shift, -limit, limit - 1)))
+
+
 def _reset_to(op: Neuron) -> Ints:
     """The stored membrane after a hard reset."""
-    half, limit = 1 << op.step_shift >> 1, 1 << op.bits - 1
-    return np.asarray(np.clip(op.reset_value + half >> op.step_shift, -limit, limit - 1))
+    lowest = op.reset_value if op.clamp is None else np.maximum(op.reset_value, op.clamp)
+    return _stored_membrane(op, lowest)
+
+
+def _lowest(op: Neuron, common: Shared) -> Ints | int:
+    """The least membrane that is stored, in a machine that clamps."""
+    if op.clamp is not None:
+        return _stored_membrane(op, op.clamp)
+    return -(1 << op.bits - 1) if common.clamps else 0
 
 
 def _of_channel(array: np.ndarray) -> np.ndarray:

@@ -12,7 +12,8 @@ from qsnn_hw.arch import NEURON_FIELDS, READOUT_FIELDS, Field
 
 from .channels import Channels
 
-FROM_BASE = ("gain_shift", "leak_shift", "step_shift", "bits")   # shifts: a base costs wires only
+FROM_BASE = ("gain_shift", "leak_shift", "step_shift", "bits", "synapse_bits")
+                                            # shifts: a base costs wires only
 Pad = dict[str, int]
 
 
@@ -25,14 +26,15 @@ def stored_limits(field: Field) -> tuple[int, int]:
     return field.base + low, field.base + high
 
 
-def neuron_fields(layers: list[Channels], steps: int | None, shift: int,
-                  pads: bool) -> tuple[tuple[Field, ...], Pad]:
+def neuron_fields(layers: list[Channels], steps: int | None, shift: int, pads: bool,
+                  clamps: bool = False) -> tuple[tuple[Field, ...], Pad]:
     """The neuron fields of *layers* (those that fire), and the parameters of a pad. They run for
-    *steps* steps, None: for ever.
+    *steps* steps, None: for ever; *clamps* as in the machine.
 
     Proof that a pad never fires: its stored weights and its flip are 0, so y ≤ 0, and v and u'
-    rise with y and u; hence it fires never if it doesn't with y = 0. Where that takes a higher
-    threshold than the fields would hold, the threshold's field is widened.
+    rise with y and u (with synapses i ≤ 0, as it is 0 at first, and v rises with it); hence it
+    fires never if it doesn't with y = 0. Where that takes a higher threshold than the fields would
+    hold, the threshold's field is widened.
     """
     if not layers:
         idle = {name: 2 if name == "bits" else 0 for name in NEURON_FIELDS}
@@ -42,7 +44,7 @@ def neuron_fields(layers: list[Channels], steps: int | None, shift: int,
         values["flip"] = np.append(values["flip"], 0)
     fields = {name: _field(name, values[name]) for name in NEURON_FIELDS}
     pad = _pad(fields)
-    top = _highest(pad, steps, shift)
+    top = _highest(pad, steps, shift, clamps)
     if pads and top >= pad["threshold"]:
         fields["threshold"] = _field("threshold", np.append(values["threshold"], top + 1))
         pad["threshold"] = stored_limits(fields["threshold"])[1]
@@ -76,6 +78,7 @@ def _pad(fields: dict[str, Field]) -> Pad:
     pad = {name: _nearest(field, 0) for name, field in fields.items()}
     for name in ("threshold", "step_shift"):        # a coarse step needs few bits
         pad[name] = stored_limits(fields[name])[1]
+    pad["lowest"] = stored_limits(fields["lowest"])[0]
     return pad
 
 
@@ -84,7 +87,7 @@ def _nearest(field: Field, value: int) -> int:
     return min(max(value, low), high)
 
 
-def _highest(pad: Pad, steps: int | None, shift: int) -> int:
+def _highest(pad: Pad, steps: int | None, shift: int, clamps: bool) -> int:
     """The highest v of a pad in *steps* steps (None: ever), y = 0 in each, before it first fires.
     """
     u, top, limit = pad["initial"], None, 1 << pad["bits"] - 1
@@ -96,6 +99,6 @@ def _highest(pad: Pad, steps: int | None, shift: int) -> int:
         v = ((u * pad["decay"] << pad["leak_shift"]) >> shift) + pad["bias"]
         top = v if top is None else max(top, v)
         u = ((v << 1 >> pad["step_shift"]) + 1) >> 1
-        u = min(max(u, -limit), limit - 1)
+        u = min(max(u, pad["lowest"] if clamps else -limit), limit - 1)
     return top if top is not None else 0
 

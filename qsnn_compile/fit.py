@@ -16,7 +16,7 @@ FULL = 0.9                      # of the logic cells: above it one seed in three
 ARRAYS = {"list": "input list", "values": "input values", "copy": "spikes", "totals": "totals",
           "readout": "readout parameters", "windows": "windows", "items": "items",
           "parameters": "neuron parameters", "membranes": "membranes", "pool": "pooling",
-          "sent": "sent spikes", "weights": "weights"}
+          "sent": "sent spikes", "synapses": "synaptic currents", "weights": "weights"}
 NAMES = {"lc": "logic cells", "ebr": "block RAMs", "spram": "SPRAMs", "dsp": "multipliers"}
 
 

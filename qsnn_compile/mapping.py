@@ -8,10 +8,10 @@ import numpy as np
 from qsnn_hw import schedule
 from qsnn_hw.arch import Image, Layer, Machine, Map
 
-from .channels import Channels, channels, decay_shift
+from .channels import Channels, Shared, channels, shared
 from .errors import QsnnError
 from .fields import Pad, neuron_fields, readout_fields
-from .ir import Bounds, Delay, Graph, bounds
+from .ir import Delay, Graph, bounds
 from .lowering import has_values, lower
 from .passes import PASSES, STREAM_PASSES
 from .passes.base import Pass
@@ -50,14 +50,12 @@ WINDOW = Mode()
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """What all machines of a network share: its layers as they are stored, the proven ranges.
-    ``shift``: the largest q."""
+    """What all machines of a network share: its layers as they are stored, the proven ranges."""
 
     graph: Graph
     found: list[Channels]
-    shift: int
+    common: Shared
     stepwise: bool
-    proved: Bounds
     mode: Mode = WINDOW
 
 
@@ -66,9 +64,9 @@ def prepare(graph: Graph, stepwise: bool | None = None, mode: Mode = WINDOW) -> 
     *stepwise* says so."""
     must = recurrent(graph) or mode.stepwise
     stepwise = must if stepwise is None else stepwise
-    shift = decay_shift(graph)
-    found = [channels(graph, stage, shift, stepwise) for stage in lower(graph)]
-    return Prepared(graph, found, shift, stepwise, bounds(graph, endless=mode.stream), mode)
+    common = shared(graph, bounds(graph, endless=mode.stream))
+    found = [channels(graph, stage, common, stepwise) for stage in lower(graph)]
+    return Prepared(graph, found, common, stepwise, mode)
 
 
 def map_graph(graph: Graph, *, lanes: int, units: int = 2, banks: int = 1,
@@ -94,10 +92,11 @@ def machine_of(prepared: Prepared, banks: int, lanes: int, units: int,
     firing, silent = _by_kind(prepared)
     spares = any(spare(frame, index) for index in range(len(firing)))
     steps = None if prepared.mode.stream else frame.steps
-    neuron, pad = neuron_fields(firing, steps, prepared.shift, spares)
+    neuron, pad = neuron_fields(firing, steps, prepared.common.shift, spares,
+                                prepared.common.clamps)
     readout, readout_pad = readout_fields(silent)
     machine = replace(frame, neuron_fields=neuron, readout_fields=readout)
-    return with_widths(machine, prepared.found, pad, prepared.proved), (pad, readout_pad)
+    return with_widths(machine, prepared.found, pad, prepared.common.proved), (pad, readout_pad)
 
 
 def with_image(prepared: Prepared, machine: Machine,
@@ -144,14 +143,15 @@ def batches(prepared: Prepared, columns: int) -> bool:
 
 def _frame(prepared: Prepared, banks: int, lanes: int, units: int, columns: int) -> Machine:
     """The machine without its fields and widths."""
-    graph, found = prepared.graph, prepared.found
+    graph, found, common = prepared.graph, prepared.found, prepared.common
     kind = graph.readout.kind
     assert kind != "last", "the graph must be legalised"
     return Machine(
         graph.name, graph.steps, graph.input.coding, graph.input.bits,
         *_laid_out(prepared, banks, lanes), kind, (), (), 1, 1, 1, 1, 1,
         max((int(c.parameters["bits"].max()) for c in found if c.fires), default=2),
-        1, prepared.shift, banks, lanes, units, columns,
+        1, common.shift, banks, lanes, units, columns, synapse_bits=common.synapse_bits,
+        synapse_shift=common.synapse_shift, clamps=common.clamps,
         order="step" if prepared.stepwise else "layer", streaming=prepared.mode.stream,
         exit_margin=prepared.mode.margin)
 

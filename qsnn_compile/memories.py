@@ -139,6 +139,9 @@ def _bank(machine: Machine, image: Image | None, bank: int) -> Iterator[Memory]:
     if machine.neuron_slots:
         yield _table(f"membranes{bank}", machine.membrane_bits * machine.units,
                      machine.membrane_slots, machine.spare_blocks)
+    if machine.synapses:
+        yield _table(f"synapses{bank}", machine.synapse_bits * machine.units,
+                     machine.membrane_slots, machine.spare_blocks)
     if machine.pools:
         yield _table(f"pool{bank}", machine.current_bits * machine.units, machine.slots)
     if any(layer.pooling == "or" for layer in machine.layers):

@@ -88,10 +88,11 @@ def _unit_bits(machine: Machine) -> float:
     turns, soft = clocks["pool"] - clocks["turn"], clocks["scale"] - clocks["reduce"]
     current = machine.current_bits * (1 + turns + mixed + 2 * machine.pools)
     current += machine.acc_bits * (machine.batch_bits > 0)
-    stages = wide * (3 + 2 * soft)
+    stages = wide * (3 + 2 * soft) + machine.membrane_bits * 2 * machine.clamps
     shifts = (wide * (fields["gain_shift"].width + fields["leak_shift"].width)
               + machine.rounded_bits * (2 + fields["step_shift"].width))
     leak = machine.membrane_bits * (2 + fields["decay"].width)
+    current += machine.synapse_bits * (4 + fields["synapse_decay"].width)
     return current + stages + shifts + leak + fields["threshold"].width / 2
 
 
@@ -140,9 +141,10 @@ def _products(machine: Machine) -> list[tuple[int, int]]:
     """Bits of the operands of each product that is not one with a constant."""
     products = []
     fields = {field.name: field for field in (*machine.neuron_fields, *machine.readout_fields)}
-    decay, gain = fields["decay"], fields.get("gain")
-    if decay.constant is None:
-        products += [(machine.membrane_bits, decay.width)] * machine.units * machine.banks
+    gain = fields.get("gain")
+    for name, bits in (("decay", machine.membrane_bits), ("synapse_decay", machine.synapse_bits)):
+        if fields[name].constant is None:
+            products += [(bits, fields[name].width)] * machine.units * machine.banks
     if gain is not None and gain.constant is None:
         products.append((machine.total_bits, gain.width))
     return products

@@ -135,9 +135,10 @@ def neurons(op: Neuron, current: Value, shape: tuple[int, ...], state: Any) -> d
 
 def neuron(op: Neuron, i: tuple[int, ...], current: int, u: int,
            synapse: int | None) -> dict[str, int]:
+    summed = current
     if synapse is not None:
-        current += (synapse * at(op.synapse.decay, i)) // 2 ** op.synapse.decay_shift
-        current = saturate(current, op.synapse.bits)
+        summed = (synapse * at(op.synapse.decay, i)) // 2 ** op.synapse.decay_shift + current
+        current = saturate(summed, op.synapse.bits)
     k, threshold, amount = at(op.step_shift, i), at(op.threshold, i), at(op.reset_value, i)
     scaled = u * 2 ** k * at(op.decay, i)
     leak = scaled // 2 ** op.decay_shift
@@ -154,12 +155,17 @@ def neuron(op: Neuron, i: tuple[int, ...], current: int, u: int,
         after = amount
     if op.reset == "soft":
         after -= s * amount
+    unclamped = shifted(after, k)
     if op.clamp is not None and after < at(op.clamp, i):
         after = at(op.clamp, i)
-    rounded = after if k == 0 else (after + 2 ** (k - 1)) // 2 ** k
-    return {"value": s, "spikes": s, "current": current, "scaled": scaled, "leak": leak, "v": v,
-            "compared": v - threshold, "reduced": v - amount, "after": after, "rounded": rounded,
-            "u": saturate(rounded, op.bits)}
+    rounded = shifted(after, k)
+    return {"value": s, "spikes": s, "summed": summed, "current": current, "scaled": scaled,
+            "leak": leak, "v": v, "compared": v - threshold, "reduced": v - amount, "after": after,
+            "unclamped": unclamped, "rounded": rounded, "u": saturate(rounded, op.bits)}
+
+
+def shifted(after: int, k: int) -> int:
+    return after if k == 0 else (after + 2 ** (k - 1)) // 2 ** k
 
 
 def saturate(number: int, bits: int) -> int:

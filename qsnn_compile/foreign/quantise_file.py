@@ -128,8 +128,6 @@ def _lacking(node: Node) -> str | None:
     op = node.op
     if not isinstance(op, Neuron):
         return None
-    if op.synapse is not None:
-        return "neurons must have one state in the core, not a synaptic current too"
     if op.max_spikes > 1:
         most = "any number of" if np.isinf(op.max_spikes) else f"{int(op.max_spikes)}"
         return f"neurons must send at most one spike a step in the core, not {most} spikes"

@@ -2,7 +2,8 @@
 
 Hardware takes its widths from here and reports show them. Each of the T steps is done on its own,
 so a membrane's range is what T steps can reach, not all that its bits can hold. For a stream, which
-has no last step, it is all that its bits can hold.
+has no last step, it is all that its bits can hold, and a synaptic current's what its decay lets it
+reach.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -11,7 +12,7 @@ import numpy as np
 
 from .graph import Graph, Node
 from .intervals import Interval, Linear, constant, linear, max_pool, sum_pool
-from .ops import Add, Conv2d, Delay, Dense, Flatten, Ints, MaxPool, Neuron, SumPool
+from .ops import Add, Conv2d, Delay, Dense, Flatten, Ints, MaxPool, Neuron, SumPool, Synapse
 from .shapes import Shape, shapes
 from .verify import verify
 
@@ -21,6 +22,7 @@ class NeuronBounds:
     """The ranges of a neuron's intermediates, in the order of the equation.
 
     ========= =======================================================
+    summed    I, or with a synapse floor(i · m / 2^q) + I, before the clip
     current   I, or with a synapse i
     scaled    u · 2^k · m, before the shift by q
     leak      floor(u · 2^k · m / 2^q)
@@ -28,12 +30,14 @@ class NeuronBounds:
     compared  v - θ, for any v
     reduced   v - ρ, for any v
     after     v', clamp included
+    unclamped floor((v' + 2^(k-1)) / 2^k) of v' before the clamp
     rounded   floor((v' + 2^(k-1)) / 2^k), before the clip
     u         u', stored; the initial u too
     spikes    s
     ========= =======================================================
     """
 
+    summed: Interval
     current: Interval
     scaled: Interval
     leak: Interval
@@ -41,6 +45,7 @@ class NeuronBounds:
     compared: Interval
     reduced: Interval
     after: Interval
+    unclamped: Interval
     rounded: Interval
     u: Interval
     spikes: Interval
@@ -154,23 +159,22 @@ class _Run:
         ops = [node.op for node in self.graph.nodes if node.name == name]
         return ops[0].max_spikes if ops and isinstance(ops[0], Neuron) else 0
 
-    def _state(self, op: Neuron, shape: Shape, previous: NeuronBounds | None
+    def _state(self, op: Neuron, x: Interval, shape: Shape, previous: NeuronBounds | None
                ) -> tuple[Interval, Interval]:
-        """The membrane and the synapse's current before the step."""
+        """The membrane and the synapse's current before the step, whose current is *x*."""
         if self.endless:
-            bits = op.bits if op.synapse is None else op.synapse.bits
-            return _whole(op.bits, shape), _whole(bits, shape)
+            return _whole(op.bits, shape), x if op.synapse is None else _reach(op.synapse, x)
         if previous is None:
             return _array(op.initial, shape), constant(0, shape)
         return previous.u, previous.current
 
     def _neuron(self, name: str, op: Neuron, x: Interval, shape: Shape) -> Interval:
         previous = self.latest.get(name)
-        u, i = self._state(op, shape, previous)
+        u, i = self._state(op, x, shape, previous)
         if op.synapse is not None:
             decayed = Interval(i.lo * op.synapse.decay >> op.synapse.decay_shift,
                                i.hi * op.synapse.decay >> op.synapse.decay_shift)
-            x = (decayed + x).clipped(op.synapse.bits)
+            x = decayed + x
         found = self.latest[name] = neuron(op, x, u)
         if previous is None:
             self.neurons[name] = replace(found, u=found.u | u)
@@ -178,20 +182,27 @@ class _Run:
         return found.spikes
 
 
-def neuron(op: Neuron, current: Interval, u: Interval) -> NeuronBounds:
-    """The ranges of one step from those of the current and the stored membrane."""
+def neuron(op: Neuron, summed: Interval, u: Interval) -> NeuronBounds:
+    """The ranges of one step from those of the current, not yet clipped, and the stored
+    membrane."""
+    current = summed if op.synapse is None else summed.clipped(op.synapse.bits)
     scaled = Interval((u.lo << op.step_shift) * op.decay, (u.hi << op.step_shift) * op.decay)
     leak = Interval(scaled.lo >> op.decay_shift, scaled.hi >> op.decay_shift)
     v = Interval(leak.lo + (current.lo << op.gain_shift) + op.bias,
                  leak.hi + (current.hi << op.gain_shift) + op.bias)
-    after = _after(op, v)
+    after = clamped = _after(op, v)
     if op.clamp is not None:
-        after = Interval(np.maximum(after.lo, op.clamp), np.maximum(after.hi, op.clamp))
-    half = 1 << op.step_shift >> 1
-    rounded = Interval(after.lo + half >> op.step_shift, after.hi + half >> op.step_shift)
-    return NeuronBounds(current, scaled, leak, v, v.plus(-op.threshold), v.plus(-op.reset_value),
-                        after, rounded, rounded.clipped(op.bits),
+        clamped = Interval(np.maximum(after.lo, op.clamp), np.maximum(after.hi, op.clamp))
+    unclamped, rounded = _rounded(op, after), _rounded(op, clamped)
+    return NeuronBounds(summed, current, scaled, leak, v, v.plus(-op.threshold),
+                        v.plus(-op.reset_value), clamped, unclamped, rounded,
+                        rounded.clipped(op.bits),
                         Interval(_spikes(op, v.lo), _spikes(op, v.hi)))
+
+
+def _rounded(op: Neuron, after: Interval) -> Interval:
+    half = 1 << op.step_shift >> 1
+    return Interval(after.lo + half >> op.step_shift, after.hi + half >> op.step_shift)
 
 
 def _spikes(op: Neuron, v: Ints) -> Ints:
@@ -227,6 +238,18 @@ def _whole(bits: int, shape: Shape) -> Interval:
     """All that *bits* bits hold."""
     zero, half = constant(0, shape).lo, 1 << bits - 1
     return Interval(zero - half, zero + half - 1)
+
+
+def _reach(op: Synapse, x: Interval) -> Interval:
+    """What i never leaves from 0 on: H · m / 2^q + x.hi ≤ H and L · m / 2^q - 1 + 1 / 2^q + x.lo
+    ≥ L; where m ≥ 2^q what its bits hold."""
+    one, half = 1 << op.decay_shift, 1 << op.bits - 1
+    rest = (one - op.decay).astype(object)          # integers of any size
+    leaks, rest = rest > 0, np.maximum(rest, 1)
+    low = np.where(leaks, ((x.lo.astype(object) - 1) * one + 1) // rest, -half)
+    high = np.where(leaks, -(-x.hi.astype(object) * one // rest), half - 1)
+    return Interval(np.clip(low, -half, 0).astype(np.int64),
+                    np.clip(high, 0, half - 1).astype(np.int64))
 
 
 def _count(value: Interval, shape: Shape) -> int:

@@ -59,15 +59,16 @@ def _gain(op: Op) -> int:
 
 def _neuron(where: str, op: Neuron, current: int) -> int:
     """What all intermediates of a neuron stay below: the sum of all that enters them."""
+    summed = current
     if op.synapse is not None:
-        stored = 1 << op.synapse.bits - 1
-        _check(where, "synapse", stored * _top(op.synapse.decay) + current)
-        current = stored
+        current = 1 << op.synapse.bits - 1
+        summed += current * _top(op.synapse.decay)
+        _check(where, "synapse", summed)
     step = _top(op.step_shift)
     leak = (1 << op.bits - 1 + step) * max(1, _top(op.decay))
     v = leak + (current << op.gain_shift) + _top(op.bias)
     parameters = [op.threshold, op.reset_value, *([] if op.clamp is None else [op.clamp])]
-    return v + op.max_spikes * sum(map(_top, parameters)) + (1 << step)
+    return max(summed, v + op.max_spikes * sum(map(_top, parameters)) + (1 << step))
 
 
 def _top(array: Ints) -> int:

@@ -9,7 +9,7 @@ from qsnn_compile.lowering import lower
 
 from .base import Pass
 
-WEIGHT_BITS = (1, 2, 4, 8)
+WEIGHT_BITS = (1, 2, 4, *range(8, 17))
 MEMBRANE_BITS = range(2, 17)
 MAX_STEPS = 1024        # a fixed window; beyond it the spikes alone fill any chip
 
@@ -28,8 +28,6 @@ class Legalise(Pass):
 
     def ensures(self, graph: Graph) -> None:
         for node in graph.nodes:
-            if isinstance(node.op, Dense | Conv2d):
-                _check_weights(node, node.op)
             if isinstance(node.op, Neuron):
                 _check_neuron(node, node.op)
         if graph.readout.kind == "last":
@@ -50,7 +48,7 @@ def _fitted(node: Node) -> Node:
     if not isinstance(op, Dense | Conv2d):
         return node
     binary = bool((abs(op.weight) == 1).all())
-    bits = next((bits for bits in WEIGHT_BITS if _holds(op, bits, binary)), op.bits)
+    bits = next(bits for bits in WEIGHT_BITS if _holds(op, bits, binary))
     return replace(node, op=replace(op, bits=bits))
 
 
@@ -60,22 +58,12 @@ def _holds(op: Dense | Conv2d, bits: int, binary: bool) -> bool:
     return bool(-(1 << bits - 1) <= op.weight.min() and op.weight.max() < 1 << bits - 1)
 
 
-def _check_weights(node: Node, op: Dense | Conv2d) -> None:
-    if op.bits not in WEIGHT_BITS:
-        raise Unsupported(f"node {node.name!r}: weights must be of {WEIGHT_BITS[-1]} bits or "
-                          f"fewer, not {op.bits!r}; quantise them further")
-
-
 def _check_neuron(node: Node, op: Neuron) -> None:
     low, high = MEMBRANE_BITS[0], MEMBRANE_BITS[-1]
     if op.bits not in MEMBRANE_BITS:
         advice = "train with a wider membrane" if op.bits < low else "quantise it further"
         raise Unsupported(f"node {node.name!r}: membrane must be of {low}..{high} bits, "
                           f"not {op.bits!r}; {advice}")
-    if op.clamp is not None or op.synapse is not None:
-        what = "synapse" if op.clamp is None else "clamp"
-        raise Unsupported(f"node {node.name!r}: {what} must be None, not {getattr(op, what)!r}; "
-                          "the core's neurons have one state and no lower clamp")
     if op.max_spikes != 1:
         raise Unsupported(f"node {node.name!r}: max_spikes must be 1, not {op.max_spikes!r}; "
                           "the core's neurons send one spike a step")

@@ -29,6 +29,7 @@ class Datapath:
         self.memory = np.zeros((max(machine.lines, 1), machine.columns), dtype=np.int64)
         self.values = beats if machine.value_words else []
         self.membranes = np.zeros((machine.banks, machine.units, machine.membrane_slots), int)
+        self.synapses = np.zeros_like(self.membranes)
         self.totals = np.zeros(machine.classes, dtype=np.int64)
         self.sent = [np.zeros((machine.steps, layer.channels, layer.height, layer.width), int)
                      for layer in machine.layers if layer.fires]
@@ -187,6 +188,8 @@ class Datapath:
         places = slots + (item.membrane + number * used if machine.order == "step" else 0)
         u = p["initial"] if now == 0 else self.membranes[bank, units, places]
         wide, rotating = machine.potential_bits, np.arange(machine.lanes) < used * machine.units
+        if machine.synapses:
+            y = self._synapse(p, y, (bank, units, places), now, rotating)
         leak = (u * p["decay"] << p["leak_shift"]) >> machine.decay_shift
         v = leak + (y << p["gain_shift"]) + p["bias"]
         fired = v >= p["threshold"]
@@ -196,10 +199,22 @@ class Datapath:
         rounded = ((np.where(soft, v - p["reduction"], v) << 1) >> p["step_shift"]) + 1 >> 1
         fits(np.where(rotating & ~hard, rounded, 0), machine.rounded_bits)
         limit = 1 << p["bits"] - 1
-        u = np.where(hard, p["reset_to"], np.clip(rounded, -limit, limit - 1))
+        least = p["lowest"] if machine.clamps else -limit
+        u = np.where(hard, p["reset_to"], np.clip(rounded, least, limit - 1))
         assert p["bits"].max() <= machine.membrane_bits
         self.membranes[bank, units[rotating], places[rotating]] = u[rotating]
         return fired & rotating
+
+    def _synapse(self, p, y, where, now, rotating):
+        """The new synaptic current of each lane."""
+        i = 0 if now == 0 else self.synapses[where]
+        limit = 1 << p["synapse_bits"] - 1
+        i = np.clip((i * p["synapse_decay"] >> self.machine.synapse_shift) + y + p["flip"],
+                    -limit, limit - 1)
+        assert p["synapse_bits"].max() <= self.machine.synapse_bits
+        self.synapses[tuple(part[rotating] if np.ndim(part) else part for part in where)] = \
+            i[rotating]
+        return i
 
     def _send(self, item, spikes, now, number):
         machine, index = self.machine, item.layer

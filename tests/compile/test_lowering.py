@@ -19,7 +19,6 @@ from qsnn_compile.ir import (
     Node,
     Readout,
     SumPool,
-    Synapse,
     ints,
 )
 from qsnn_compile.lowering import lower
@@ -174,8 +173,6 @@ def test_what_is_refused(name):
 
 
 @pytest.mark.parametrize("op, message", (
-    (Neuron(4, ints(3), clamp=ints(0)), "node 'lif': clamp must be None, not array(0); the core's "
-     "neurons have one state and no lower clamp"),
     (Neuron(4, ints(3), max_spikes=2, reset="soft"), "node 'lif': max_spikes must be 1, not 2; the "
      "core's neurons send one spike a step"),
     (Neuron(17, ints(3)), "node 'lif': membrane must be of 2..16 bits, not 17; quantise it "
@@ -183,13 +180,6 @@ def test_what_is_refused(name):
 ))
 def test_neurons_that_are_refused(op, message):
     with pytest.raises(Unsupported, match=f"^{re.escape(message)}$"):
-        run_passes(network(("fc", dense(3, 5)), ("lif", op), ("out", dense(3, 3)), shape=(5,)),
-                   PASSES)
-
-
-def test_a_second_state_is_refused():
-    op = Neuron(4, ints(3), synapse=Synapse(ints(1), 1, 8))
-    with pytest.raises(Unsupported, match="^node 'lif': synapse must be None, not Synapse"):
         run_passes(network(("fc", dense(3, 5)), ("lif", op), ("out", dense(3, 3)), shape=(5,)),
                    PASSES)
 

@@ -6,6 +6,7 @@ import pytest
 from core_datapath import Datapath
 from core_graphs import random_graph
 from image_graphs import image_graph
+from states import with_states
 
 from qsnn_compile.ir import (
     Add,
@@ -78,6 +79,13 @@ def test_images(seed):
     check(image_graph(seed), seed=seed, **shapes[seed % len(shapes)])
 
 
+@pytest.mark.parametrize("seed", range(48))
+def test_synapses(seed):
+    make = image_graph if seed % 3 else random_graph
+    shapes = (dict(lanes=16, units=2), dict(lanes=32, units=4, columns=2), *BANKS)
+    check(with_states(make(seed), seed), seed=seed, **shapes[seed % len(shapes)])
+
+
 def images(coding, bits, channels, *nodes):
     """*nodes* on images of 4 × 5, then a class for each of 3 sums of all that is left."""
     ones = ints(np.where(np.arange(3 * 4096).reshape(3, -1) % 5, 1, -1))
@@ -126,11 +134,22 @@ def test_a_readout_that_reads_the_input_too(shape):
         check(Graph("skip", 5, source, nodes, Readout("potential", "both")), **shape)
 
 
-@pytest.mark.parametrize("weight_bits", (1, 2, 4, 8))
+@pytest.mark.parametrize("weight_bits", (1, 2, 4, 8, 11, 16))
 @pytest.mark.parametrize("membrane_bits", (2, 4, 16))
 def test_every_width(weight_bits, membrane_bits):
     seed = 1000 + 10 * weight_bits + membrane_bits
     check(random_graph(seed, weight_bits, membrane_bits), 16, 2, seed=seed)
+
+
+@pytest.mark.parametrize("bits", (2, 5, 13))
+def test_planes_that_are_all_0_need_no_rows(bits):
+    graph = random_graph(1, 1 if bits == 2 else bits - 3, sizes=(9, 20, 5))
+    coarse = replace(graph, nodes=tuple(
+        replace(node, op=replace(node.op, weight=ints(node.op.weight << 3), bits=bits + 3))
+        if isinstance(node.op, Dense) else node for node in graph.nodes))
+    machine, _ = map_graph(run_passes(coarse, PASSES), lanes=16)
+    assert machine.rows < 16 * (9 + 9 + 20)
+    check(coarse, 16, 2)
 
 
 @pytest.mark.parametrize("size", (15, 16, 17, 33))

@@ -1,8 +1,20 @@
 import numpy as np
 import pytest
 from core_graphs import random_data, random_graph
+from states import with_states
 
-from qsnn_compile.ir import Conv2d, Dense, Graph, Input, Neuron, Node, Readout, equal, ints
+from qsnn_compile.ir import (
+    Conv2d,
+    Dense,
+    Graph,
+    Input,
+    Neuron,
+    Node,
+    Readout,
+    Synapse,
+    equal,
+    ints,
+)
 from qsnn_compile.passes import PASSES, run_passes
 from qsnn_compile.passes.clip_thresholds import ClipThresholds
 from qsnn_compile.passes.legalise import Legalise
@@ -20,7 +32,7 @@ def graph(neuron, weight=((1, -1),), bits=1, readout="count"):
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("step", PASSES, ids=lambda step: step.name)
 def test_no_pass_changes_a_score_or_a_spike(step, seed):
-    before = random_graph(seed)
+    before = with_states(random_graph(seed), seed, 0.5)
     after = run_passes(before, [step])
     data = random_data(before, 4, seed)
     a, b = (golden.run(g, data, record="all") for g in (before, after))
@@ -41,14 +53,27 @@ def test_reduce_decay():
     assert (made.decay.tolist(), made.decay_shift) == ([1, 3], 2)
 
 
+def test_reduce_decay_of_a_synapse():
+    op = Neuron(4, ints(3), synapse=Synapse(ints([4, 12]), 4, 8))
+    made = run_passes(graph(op, ((1, -1), (1, 1))), [ReduceDecay()])["lif"].op.synapse
+    assert (made.decay.tolist(), made.decay_shift) == ([1, 3], 2)
+
+
 def test_clip_thresholds():
     op = Neuron(4, ints([1000, -1000]), decay=ints(0))
     made = run_passes(graph(op, ((1, -1), (1, 1))), [ClipThresholds()])["lif"].op
     assert made.threshold.tolist() == [16, 0]       # v in -15..15 and 0..30
 
 
+def test_a_clamp_out_of_reach_is_brought_near():
+    op = Neuron(4, ints(1000), decay=ints(0), reset="none", clamp=ints([-999, 7]))
+    made = run_passes(graph(op, ((1, -1), (1, 1))), [ClipThresholds()])["lif"].op
+    assert made.clamp.tolist() == [-15, 7]          # v in -15..15 and 0..30
+
+
 @pytest.mark.parametrize("weight, given, wanted", (
-    (((1, -1),), 2, 1), (((0, -1),), 3, 2), (((3, -4),), 3, 4), (((1, 0),), 8, 2)))
+    (((1, -1),), 2, 1), (((0, -1),), 3, 2), (((3, -4),), 3, 4), (((300, -1),), 14, 10),
+    (((1, 0),), 8, 2)))
 def test_legalise_fits_weights(weight, given, wanted):
     made = run_passes(graph(Neuron(4, ints(3)), weight, given), [Legalise()])
     assert made["fc"].op.bits == wanted

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from image_graphs import image_graph
+from states import with_states
 
 from qsnn_compile.mapping import map_graph
 from qsnn_compile.memories import Memory, memories, spram
@@ -20,7 +21,7 @@ from machine_shapes import CHECKED, FITTED
 
 @pytest.mark.parametrize("width, depth, rom, blocks", (
     (16, 256, False, 1), (17, 256, False, 2), (18, 1024, False, 5), (10, 1024, False, 3),
-    (2, 2048, False, 1), (8, 32, False, 1), (11, 4, False, 0), (2, 256, True, 0),
+    (2, 2048, False, 1), (8, 32, False, 1), (11, 4, False, 1), (7, 4, False, 0), (2, 256, True, 0),
     (8, 256, True, 1), (38, 256, True, 3), (10, 600, False, 2), (18, 1200, False, 6),
     (9, 2400, False, 6)))
 def test_block_rams_of_a_memory(width, depth, rom, blocks):
@@ -47,6 +48,13 @@ def test_every_memory_of_an_image_network():
         names.update({re.match("[a-z]+", m.name)[0] for m in memories(*map_graph(graph, lanes=16))})
     assert names.keys() == {"list", "values", "copy", "totals", "readout", "windows", "items",
                             "parameters", "membranes", "pool", "sent"}
+
+
+def test_a_synapse_takes_cells_and_a_memory():
+    graphs = image_graph(9), with_states(image_graph(9), 9)
+    plain, slow = (map_graph(run_passes(graph, PASSES), lanes=16) for graph in graphs)
+    assert predict(*slow).lc > predict(*plain).lc
+    assert [m.name for m in memories(*slow) if m.name.startswith("synapses")] == ["synapses0"]
 
 
 def zoo(name):

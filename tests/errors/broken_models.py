@@ -149,12 +149,11 @@ MODELS = {
     "wide_membrane": lambda: model(graph=good_graph(bits=17)),
     "no_membrane": lambda: with_attribute("lif1", bits=0),
     "unknown_reset": lambda: with_attribute("lif1", reset="gentle"),
-    "clamp": lambda: with_attribute("lif1", clamp=[0]),
+    "several_spikes": lambda: with_attribute("lif1", max_spikes=2, reset="soft"),
     "lost_state": lost_state,
     "map_readout": lambda: model(graph=conv_graph()),
     "pool_of_a_pool": lambda: model(graph=two_pools()),
     "last_readout": lambda: model(graph=good_graph(readout="last")),
-    "wide_weights": lambda: model(graph=good_graph(weight_bits=12)),
     "too_large": lambda: model(graph=good_graph((64, 2048, 10), weight_bits=8)),
 }
 

@@ -209,6 +209,13 @@ def test_a_stage_that_no_neuron_needs_takes_no_clock(constants, spike, latency):
     assert unit_clocks(m)["read"] >= 0
 
 
+def test_a_synapse_makes_the_units_a_clock_longer():
+    m = fashion()
+    assert (m.synapses, replace(m, synapse_bits=9).synapses) == (False, True)
+    for one in (unit(), unit(flip=None)):           # a stage, and the one that it waits for
+        assert replace(one, synapse_bits=9).spike_clock == 6
+
+
 def test_banks_join_for_a_potential_readout_alone():
     assert not fashion("potential").joins
     assert replace(fashion("potential"), banks=2).joins

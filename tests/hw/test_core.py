@@ -6,8 +6,9 @@ import pytest
 from core_bench import Bench
 from core_graphs import random_graph
 from image_graphs import image_graph
+from states import stateful
 
-from qsnn_compile.ir import Conv2d, Delay, SumPool
+from qsnn_compile.ir import Conv2d, Delay, Neuron, SumPool
 from qsnn_compile.mapping import map_graph
 from qsnn_compile.passes import PASSES, run_passes
 
@@ -17,7 +18,9 @@ def longer(seed):
     return replace(image_graph(seed), steps=3)
 
 
-MAKERS = {"dense": random_graph, "images": image_graph, "longer": longer}
+MAKERS = {"dense": random_graph, "images": image_graph, "longer": longer,
+          "dense states": stateful(random_graph), "images states": stateful(image_graph),
+          "longer states": stateful(longer), "wide": lambda seed: random_graph(seed, 13)}
 ONE, FAST = {"lanes": 16, "units": 1}, {"lanes": 16, "units": 4}
 WIDE = {"lanes": 32, "units": 4}
 COLUMNS = {"lanes": 16, "units": 2, "columns": 2}
@@ -31,7 +34,12 @@ CASES = [
     ("images", 25, WIDE), ("images", 27, TWO), ("images", 30, WIDE), ("images", 35, COLUMNS),
     ("images", 30, FOUR), ("images", 36, STEPWISE), ("images", 38, TWO), ("longer", 4, TWO),
     ("longer", 28, TWO), ("dense", 2, PAIRS), ("dense", 32, PAIRS), ("images", 17, PAIRS),
-    ("images", 36, PAIRS), ("dense", 31, PAIRS | {"banks": 2})]
+    ("images", 36, PAIRS), ("dense", 31, PAIRS | {"banks": 2}),
+    ("dense states", 0, COLUMNS), ("dense states", 1, FAST), ("dense states", 34, FOUR),
+    ("dense states", 54, STEPWISE), ("dense states", 32, PAIRS), ("images states", 9, WIDE),
+    ("images states", 25, WIDE), ("images states", 13, TWO), ("images states", 5, FOUR),
+    ("images states", 36, STEPWISE), ("images states", 17, PAIRS), ("longer states", 28, TWO),
+    ("wide", 3, TWO)]
 SLOW = [
     ("dense", 0, TWO, 2), ("dense", 23, FAST, 40), ("images", 25, FOUR, 2),
     ("images", 27, COLUMNS, 40), ("images", 30, TWO, 40), ("images", 35, ONE, 2),
@@ -159,13 +167,17 @@ FEATURES = {
     "words", "banks 1", "banks 2", "banks 4", "units 1", "units 2", "units 4", "columns 1",
     "columns 2", "columns 4", "merged", "replayed", "stride", "pad", "pad value", "groups",
     "depthwise", "max", "or", "max and or", "sum pool", "residual", "recurrence", "each", "planes",
-    "joined banks", "several groups", "two steps a pass", "places on banks", "values of spikes"}
+    "joined banks", "several groups", "two steps a pass", "places on banks", "values of spikes",
+    "synapse", "currents beside synapses", "clipped synapse", "flipped synapse", "synapse and max",
+    "synapse and or", "synapse and replayed", "synapse and two steps a pass", "clamp", "clamp at 0",
+    "clamp beside none"}
 
 
 def features(kind, seed, shape):
     graph = run_passes(MAKERS[kind](seed), PASSES)
     machine, _ = map_graph(graph, **shape)
-    return {*_of_machine(machine), *_of_graph(graph), *_of_layers(machine)}
+    return {*_of_machine(machine), *_of_graph(graph), *_of_layers(machine),
+            *_of_synapses(graph, machine), *_of_clamps(graph)}
 
 
 def _of_machine(m):
@@ -187,6 +199,30 @@ def _of_layers(m):
                  "planes": any(word.plane for word in layer.windows[0]),
                  "places on banks": layer.places > 1 and m.place_banks(index) > 1}
         yield from (name for name, here in found.items() if here)
+
+
+def _of_synapses(graph, m):
+    if not m.synapses:
+        return
+    own = {node.name: node.op.synapse for node in graph.nodes if isinstance(node.op, Neuron)}
+    fields = {field.name: field for field in m.neuron_fields}
+    for index, layer in enumerate(m.layers):
+        synapse = own.get(layer.name) if layer.fires else None
+        found = {"synapse": synapse, "currents beside synapses": layer.fires and synapse is None,
+                 "clipped synapse": synapse and fields["synapse_bits"].constant is None,
+                 "flipped synapse": synapse and fields["flip"].constant is None,
+                 "synapse and replayed": synapse and m.is_direct(index) and m.replays(index) > 1,
+                 "synapse and two steps a pass": synapse and m.paired(index),
+                 f"synapse and {layer.pooling}": synapse}
+        yield from (name for name, here in found.items() if here)
+
+
+def _of_clamps(graph):
+    clamps = [node.op.clamp for node in graph.nodes if isinstance(node.op, Neuron)]
+    given = [clamp for clamp in clamps if clamp is not None]
+    found = {"clamp": given, "clamp beside none": given and len(given) < len(clamps),
+             "clamp at 0": any(not clamp.any() for clamp in given)}
+    return [name for name, here in found.items() if here]
 
 
 def _of_graph(graph):

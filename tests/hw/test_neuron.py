@@ -10,24 +10,28 @@ from naive_neuron import update
 from qsnn_hw.arch import NEURON_FIELDS, RESETS, Field, field_clocks, unit_clocks
 from qsnn_hw.neuron import NeuronUnit
 
-FROM_BASE = ("gain_shift", "leak_shift", "step_shift", "bits")
-CURRENT_CLOCK = 1
+FROM_BASE = ("gain_shift", "leak_shift", "step_shift", "bits", "synapse_bits")
+SYNAPSE_FIELDS = {"synapse_decay", "synapse_bits"}
+CURRENT_CLOCK, SYNAPSE_SHIFT = 1, 3
 
 
 class Draw:
     """Neurons whose fields agree where they are *constant* (a set of field names); with *pools*
-    most have the largest current of a window."""
+    most have the largest current of a window, with *synapses* all integrate it twice."""
 
     def __init__(self, seed, *, constant, weight_bits, decay_shift=3, top_step=4, widest=16,
-                 fan_sum=40, pools=False):
-        self.rng, self.pools = random.Random(seed), pools
+                 fan_sum=40, pools=False, synapses=False, clamps=False):
+        self.rng, self.pools, self.synapses = random.Random(seed), pools, synapses
+        constant = constant | (set() if synapses else SYNAPSE_FIELDS)
+        constant, self.clamps = constant | (set() if clamps else {"lowest"}), clamps
         self.weight_bits, self.fan_sum = weight_bits, fan_sum
         self.decay_shift = decay_shift
         self.ranges = {"minimum": (0, 1), "flip": (0, 1), "gain_shift": (0, 3),
                        "bias": (-30, 30), "decay": (0, 8), "step_shift": (0, top_step),
                        "bits": (2, widest), "reset": (0, 2), "threshold": (-20, 60),
                        "reduction": (-9, 20), "initial": (-2, 1), "reset_to": (-2, 1),
-                       "leak_shift": (0, top_step + decay_shift)}
+                       "leak_shift": (0, top_step + decay_shift), "synapse_decay": (0, 10),
+                       "synapse_bits": (1, 12) if synapses else (0, 0), "lowest": (-2, 1)}
         for name in constant:
             low, high = self.ranges[name]
             self.ranges[name] = (self.rng.randint(low, high),) * 2
@@ -37,7 +41,7 @@ class Draw:
         rng = self.rng
         n = {name: rng.randint(*limits) for name, limits in self.ranges.items()}
         n |= self._shifts()
-        for name in {"initial", "reset_to"} - self.constant:
+        for name in {"initial", "reset_to", "lowest"} - self.constant:
             n[name] = self._membrane(n["bits"])
         planes = rng.choice(self.weight_bits)
         total = rng.choice([0, 1, rng.randint(0, self.fan_sum), self.fan_sum])
@@ -46,9 +50,15 @@ class Draw:
               "acc": rng.randint(0, total * (2**planes - 1))}
         if self.pools:
             n |= {"pooled": rng.randint(-80, 80), "alone": int(rng.random() < 0.3)}
+        n["clamps"] = self.clamps
+        if self.synapses:
+            n |= {"i": self._membrane(n["synapse_bits"]), "i_first": int(rng.random() < 0.3)}
         if "threshold" not in self.constant and rng.random() < 0.6:
-            n["threshold"] = update(n, self.decay_shift).sums[1] + rng.randint(-1, 1)
+            n["threshold"] = self.update(n).sums[1] + rng.randint(-1, 1)
         return n
+
+    def update(self, n):
+        return update(n, self.decay_shift, SYNAPSE_SHIFT)
 
     def _membrane(self, bits):
         limit = 2 ** (bits - 1)
@@ -81,7 +91,7 @@ def field_for(name, values, constant):
 
 def unit_for(neurons, draw):
     """A unit with no bit more than these neurons' numbers need."""
-    results = [update(n, draw.decay_shift) for n in neurons]
+    results = [draw.update(n) for n in neurons]
     fields = [field_for(name, [n[name] for n in neurons], name in draw.constant)
               for name in NEURON_FIELDS]
     ys = [y for result in results for y in (result.current, result.largest)]
@@ -95,7 +105,8 @@ def unit_for(neurons, draw):
         current_bits=signed_width(*ys, *(~y for y in ys)),
         potential_bits=signed_width(*(s for result in results for s in result.sums)),
         rounded_bits=signed_width(*(result.rounded for result in results)),
-        membrane_bits=max(n["bits"] for n in neurons))), results
+        membrane_bits=max(n["bits"] for n in neurons), synapse_shift=SYNAPSE_SHIFT,
+        synapse_bits=max(n["synapse_bits"] for n in neurons), clamps=draw.clamps)), results
 
 
 def port_clocks(machine):
@@ -104,6 +115,8 @@ def port_clocks(machine):
     clocks = {"acc": 0, "sum_x": 0, "doubled": 0, "u": stage["initial"], "first": stage["initial"]}
     if machine.pools:
         clocks |= dict.fromkeys(("pooled", "alone"), unit_clocks(machine)["pool"])
+    if machine.synapses:
+        clocks |= {"i": stage["synapse_decay"], "i_first": stage["synapse_decay"]}
     stored = [field for field in machine.neuron_fields if field.constant is None]
     return clocks | {field.name: stage[field.name] for field in stored}
 
@@ -114,6 +127,8 @@ def answers(machine, result):
     found = {"current": (CURRENT_CLOCK, result.current),
              "spike": (machine.spike_clock, result.spike),
              "u_next": (clocks["clip"], result.u_next)}
+    if machine.synapses:
+        found["i_next"] = (clocks["bias"], result.i_next)
     return found | ({"largest": (clocks["pool"] + 1, result.largest)} if machine.pools else {})
 
 
@@ -143,7 +158,7 @@ def check(draw, count, gap=0.3):
             noise[start + offset][name] = n[name] - bases.get(name, 0)
         for name, (offset, value) in answers(unit.machine, result).items():
             expected[start + offset][name] = value
-    got = play(unit, noise, ["current", "spike", "u_next", "largest"])
+    got = play(unit, noise, list({name for clock in expected for name in clock}))
     compare(got, expected, lambda clock: "; neurons in flight: " + "; ".join(
         f"clock {s} {n}" for s, n in zip(starts, neurons, strict=True) if 0 <= clock - s < latency))
     return results
@@ -165,12 +180,29 @@ def test_unit_equals_equation_whatever_is_stored(seed):
 def test_one_stored_field_among_constants(stored):
     constant = set(NEURON_FIELDS) - {stored}
     check(Draw(f"only {stored}", constant=constant, weight_bits=(1, 4), top_step=2,
-               pools=stored == "minimum"), 40)
+               pools=stored == "minimum", synapses=stored in SYNAPSE_FIELDS,
+               clamps=stored == "lowest"), 40)
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_the_largest_current_of_a_window_counts(seed):
     draw = Draw(f"pool {seed}", constant=some_constant(seed), weight_bits=(1, 2), pools=True)
+    check(draw, 60)
+
+
+@pytest.mark.parametrize("pools", [False, True])
+@pytest.mark.parametrize("seed", range(12))
+def test_a_synaptic_current_before_the_membrane(seed, pools):
+    draw = Draw(f"synapse {seed}", constant=some_constant(seed), weight_bits=(1, 2), pools=pools,
+                synapses=True)
+    results = check(draw, 60)
+    assert len({result.i_next for result in results}) > 1
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_clamp_below(seed):
+    draw = Draw(f"clamp {seed}", constant=some_constant(seed), weight_bits=(1, 2), clamps=True,
+                synapses=seed % 3 == 0)
     check(draw, 60)
 
 

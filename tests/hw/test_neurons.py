@@ -9,6 +9,7 @@ from core_graphs import random_graph
 from image_graphs import image_graph
 from naive_neuron import update
 from naive_walk import Walk
+from states import stateful
 
 from qsnn_compile.mapping import map_graph
 from qsnn_compile.passes import PASSES, run_passes
@@ -16,7 +17,8 @@ from qsnn_hw import schedule
 from qsnn_hw.arch import WORD
 from qsnn_hw.neurons import NeuronArray
 
-MAKERS = {"dense": random_graph, "images": image_graph}
+MAKERS = {"dense": random_graph, "images": image_graph,
+          "dense states": stateful(random_graph), "images states": stateful(image_graph)}
 ACC_BITS = SUM_BITS = 8
 STEP_BITS = 4                   # of a step's sum, where a pass serves two
 CURRENT_CLOCK = 1
@@ -26,7 +28,7 @@ def mapped(kind, seed, **shape):
     """A machine with room for any sums, and its image."""
     machine, image = map_graph(run_passes(MAKERS[kind](seed), PASSES), **shape)
     wide = max((field.width + 4 for field in machine.neuron_fields), default=0)
-    bits = machine.membrane_bits + machine.decay_shift + wide + 24
+    bits = machine.membrane_bits + machine.decay_shift + machine.synapse_bits + wide + 24
     return replace(machine, acc_bits=ACC_BITS, sum_bits=SUM_BITS, current_bits=ACC_BITS + 2,
                    batch_bits=STEP_BITS if machine.batch_bits else 0, potential_bits=bits,
                    rounded_bits=bits), image
@@ -46,7 +48,7 @@ class Naive:
     def __init__(self, machine, image, bank):
         self.machine, self.image, self.bank = machine, image, bank
         self.items = schedule.items(machine, bank)
-        self.membranes, self.pooled, self.sent = {}, {}, {}
+        self.membranes, self.synapses, self.pooled, self.sent = {}, {}, {}, {}
         self.spikes, self.words, self.currents, self.slots = [], [], [], []
 
     def rotation(self, done, replay, accs, sum_x, clock):
@@ -86,11 +88,13 @@ class Naive:
             "sum_x": of_step(machine, item.layer, sum_x, replay),
             "doubled": layer.doubled, "u": self.membranes.get(place, 0),
             "first": bool(job["start"]) and replay == 0, "pooled": held,
+            "i": self.synapses.get(place, 0), "i_first": bool(job["start"]) and replay == 0,
+            "clamps": machine.clamps,
             "alone": job["opens"] or layer.pooling == "or" or not machine.pools}
-        found = update(n, machine.decay_shift)
+        found = update(n, machine.decay_shift, machine.synapse_shift)
         self.pooled[slot, unit] = found.largest
         if job["closes"]:
-            self.membranes[place] = found.u_next
+            self.membranes[place], self.synapses[place] = found.u_next, found.i_next
         return found
 
     def fields(self, item, address, unit):
@@ -240,7 +244,9 @@ STEPWISE = {"lanes": 16, "units": 1, "banks": 2, "stepwise": True}
     ("dense", 49, STEPWISE), ("dense", 54, STEPWISE), ("images", 0, ONE), ("images", 2, COLUMNS),
     ("images", 9, WIDE), ("images", 24, TWO), ("images", 27, TWO), ("images", 30, TWO),
     ("images", 35, COLUMNS), ("images", 36, STEPWISE), ("images", 38, TWO), ("dense", 2, PAIRS),
-    ("dense", 32, PAIRS), ("images", 36, PAIRS)])
+    ("dense", 32, PAIRS), ("images", 36, PAIRS), ("dense states", 0, COLUMNS),
+    ("dense states", 49, STEPWISE), ("dense states", 2, PAIRS), ("images states", 9, WIDE),
+    ("images states", 5, TWO), ("images states", 13, TWO), ("images states", 36, STEPWISE)])
 def test_spikes_and_words_are_those_of_the_equation(kind, seed, shape):
     bench = Bench(kind, seed, shape.get("banks", 1) - 1, shape)
     bench.run(samples=2)

@@ -4,22 +4,24 @@ import pytest
 from core_bench import Bench
 from core_graphs import random_graph
 from image_graphs import image_graph
+from states import stateful
 
 from qsnn_compile.mapping import Mode
 
 ONE, FAST = {"lanes": 16, "units": 1}, {"lanes": 16, "units": 4}
 TWO, FOUR = {"lanes": 16, "units": 2, "banks": 2}, {"lanes": 16, "units": 1, "banks": 4}
-MAKERS = {"dense": random_graph, "images": image_graph}
+MAKERS = {"dense": random_graph, "images": image_graph,
+          "dense states": stateful(random_graph), "images states": stateful(image_graph)}
 STREAMS = [
     ("dense", 1, FAST, None), ("dense", 14, ONE, 200), ("dense", 23, TWO, 1),
     ("dense", 25, FAST, 5), ("dense", 31, TWO, 1000), ("dense", 36, FOUR, None),
     ("images", 1, ONE, 700), ("images", 12, FAST, 1), ("images", 52, TWO, 1),
-    ("images", 44, FAST, None)]
+    ("images", 44, FAST, None), ("dense states", 31, TWO, None), ("images states", 13, ONE, 10)]
 EXITS = [
     ("dense", 14, ONE, 200), ("dense", 23, TWO, 1), ("dense", 25, FAST, 5),
     ("dense", 31, TWO, 1000), ("dense", 36, FOUR, 47), ("dense", 58, ONE, 3),
     ("images", 1, ONE, 700), ("images", 32, FAST, 1500), ("images", 39, TWO, 3),
-    ("images", 54, FOUR, 1200)]
+    ("images", 54, FOUR, 1200), ("images states", 10, TWO, 300)]
 
 
 def bench(kind, seed, shape, mode, **given):

@@ -17,6 +17,7 @@ from qsnn_compile.ir import (
     Node,
     Readout,
     SumPool,
+    Synapse,
     bounds,
     ints,
     magnitudes,
@@ -165,3 +166,25 @@ def test_accumulator_covers_every_prefix():
     proof = bounds(graph)
     assert (proof.accumulator.lowest, proof.accumulator.highest) == (-12, 0)
     assert (proof.scores.lowest, proof.scores.highest) == (-31, 5)
+
+
+@SHORT
+@given(st.integers(0, 17), st.integers(0, 4), st.integers(2, 32), st.integers(-99, 0),
+       st.integers(0, 99), st.integers(0, 2**32 - 1))
+def test_an_endless_synaptic_current_reaches_what_its_decay_lets_it(m, q, bits, low, high, seed):
+    synapse = Synapse(ints(m), q, bits)
+    graph = Graph("endless", 1, Input((2,), 1), (
+        Node("i", Dense(ints([[low, high]]), 8), ("x",)),
+        Node("n", Neuron(8, ints(1), synapse=synapse), ("i",))), Readout("count", "n"))
+    proved = bounds(graph, endless=True).neurons["n"]
+    rng, i = np.random.default_rng(seed), {0}
+    for _ in range(100):
+        lowest, highest = min(i), max(i)
+        for before, current in ((highest, high), (lowest, low), (int(rng.choice(list(i))),
+                                int(rng.choice([low, high, low + high])))):
+            total = before * m // 2**q + current
+            assert proved.summed.lowest <= total <= proved.summed.highest
+            i.add(naive.saturate(total, bits))
+    assert proved.current.lowest <= min(i) and max(i) <= proved.current.highest
+    if 2 * m <= 2**q:
+        assert proved.current.highest <= 2 * high and proved.current.lowest >= 2 * low - 2

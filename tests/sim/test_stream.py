@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from core_graphs import random_graph
 from image_graphs import image_graph
+from states import with_states
 
 from qsnn_compile.ir import Readout, bounds, ints
 from qsnn_compile.mapping import Mode
@@ -74,7 +75,9 @@ def test_shifted_pairs_each_step_with_the_one_before():
     assert pairs == [[0, 1], [1, 2], [2, 3], [0, 4], [4, 5], [5, 6]]
 
 
-@pytest.mark.parametrize("graph", [random_graph(2), random_graph(10), image_graph(36)])
+@pytest.mark.parametrize("graph", [
+    random_graph(2), random_graph(10), image_graph(36),
+    *(with_states(random_graph(seed), seed) for seed in range(8))])
 def test_a_stream_never_leaves_its_bounds(graph):
     graph = run_passes(graph, Mode(True).passes)
     proved, longer = bounds(graph, endless=True), stream.by_frames(graph, 9 * graph.steps)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest
 from core_graphs import random_graph
 from image_graphs import image_graph
+from states import stateful
 
 from qsnn_compile.errors import QsnnError, Unsupported
 from qsnn_compile.mapping import map_graph
@@ -48,8 +49,8 @@ def random_core(seed, lanes=16, units=2, prefix="", shape=None, **given):
                   {"lanes": lanes, "units": units} | (shape or {}))
 
 
-def image_core(seed, shape, prefix=""):
-    return _first(seed, image_graph, prefix, shape)
+def image_core(seed, shape, prefix="", states=False):
+    return _first(seed, stateful(image_graph) if states else image_graph, prefix, shape)
 
 
 def _first(seed, make, prefix, shape):

@@ -21,6 +21,8 @@ IMAGES = {
     # recurrence, and what else runs in this order
     "step by step": ((35, ONE), (6, TWO), (27, FOUR), (33, STEPWISE)),
 }
+# pools of currents and spikes, a direct input, recurrence
+STATES = ((36, ONE), (5, FOUR), (11, WIDE), (13, TWO), (17, PAIRS))
 
 
 def check(verdicts):
@@ -40,6 +42,13 @@ def test_dense_in_verilator(tmp_path):
                          membrane_bits=u) for seed, (w, u) in enumerate(WIDTHS)]
     built = build_core({"cores.v": joined(cores)}, tmp_path, toplevel="cores")
     check(run_plans(built, plans(cores, 16)))
+
+
+def test_second_states_in_verilator(tmp_path):
+    needs("verilator")
+    cores = [image_core(seed, shape, f"k{seed}_", states=True) for seed, shape in STATES]
+    built = build_core({"cores.v": joined(cores)}, tmp_path, toplevel="cores")
+    check(run_plans(built, plans(cores, 6)))
 
 
 @pytest.mark.parametrize("order", IMAGES)
@@ -79,6 +88,6 @@ def test_sweep(seed, tmp_path):
 @pytest.mark.parametrize("seed", range(50, 80))
 def test_sweep_of_images(seed, tmp_path):
     needs("verilator")
-    one = image_core(seed, (ONE, WIDE, TWO, FOUR, STEPWISE, PAIRS)[seed % 6])
+    one = image_core(seed, (ONE, WIDE, TWO, FOUR, STEPWISE, PAIRS)[seed % 6], states=seed % 5 > 2)
     built = build_core({"core.v": one.verilog()}, tmp_path)
     check(run_plans(built, plans([one], 6)))

@@ -3,6 +3,7 @@
 from core_graphs import random_graph
 from cores import CALM, ROUGH, Core, joined, needs
 from image_graphs import image_graph
+from states import with_states
 
 from qsnn_compile.mapping import Mode, map_graph
 from qsnn_compile.passes import run_passes
@@ -12,6 +13,7 @@ from qsnn_sim.verify import build_core, run_plans
 
 ONE, TWO = {"lanes": 16, "units": 1}, {"lanes": 16, "units": 2, "banks": 2}
 CASES = [(random_graph(31), TWO, Mode(True, 1000)), (image_graph(44), ONE, Mode(True)),
+         (with_states(random_graph(31), 31), ONE, Mode(True)),
          (random_graph(36), ONE, Mode(margin=47)), (image_graph(1), TWO, Mode(margin=700))]
 
 
