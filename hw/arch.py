@@ -131,12 +131,12 @@ class Machine:
     (for a `potential` readout, else empty). Widths are in bits, two's complement unless unsigned:
     ``acc_bits`` (unsigned) of an accumulator, ``sum_bits`` (unsigned) of Σx·2^scale,
     ``current_bits`` of I, ``potential_bits`` of v and every sum in the neuron, ``rounded_bits`` of
-    v' / 2^k, rounded, ``membrane_bits`` of the stored u, ``score_bits`` of a score. ``decay_shift``
-    is the largest q. ``synapse_bits`` of the stored synaptic current i, 0 where no layer has one;
-    ``synapse_shift`` the largest q of its decays. ``clamps``: v' has a lower bound. ``columns``:
-    steps side by side in a line of the spike memory. ``batch_bits``: where it is not 0, one pass
-    serves two steps (``columns`` is 2): x = s_t + 2^batch_bits · s_(t+1), and a sum holds both
-    steps'.
+    v' / 2^k, rounded, ``membrane_bits`` of the stored u, ``score_bits`` of a score.
+    ``decay_shift`` is the largest q. ``synapse_bits``
+    of the stored synaptic current i, 0 where no layer has one; ``synapse_shift`` the largest q of
+    its decays. ``clamps``: v' has a lower bound. ``columns``: steps side by side in a line of the
+    spike memory. ``batch_bits``: where it is not 0, one pass serves two steps (``columns`` is 2):
+    x = s_t + 2^batch_bits · s_(t+1), and a sum holds both steps'.
     ``order``: a window is run layer by layer, all its steps, or step by step, all layers.
     ``weight_memory`` is single-port RAM that no bitstream initialises, or block RAM.
     ``streaming``: an input is one step's frame, its result is of all steps since the last restart,
@@ -481,8 +481,8 @@ NEURON_FIELDS = (
     "threshold",     # θ
     "reset",         # RESETS.index(kind)
     "reduction",     # ρ, of a soft reset
-    "reset_to",      # u' after a hard reset: clip(floor((max(r, lo) + 2^(k-1)) / 2^k))
-    "clamp",         # lo; 0 in a machine that never clamps
+    "reset_to",      # u' after a hard reset: v' = r, clamped, rounded and clipped
+    "lowest",        # u' of a clamped v', rounded and clipped; 0 in a machine that never clamps
     "step_shift",    # k
     "bits",          # U
 )
@@ -507,10 +507,10 @@ def unit_clocks(machine: Machine) -> dict[str, int]:
     on (`qsnn_hw.neuron` says what they do). A stage that no neuron of *machine* needs takes none.
     """
     fields = {field.name: field.constant for field in machine.neuron_fields}
-    product, slow = (not _is_shift(fields.get(name, 1)) for name in ("decay", "synapse_decay"))
-    gained = fields.get("gain_shift", 0) is None or product
-    turn = fields.get("flip", 0) != 0 or (
-        not machine.pools and (slow if machine.synapses else gained))
+    decay = fields.get("decay", 1)
+    product = decay is None or decay & (decay - 1) != 0
+    turn = fields.get("flip", 0) != 0 or (not machine.pools and (
+        machine.synapses or product or fields.get("gain_shift", 0) is None))
     soft = fields.get("reset", 0) in (None, RESETS.index("soft"))
     clocks, clock = {}, 0
     for name, takes in (("current", True), ("turn", turn), ("pool", machine.pools),
@@ -518,26 +518,22 @@ def unit_clocks(machine: Machine) -> dict[str, int]:
                         ("reduce", soft), ("scale", True), ("round", True), ("clip", True)):
         clocks[name] = clock
         clock += takes
-    leak, decayed = clocks["sum"] - 1, clocks["synapse"] - slow
+    leak = clocks["sum"] - 1
     return clocks | {"fire": clocks["sum"] + 1, "leak": leak, "product": leak - product,
-                     "read": leak - product - 1, "decayed": decayed, "read_synapse": decayed - 1}
-
-
-def _is_shift(decay: int | None) -> bool:
-    """Whether the product with *decay* (None: stored) is none: a constant 0 or 2^n."""
-    return decay is not None and decay & (decay - 1) == 0
+                     "read": leak - product - 1}
 
 
 def field_clocks(machine: Machine) -> dict[str, int]:
     """The clock of a neuron unit's pipeline in which it needs each field."""
     clocks = unit_clocks(machine)
+    late = machine.pools or machine.synapses
     return {"flip": clocks["turn"], "minimum": clocks["pool"],
-            "synapse_decay": clocks["decayed"], "synapse_bits": clocks["bias"],
-            "gain_shift": clocks["bias" if machine.pools or machine.synapses else "turn"],
+            "synapse_decay": clocks["synapse"] - 1, "synapse_bits": clocks["bias"],
+            "gain_shift": clocks["bias" if late else "turn"],
             "decay": clocks["product"], "initial": clocks["product"], "bias": clocks["bias"],
             "leak_shift": clocks["leak"], "threshold": clocks["fire"], "reduction": clocks["fire"],
-            "reset": clocks["scale"], "clamp": clocks["scale"], "step_shift": clocks["scale"],
-            "reset_to": clocks["clip"], "bits": clocks["clip"]}
+            "reset": clocks["scale"], "step_shift": clocks["scale"], "reset_to": clocks["clip"],
+            "lowest": clocks["clip"], "bits": clocks["clip"]}
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ class NeuronUnit(wiring.Component):
         v  = floor(u · 2^k · m / 2^q) + y · 2^f + b
         s  = [v ≥ θ]
         v' = r (hard) | v - ρ (soft) | v (none)      where s = 1, else v
-        v' = max(v', lo)                             in a machine that clamps
+        v' = max(v', lo)                             where it is clamped
         u' = clip(floor((v' + 2^(k-1)) / 2^k), -2^(U-1), 2^(U-1) - 1)
 
     The stages of a neuron whose ``acc`` is at the shadow's head in clock 0, each in its clock of
@@ -50,22 +50,23 @@ class NeuronUnit(wiring.Component):
     - turn, where some weights are complemented or shifts stored: ~y (bias holds the + 1), 2^f
     - pool, where currents are pooled: ``largest``, the largest (where the field ``minimum`` is 1,
       the least) of y and ``pooled``, unless it is ``alone``
-    - synapse, in a machine with synapses: i · m / 2^q + y, the + 1 of ~y added here, not in the
-      bias; i (0 if ``i_first``) times m in the clock before, but where all m are a constant 2^n
-    - bias: y + b; with synapses the sum is clipped first, to ``i_next``, which is out to be written
-      and takes y's place
+    - synapse, in a machine with synapses: y becomes i' = clip(floor(i · m / 2^q) + y), where the
+      + 1 of ~y is added, not in the bias; i (0 if ``i_first``) times m in the clock before, the
+      clip in that of bias, where ``i_next`` is out, to be written
+    - bias: y + b
     - product: u (u0 if ``first``) times m, in the clock of leak where m is a constant 2^n
     - leak: the shift
     - sum: v
     - fire: v - θ, a clock before ``spike`` is out
     - reduce, where some reset is soft: v - ρ; chosen with the spike
-    - scale: v' clamped, 2·v' >> k; of v itself where no reset is soft
+    - scale: 2·v' >> k, of v itself where no reset is soft
     - round: + 1, >> 1
-    - clip: ``u_next`` is out, to be written: after a hard reset the field ``reset_to``
+    - clip: ``u_next`` is out, to be written; in a machine that clamps at least the field
+      ``lowest``; after a hard reset ``reset_to``. Rounding and clipping keep the order, so what
+      v' is bounded by or reset to can be rounded and clipped beforehand.
 
-    ``first`` and ``u`` belong to the clock of product, ``i_first`` and ``i`` to that of decayed,
-    which is the product i · m; each field to its clock in `field_clocks`; ``sum_x`` (already
-    Σx·2^(W-1)) and ``doubled`` (1-bit weights) to clock 0.
+    ``first`` and ``u`` belong to the clock of product; each field to its clock in `field_clocks`;
+    ``sum_x`` (already Σx·2^(W-1)) and ``doubled`` (1-bit weights) to clock 0.
     """
 
     def __init__(self, machine):
@@ -140,8 +141,7 @@ class NeuronUnit(wiring.Component):
             self._pool(m, y)
             y = self.largest
         if self.machine.synapses:
-            self._synapse(m, y)
-            y = self.i_next
+            y = self._synapse(m, y)
         return y << gain
 
     def _pool(self, m, y):
@@ -153,24 +153,24 @@ class NeuronUnit(wiring.Component):
 
     def _synapse(self, m, y):
         """The synaptic current that integrates *y*."""
-        bits, flip = self._described("synapse_bits"), self._field("flip")
-        if self._described("flip").constant is None:
+        machine, bits = self.machine, self._described("synapse_bits")
+        scaled = Mux(self.i_first, 0, self.i) * self._field("synapse_decay")
+        product = Signal(Shape.cast(scaled.shape()), name="i_product", reset_less=True)
+        flip = self._field("flip")
+        if not isinstance(flip, Const):
             flip = delays(m, flip, 1 + self.clocks["synapse"] - self.clocks["turn"])[-1]
-        product = Mux(self.i_first, 0, self.i) * self._field("synapse_decay")
-        if self._takes("decayed", "synapse"):
-            held = Signal(Shape.cast(product.shape()), name="i_product", reset_less=True)
-            m.d.sync += held.eq(product)
-            product = held
-        total = (product >> self.machine.synapse_shift) + y + flip
+        total = (product >> machine.synapse_shift) + y + flip
         i = Signal(Shape.cast(total.shape()), name="i_total", reset_less=True)
-        m.d.sync += i.eq(total)
+        m.d.sync += [product.eq(scaled), i.eq(total)]
+        m.d.comb += self.i_next.eq(i)
         if bits.constant is not None:
             m.d.comb += self.i_next.eq(_clip(i, bits.constant))
-            return
+            return self.i_next
         with m.Switch(self._field("synapse_bits")):
-            for width in range(bits.base, self.machine.synapse_bits + 1):
+            for width in range(bits.base, machine.synapse_bits + 1):
                 with m.Case(width):
                     m.d.comb += self.i_next.eq(_clip(i, width))
+        return self.i_next
 
     def _fire(self, m, v):
         """The spike; v' but for hard resets, in the clock of scale."""
@@ -178,21 +178,12 @@ class NeuronUnit(wiring.Component):
         m.d.comb += distance.eq(v - self._field("threshold"))
         m.d.sync += self.spike.eq(~distance[-1])
         if not self._takes("reduce", "scale"):
-            return self._clamped(m, v)
+            return v
         kept, reduced = (Signal(v.shape(), name=name, reset_less=True)
                          for name in ("kept", "reduced"))
         m.d.sync += [kept.eq(v), reduced.eq(v - self._field("reduction"))]
         soft = self._field("reset") == RESETS.index("soft")
-        return self._clamped(m, Mux(self.spike & soft, reduced, kept))
-
-    def _clamped(self, m, v):
-        """*v* or, where it is less, the clamp."""
-        if not self.machine.clamps:
-            return v
-        lowest, clamped = self._field("clamp"), Signal(v.shape())
-        distance = Signal(signed(len(v) + 1))
-        m.d.comb += [distance.eq(v - lowest), clamped.eq(Mux(distance[-1], lowest, v))]
-        return clamped
+        return Mux(self.spike & soft, reduced, kept)
 
     def _quantise(self, m, v_reset):
         machine, step, bits = self.machine, self._described("step_shift"), self._described("bits")
@@ -210,7 +201,11 @@ class NeuronUnit(wiring.Component):
                 for width in range(2, machine.membrane_bits + 1):
                     with m.Case(width):
                         m.d.comb += clipped.eq(_clip(rounded, width))
-        m.d.comb += self.u_next.eq(Mux(self._resets(m), self._field("reset_to"), clipped))
+        bounded = clipped
+        if machine.clamps:
+            lowest = self._field("lowest")
+            bounded = Mux(clipped < lowest, lowest, clipped)
+        m.d.comb += self.u_next.eq(Mux(self._resets(m), self._field("reset_to"), bounded))
 
     def _resets(self, m):
         """Whether a hard reset takes place, in the clock of clip."""

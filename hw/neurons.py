@@ -31,11 +31,11 @@ class NeuronArray(wiring.Component):
     """NU units, their parameters and membranes.
 
     ``arrive`` comes in the clock in which the shadow takes a group, with its ``job``. From the next
-    clock on (in a readout shared by several banks: from ``join`` on): 1. a slot a clock, ``rotate``
-    (``moves``: the shadow, in a readout with the last unit's class); 2. after a rotation the next
-    one of a replayed job; 3. spikes come out ``machine.spike_clock`` clocks behind their slot, and
-    as words of 16 a clock after their last spike. ``current`` is a class's I, a clock behind its
-    slot.
+    clock on (in a readout shared by several banks: from ``join`` on): 1. a slot a clock,
+    ``rotate``; the shadow ``moves`` on, in a readout with the last unit's class; 2. after a
+    rotation the next one of a replayed job; 3. spikes come out ``machine.spike_clock`` clocks
+    behind their slot, and as words of 16 a clock after their last spike. ``current`` is a class's
+    I, a clock behind its slot.
 
     Membranes sit in block RAM, one word a slot. A membrane is written before the next rotation gets
     to it: no read meets a write.
@@ -70,7 +70,7 @@ class NeuronArray(wiring.Component):
         valid = delays(m, closing, clocks["clip"] + 1, init=0)
         begins = delays(m, self.rotate & (slot == 0), clocks["clip"], init=0)
         start = job.start & (self.step == 0)
-        first = delays(m, start, clocks["product"] + 1)[-1]
+        firsts = delays(m, start, clocks["product"] + 1)
         address = delays(m, Value.cast(job.slot + slot)[:len(job.slot)], clocks["clip"])
         units = [NeuronUnit(machine) for _ in range(machine.units)]
         for number, unit in enumerate(units):
@@ -78,17 +78,17 @@ class NeuronArray(wiring.Component):
             m.d.comb += [
                 unit.acc.eq(self._of_step(self.heads[number])),
                 unit.sum_x.eq(self._of_step(sum_x)),
-                unit.doubled.eq(self.of_layer.doubled), unit.first.eq(first),
+                unit.doubled.eq(self.of_layer.doubled), unit.first.eq(firsts[clocks["product"]]),
                 self.spikes[number].eq(unit.spike),
             ]
         m.d.comb += [self.current.eq(self._class(m, units, slot)), self.slot.eq(slot),
                      self.now.eq(job)]
         if machine.pools:
             self._pool(m, units, slot)
+        if machine.synapses:
+            self._synapses(m, units, slot, firsts, valid)
         self._parameters(m, units, address)
         self._membranes(m, units, slot, begins[-1], valid[-1])
-        if machine.synapses:
-            self._synapses(m, units, slot, start, begins[clocks["bias"] - 1], valid[clocks["bias"]])
         self._collect(m, valid[machine.spike_clock], begins)
         return m
 
@@ -216,22 +216,21 @@ class NeuronArray(wiring.Component):
             m.d.comb += [unit.u.eq(read.data.word_select(number, bits)),
                          write.data.word_select(number, bits).eq(unit.u_next)]
 
-    def _synapses(self, m, units, slot, start, begins, written):
-        """Synaptic currents, beside the membranes: read in their own clock, ``written`` in that of
-        bias; ``begins`` as there."""
-        machine, clocks = self.machine, self.clocks
-        bits, job = machine.synapse_bits, self.held
+    def _synapses(self, m, units, slot, firsts, valid):
+        """Synaptic currents beside the membranes, in a memory of their own: read two clocks before
+        that of synapse, written in the clock behind it."""
+        machine, job, clock = self.machine, self.held, self.clocks["synapse"]
+        bits = machine.synapse_bits
         m.submodules.synapses = memory = table(bits * len(units), machine.membrane_slots,
                                                spare=machine.spare_blocks)
         write, read = memory.write_port(), memory.read_port()
-        base = Const(0) if machine.order == "layer" else job.membrane
-        target = Signal.like(write.addr, reset_less=True)
-        m.d.sync += target.eq(Mux(begins, base, target + 1))
-        early = delays(m, (base + slot)[:len(target)], clocks["read_synapse"] + 1)[-1]
-        first = delays(m, start, clocks["decayed"] + 1)[-1]
-        m.d.comb += [read.addr.eq(early), write.addr.eq(target), write.en.eq(written)]
+        place = slot if machine.order == "layer" else (job.membrane + slot)[:len(job.membrane)]
+        places = delays(m, place, clock + 2)
+        m.d.comb += [read.addr.eq(places[clock - 2]), write.addr.eq(places[clock + 1]),
+                     write.en.eq(valid[clock + 1])]
         for number, unit in enumerate(units):
-            m.d.comb += [unit.i.eq(read.data.word_select(number, bits)), unit.i_first.eq(first),
+            m.d.comb += [unit.i.eq(read.data.word_select(number, bits)),
+                         unit.i_first.eq(firsts[clock - 1]),
                          write.data.word_select(number, bits).eq(unit.i_next)]
 
     def _collect(self, m, valid, begins):

@@ -189,10 +189,10 @@ def _neuron_parameters(stage: Stage, op: Neuron, flip: Ints, common: Shared
         "leak_shift": _as3(op.step_shift) - op.decay_shift + common.shift,
         "initial": _as3(op.initial),
         "threshold": _as3(op.threshold),
-        "clamp": _clamp(op, common, common.proved.neurons[stage.name]),
+        "lowest": _lowest(op, common),
         "reset": RESETS.index(op.reset),
         "reduction": _as3(op.reset_value) if op.reset == "soft" else 0,
-        "reset_to": _as3(_reset_to(op)) if op.reset == "hard" else 0,
+        "reset_to": _reset_to(op) if op.reset == "hard" else 0,
         "step_shift": _as3(op.step_shift),
         "bits": op.bits,
     }
@@ -201,13 +201,6 @@ def _neuron_parameters(stage: Stage, op: Neuron, flip: Ints, common: Shared
     each = any(array.ndim == 3 and array.shape[1:] != (1, 1) for array in arrays.values())
     shape = neuron_shape(stage) if each else (len(flip), 1, 1)
     return {name: np.broadcast_to(array, shape) for name, array in arrays.items()}, each
-
-
-def _reset_to(op: Neuron) -> Ints:
-    """The stored membrane after a hard reset."""
-    half, limit = 1 << op.step_shift >> 1, 1 << op.bits - 1
-    value = op.reset_value if op.clamp is None else np.maximum(op.reset_value, op.clamp)
-    return np.asarray(np.clip(value + half >> op.step_shift, -limit, limit - 1))
 
 
 def _synapse_parameters(op: Neuron, common: Shared, proved: NeuronBounds) -> dict[str, Ints | int]:
@@ -219,11 +212,23 @@ def _synapse_parameters(op: Neuron, common: Shared, proved: NeuronBounds) -> dic
             "synapse_bits": own.bits if clips else common.synapse_bits}
 
 
-def _clamp(op: Neuron, common: Shared, proved: NeuronBounds) -> Ints | int:
-    """The clamp; beside those of others the lowest v' is one that changes nothing."""
+def _stored_membrane(op: Neuron, v: Ints) -> Ints:
+    """The membrane that is stored of a potential *v*, rounded and clipped."""
+    half, limit = 1 << op.step_shift >> 1, 1 << op.bits - 1
+    return _as3(np.asarray(np.clip(v + half >> op.step_shift, -limit, limit - 1)))
+
+
+def _reset_to(op: Neuron) -> Ints:
+    """The stored membrane after a hard reset."""
+    lowest = op.reset_value if op.clamp is None else np.maximum(op.reset_value, op.clamp)
+    return _stored_membrane(op, lowest)
+
+
+def _lowest(op: Neuron, common: Shared) -> Ints | int:
+    """The least membrane that is stored, in a machine that clamps."""
     if op.clamp is not None:
-        return _as3(op.clamp)
-    return proved.after.lowest if common.clamps else 0
+        return _stored_membrane(op, op.clamp)
+    return -(1 << op.bits - 1) if common.clamps else 0
 
 
 def _of_channel(array: np.ndarray) -> np.ndarray:

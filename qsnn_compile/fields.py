@@ -78,7 +78,7 @@ def _pad(fields: dict[str, Field]) -> Pad:
     pad = {name: _nearest(field, 0) for name, field in fields.items()}
     for name in ("threshold", "step_shift"):        # a coarse step needs few bits
         pad[name] = stored_limits(fields[name])[1]
-    pad["clamp"] = stored_limits(fields["clamp"])[0]
+    pad["lowest"] = stored_limits(fields["lowest"])[0]
     return pad
 
 
@@ -98,8 +98,7 @@ def _highest(pad: Pad, steps: int | None, shift: int, clamps: bool) -> int:
         before.add(u)
         v = ((u * pad["decay"] << pad["leak_shift"]) >> shift) + pad["bias"]
         top = v if top is None else max(top, v)
-        v = max(v, pad["clamp"]) if clamps else v
         u = ((v << 1 >> pad["step_shift"]) + 1) >> 1
-        u = min(max(u, -limit), limit - 1)
+        u = min(max(u, pad["lowest"] if clamps else -limit), limit - 1)
     return top if top is not None else 0
 

@@ -88,8 +88,7 @@ def _unit_bits(machine: Machine) -> float:
     turns, soft = clocks["pool"] - clocks["turn"], clocks["scale"] - clocks["reduce"]
     current = machine.current_bits * (1 + turns + mixed + 2 * machine.pools)
     current += machine.acc_bits * (machine.batch_bits > 0)
-    stages = wide * (3 + 2 * soft)
-    stages += wide * machine.clamps * (1 + (fields["clamp"].constant != 0))
+    stages = wide * (3 + 2 * soft) + machine.membrane_bits * 2 * machine.clamps
     shifts = (wide * (fields["gain_shift"].width + fields["leak_shift"].width)
               + machine.rounded_bits * (2 + fields["step_shift"].width))
     leak = machine.membrane_bits * (2 + fields["decay"].width)

@@ -22,7 +22,7 @@ def with_widths(machine: Machine, layers: list[Channels], pad: Pad, proved: Boun
     pads = [_pad_potential(machine, pad, layer.summed) for layer in layers if layer.fires]
     potentials = [part for part, _ in pads]
     potentials += [_potential(neuron) for neuron in proved.neurons.values()]
-    rounded = [whole for _, whole in pads] + [n.rounded for n in proved.neurons.values()]
+    rounded = [whole for _, whole in pads] + [n.unclamped for n in proved.neurons.values()]
     both = [layer for index, layer in enumerate(layers) if machine.paired(index)]
     batch = max((max(layer.accumulated, layer.summed) for layer in both), default=0).bit_length()
     return replace(
@@ -51,16 +51,15 @@ def _potential(neuron: NeuronBounds) -> Interval:
 
 
 def _pad_potential(machine: Machine, pad: Pad, summed: int) -> tuple[Interval, Interval]:
-    """The same for a pad, whose y lies in -summed..0, and i in its bits; its rounded potential."""
+    """The same for a pad, whose y lies in -summed..0 and i in its bits, and what it rounds to."""
     half = 1 << pad["bits"] - 1
     summed = 1 << pad["synapse_bits"] - 1 if machine.synapses else summed
     leak = [(u * pad["decay"] << pad["leak_shift"]) >> machine.decay_shift
             for u in (-half, half - 1)]
     v = [leak[0] - (summed << pad["gain_shift"]) + pad["bias"], leak[1] + pad["bias"]]
     beyond = [end - pad[name] for end in v for name in ("threshold", "reduction")]
-    clamp = [pad["clamp"]] if machine.clamps else []
-    rounded = [((end << 1 >> pad["step_shift"]) + 1) >> 1 for end in (*v, *clamp)]
-    return (_around([np.array([*leak, *v, *beyond, *clamp, pad["threshold"]])]),
+    rounded = [((end << 1 >> pad["step_shift"]) + 1) >> 1 for end in v]
+    return (_around([np.array([*leak, *v, *beyond, pad["threshold"]])]),
             _around([np.array(rounded)]))
 
 

@@ -155,12 +155,17 @@ def neuron(op: Neuron, i: tuple[int, ...], current: int, u: int,
         after = amount
     if op.reset == "soft":
         after -= s * amount
+    unclamped = shifted(after, k)
     if op.clamp is not None and after < at(op.clamp, i):
         after = at(op.clamp, i)
-    rounded = after if k == 0 else (after + 2 ** (k - 1)) // 2 ** k
+    rounded = shifted(after, k)
     return {"value": s, "spikes": s, "summed": summed, "current": current, "scaled": scaled,
             "leak": leak, "v": v, "compared": v - threshold, "reduced": v - amount, "after": after,
-            "rounded": rounded, "u": saturate(rounded, op.bits)}
+            "unclamped": unclamped, "rounded": rounded, "u": saturate(rounded, op.bits)}
+
+
+def shifted(after: int, k: int) -> int:
+    return after if k == 0 else (after + 2 ** (k - 1)) // 2 ** k
 
 
 def saturate(number: int, bits: int) -> int:

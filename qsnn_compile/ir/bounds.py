@@ -30,6 +30,7 @@ class NeuronBounds:
     compared  v - θ, for any v
     reduced   v - ρ, for any v
     after     v', clamp included
+    unclamped floor((v' + 2^(k-1)) / 2^k) of v' before the clamp
     rounded   floor((v' + 2^(k-1)) / 2^k), before the clip
     u         u', stored; the initial u too
     spikes    s
@@ -44,6 +45,7 @@ class NeuronBounds:
     compared: Interval
     reduced: Interval
     after: Interval
+    unclamped: Interval
     rounded: Interval
     u: Interval
     spikes: Interval
@@ -188,14 +190,19 @@ def neuron(op: Neuron, summed: Interval, u: Interval) -> NeuronBounds:
     leak = Interval(scaled.lo >> op.decay_shift, scaled.hi >> op.decay_shift)
     v = Interval(leak.lo + (current.lo << op.gain_shift) + op.bias,
                  leak.hi + (current.hi << op.gain_shift) + op.bias)
-    after = _after(op, v)
+    after = clamped = _after(op, v)
     if op.clamp is not None:
-        after = Interval(np.maximum(after.lo, op.clamp), np.maximum(after.hi, op.clamp))
-    half = 1 << op.step_shift >> 1
-    rounded = Interval(after.lo + half >> op.step_shift, after.hi + half >> op.step_shift)
+        clamped = Interval(np.maximum(after.lo, op.clamp), np.maximum(after.hi, op.clamp))
+    unclamped, rounded = _rounded(op, after), _rounded(op, clamped)
     return NeuronBounds(summed, current, scaled, leak, v, v.plus(-op.threshold),
-                        v.plus(-op.reset_value), after, rounded, rounded.clipped(op.bits),
+                        v.plus(-op.reset_value), clamped, unclamped, rounded,
+                        rounded.clipped(op.bits),
                         Interval(_spikes(op, v.lo), _spikes(op, v.hi)))
+
+
+def _rounded(op: Neuron, after: Interval) -> Interval:
+    half = 1 << op.step_shift >> 1
+    return Interval(after.lo + half >> op.step_shift, after.hi + half >> op.step_shift)
 
 
 def _spikes(op: Neuron, v: Ints) -> Ints:

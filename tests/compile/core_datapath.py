@@ -196,14 +196,11 @@ class Datapath:
         for part in (leak, v, v - p["threshold"], v - p["reduction"]):
             fits(part[rotating], wide)
         hard, soft = (fired & (p["reset"] == RESETS.index(kind)) for kind in ("hard", "soft"))
-        v = np.where(soft, v - p["reduction"], v)
-        if machine.clamps:
-            v = np.maximum(v, p["clamp"])
-            fits(v[rotating], wide)
-        rounded = (v << 1 >> p["step_shift"]) + 1 >> 1
+        rounded = ((np.where(soft, v - p["reduction"], v) << 1) >> p["step_shift"]) + 1 >> 1
         fits(np.where(rotating & ~hard, rounded, 0), machine.rounded_bits)
         limit = 1 << p["bits"] - 1
-        u = np.where(hard, p["reset_to"], np.clip(rounded, -limit, limit - 1))
+        least = p["lowest"] if machine.clamps else -limit
+        u = np.where(hard, p["reset_to"], np.clip(rounded, least, limit - 1))
         assert p["bits"].max() <= machine.membrane_bits
         self.membranes[bank, units[rotating], places[rotating]] = u[rotating]
         return fired & rotating
@@ -215,8 +212,8 @@ class Datapath:
         i = np.clip((i * p["synapse_decay"] >> self.machine.synapse_shift) + y + p["flip"],
                     -limit, limit - 1)
         assert p["synapse_bits"].max() <= self.machine.synapse_bits
-        bank, units, places = where
-        self.synapses[bank, units[rotating], places[rotating]] = i[rotating]
+        self.synapses[tuple(part[rotating] if np.ndim(part) else part for part in where)] = \
+            i[rotating]
         return i
 
     def _send(self, item, spikes, now, number):

@@ -21,7 +21,7 @@ from machine_shapes import CHECKED, FITTED
 
 @pytest.mark.parametrize("width, depth, rom, blocks", (
     (16, 256, False, 1), (17, 256, False, 2), (18, 1024, False, 5), (10, 1024, False, 3),
-    (2, 2048, False, 1), (8, 32, False, 1), (11, 4, False, 0), (2, 256, True, 0),
+    (2, 2048, False, 1), (8, 32, False, 1), (11, 4, False, 1), (7, 4, False, 0), (2, 256, True, 0),
     (8, 256, True, 1), (38, 256, True, 3), (10, 600, False, 2), (18, 1200, False, 6),
     (9, 2400, False, 6)))
 def test_block_rams_of_a_memory(width, depth, rom, blocks):

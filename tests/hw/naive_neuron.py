@@ -56,10 +56,10 @@ def update(n, decay_shift, synapse_shift=0):
     spike = int(v >= n["threshold"])
     reset = RESETS[n["reset"]]
     after = v - n["reduction"] if spike and reset == "soft" else v
-    if n["clamps"]:
-        after = max(after, n["clamp"])
     rounded = (after + 2 ** (k - 1)) // 2**k if k else after
     u_next = saturate(rounded, n["bits"])
+    if n["clamps"]:
+        u_next = max(u_next, n["lowest"])
     if spike and reset == "hard":
         u_next, rounded = n["reset_to"], 0
     return Naive(current, largest, spike, u_next, y, (leak, v, v - n["threshold"], after), rounded)

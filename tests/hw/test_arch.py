@@ -210,12 +210,10 @@ def test_a_stage_that_no_neuron_needs_takes_no_clock(constants, spike, latency):
 
 
 def test_a_synapse_makes_the_units_a_clock_longer():
-    m = unit()
-    slow = replace(m, synapse_bits=9)
-    assert (m.synapses, slow.synapses) == (False, True)
-    assert slow.spike_clock == m.spike_clock + 1 and unit_clocks(slow)["read_synapse"] == 0
-    sloth = replace(unit(synapse_decay=None), synapse_bits=9)
-    assert sloth.spike_clock == m.spike_clock + 2 and unit_clocks(sloth)["read_synapse"] == 0
+    m = fashion()
+    assert (m.synapses, replace(m, synapse_bits=9).synapses) == (False, True)
+    for one in (unit(), unit(flip=None)):           # a stage, and the one that it waits for
+        assert replace(one, synapse_bits=9).spike_clock == 6
 
 
 def test_banks_join_for_a_potential_readout_alone():
