@@ -24,7 +24,8 @@ def good_graph(sizes=(6, 4, 3), bits=4, weight_bits=1, readout="count", steps=4)
     rng = np.random.default_rng(1)
     nodes, before = [], "x"
     for index, (fan_in, count) in enumerate(pairwise(sizes), start=1):
-        weight = (rng.integers(0, 2, (count, fan_in)) * 2 - 1) * (1 << max(weight_bits - 2, 0))
+        size = (1 << weight_bits - 2) + 1 if weight_bits > 2 else 1     # every plane has ones
+        weight = (rng.integers(0, 2, (count, fan_in)) * 2 - 1) * size
         nodes.append(Node(f"fc{index}", Dense(ints(weight), weight_bits), (before,)))
         neuron = Neuron(bits, ints(3), step_shift=ints(2))
         nodes.append(Node(f"lif{index}", neuron, (f"fc{index}",)))
