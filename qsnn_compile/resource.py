@@ -138,13 +138,17 @@ def _table_cells(memory: Memory) -> float:
 
 
 def _products(machine: Machine) -> list[tuple[int, int]]:
-    """Bits of the operands of each product that is not one with a constant."""
+    """Bits of the operands of each product that is not one with a constant; a synaptic current is
+    wide enough for a multiplier by one, if it is no shift."""
     products = []
     fields = {field.name: field for field in (*machine.neuron_fields, *machine.readout_fields)}
     gain = fields.get("gain")
-    for name, bits in (("decay", machine.membrane_bits), ("synapse_decay", machine.synapse_bits)):
-        if fields[name].constant is None:
-            products += [(bits, fields[name].width)] * machine.units * machine.banks
+    synaptic = _constant(fields["synapse_decay"])
+    width = fields["synapse_decay"].width or (synaptic & synaptic - 1 and synaptic.bit_length())
+    for bits, other in ((machine.membrane_bits, fields["decay"].width),
+                        (machine.synapse_bits, width)):
+        if other:
+            products += [(bits, other)] * machine.units * machine.banks
     if gain is not None and gain.constant is None:
         products.append((machine.total_bits, gain.width))
     return products
