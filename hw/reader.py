@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from .arch import WORD
 from .memory import delays
-from .walker import request_layout
+from .walker import listed_planes, request_layout
 
 __all__ = ["Reader"]
 
@@ -19,13 +19,14 @@ class Reader(wiring.Component):
     A clock: 1. an allowed request goes to the memories (``advance``: the one before has left
     them); 2. what they read stands at ``line``, ``value`` and ``listed_index``, the request beside
     it; 3. the word waits, unless it is without spikes: then it is dropped, if no pass ends with
-    it; 4. its lowest spike is an event (``event``); in the clock of its last spike the next word
-    moves in. Behind the last event of a pass ``transfer`` takes a clock of its own, as soon as
-    ``shadow_free``.
+    it; 4. its lowest spike is an event (``event``) for each plane of its weights, the highest
+    first; in the clock of its last event the next word moves in. Behind the last event of a pass
+    ``transfer`` takes a clock of its own, as soon as ``shadow_free``.
 
     What belongs to an event follows it: ``row``, its weight row, after 1 clock; ``x``, already
-    times 2^plane, after 3. ``sum_x``, Σx·2^scale, follows a transfer by 4. A pixel that goes to
-    the lanes past the words (``arriving``) counts as an event of the clock before.
+    times 2^(plane + shift), after 3. ``sum_x``, Σx·2^(planes - 1), follows a transfer by 4. A pixel
+    that goes to the lanes past the words (``arriving``) counts as an event of the clock before, of
+    its highest plane.
     """
 
     def __init__(self, machine):
@@ -54,6 +55,7 @@ class Reader(wiring.Component):
         valid, ending, some, single, spent = (Signal(name=name) for name in (
             "valid", "ending", "some", "single", "spent"))
         rest = Signal(WORD)
+        planes = self._planes(m, waiting.word, moves, held, spikes)
         m.d.comb += [
             rest.eq(spikes & (spikes - 1)), spent.eq(valid & ~ending & single),
             moves.eq(waiting.valid & (~valid | spent)),
@@ -61,7 +63,9 @@ class Reader(wiring.Component):
             self.quiet.eq(~fetched_valid & ~waiting.valid & ~valid & ~ending),
         ]
         with m.If(self.event):
-            m.d.sync += [spikes.eq(rest), single.eq(~_more_than(2, spikes))]
+            m.d.sync += single.eq(planes.next_single)
+            with m.If(planes.plane == 0):
+                m.d.sync += spikes.eq(rest)
         with m.If(spent):
             m.d.sync += [valid.eq(0), ending.eq(held.ends)]
         with m.If(self.transfer):
@@ -69,52 +73,74 @@ class Reader(wiring.Component):
         with m.If(moves):
             m.d.sync += [
                 valid.eq(1), spikes.eq(waiting.word.spikes), some.eq(waiting.word.spikes.any()),
-                single.eq(~_more_than(1, waiting.word.spikes)), held.eq(waiting.word),
+                single.eq(planes.single), held.eq(waiting.word),
             ]
         lowest = spikes & ~rest
         bits = Cat(Const(0, 0), *((column & lowest).any() for column in held.columns))
-        self._follow(m, held.event, bits, lowest_set(spikes))
+        self._follow(m, held.event, bits, lowest_set(spikes), planes)
         return m
 
     def _wait(self, m, fetched, fetched_valid):
         """The word between the memories and the events, and the signal that it moves on."""
         waiting = SimpleNamespace(valid=Signal(name="waits"),
                                   word=Signal(_word_layout(self.machine), name="waiting"))
-        moves = Signal()
+        moves, event = Signal(), waiting.word.event
         spikes, columns = self._word(m, fetched)
+        entry = self.listed_index << _log(listed_planes(self.machine))
         with m.If(~waiting.valid | moves):
             m.d.sync += [
                 waiting.valid.eq(fetched_valid & (spikes.any() | fetched.ends)),
                 waiting.word.spikes.eq(spikes), waiting.word.ends.eq(fetched.ends),
                 *(waiting.word.columns[i].eq(columns[i])
                   for i in range(len(waiting.word.columns))),
-                waiting.word.event.plane.eq(fetched.plane),
-                waiting.word.event.scale.eq(fetched.scale),
-                waiting.word.event.sums.eq(fetched.sums),
-                waiting.word.event.merged.eq(fetched.merged),
-                waiting.word.event.paired.eq(fetched.paired),
-                waiting.word.event.value.eq(self._value(fetched)),
-                waiting.word.event.row.eq(
-                    fetched.row + Mux(fetched.listed, self.listed_index, 0)),
+                *(event[name].eq(fetched[name]) for name in (
+                    "format", "merged", "paired", "begun")),
+                event.value.eq(self._value(fetched)),
+                event.row.eq(fetched.row + Mux(fetched.listed, entry, 0)),
             ]
         return waiting, moves
 
-    def _follow(self, m, word, bits, index):
+    def _planes(self, m, word, moves, held, spikes):
+        """The ``plane`` of the event at hand, and whether it is the ``first`` of its spike; whether
+        one event is left, at once in a *word* that moves in (``single``), or of the *held* one
+        behind this event (``next_single``)."""
+        tops = [planes - 1 for planes, _ in self.machine.formats]
+        if tops == [0]:
+            return SimpleNamespace(plane=Const(0, 0), first=Const(1),
+                                   single=~_more_than(1, word.spikes),
+                                   next_single=~_more_than(2, spikes))
+        plane, first, start = Signal(range(self.machine.planes)), Signal(), Signal(
+            range(self.machine.planes))
+        begun = word.event.begun if listed_planes(self.machine) > 1 else Const(0, 1)
+        m.d.comb += start.eq(_chosen(word.event.format, tops) - begun)
+        top, done = _chosen(held.event.format, tops), plane == 0
+        with m.If(self.event):
+            m.d.sync += [plane.eq(Mux(done, top, plane - 1)), first.eq(done)]
+        with m.If(moves):
+            m.d.sync += [plane.eq(start), first.eq(~begun)]
+        return SimpleNamespace(
+            plane=plane, first=first,
+            single=Mux(start == 0, ~_more_than(1, word.spikes), ~word.spikes.any()),
+            next_single=Mux(done, (top == 0) & ~_more_than(2, spikes),
+                            (plane == 1) & ~_more_than(1, spikes)))
+
+    def _follow(self, m, word, bits, index, planes):
         """Row, x and Σx of each event, clock by clock behind it."""
-        machine = self.machine
-        event, place = Signal(_event_layout(machine), reset_less=True), Signal(4, reset_less=True)
-        counted = Signal(len(bits), reset_less=True)
-        m.d.sync += [event.eq(word), place.eq(index), counted.eq(bits)]
-        usual = {**{name: event[name] for name in _event_layout(machine).members},
-                 "row": event.row + place}
+        machine, layout = self.machine, _event_layout(self.machine)
+        event, counted = Signal(layout, reset_less=True), Signal(len(bits), reset_less=True)
+        place = Signal(len(index) + _log(machine.planes), reset_less=True)
+        m.d.sync += [
+            counted.eq(bits), event.plane.eq(planes.plane), event.first.eq(planes.first),
+            place.eq(_chosen(word.format, [Cat(planes.plane[:_log(depth)], index)
+                                           for depth, _ in machine.formats])),
+            *(event[name].eq(word[name]) for name in _carried_layout(machine).members
+              if name in layout.members)]
+        usual = {name: event[name] for name in layout.members} | {"row": event.row + place}
         if machine.lists:
-            first = machine.layers[0].windows[0][0]
-            pixel = {"row": self.arriving_index, "value": self.arriving_value,
-                     "plane": first.plane, "scale": first.scale, "sums": 1, "merged": 0,
-                     "paired": 0}
+            pixel = self._pixel()
             usual = {name: Mux(self.arriving, pixel[name], usual[name]) for name in usual}
         m.d.comb += self.row.eq(usual["row"])
-        second = Signal(_event_layout(machine), reset_less=True)
+        second = Signal(layout, reset_less=True)
         m.d.sync += [second[name].eq(usual[name]) for name in usual if name != "row"]
         amount, upper = second.value, Signal(reset_less=True)
         if _counts(machine):
@@ -124,27 +150,34 @@ class Reader(wiring.Component):
             amount = Mux(second.merged, total, second.value)
         self._amount(m, second, amount, upper & second.paired)
 
+    def _pixel(self):
+        """The event of a pixel as it arrives: its highest plane."""
+        machine, found = self.machine, self.machine.layers[0].maps[0]
+        top = Const(found.planes - 1, _log(found.planes))
+        return {"row": Cat(top, self.arriving_index), "value": self.arriving_value, "plane": top,
+                "first": 1, "format": machine.formats.index((found.planes, found.shift)),
+                "merged": 0, "paired": 0}
+
     def _amount(self, m, second, amount, upper):
         """x of the event whose fields are *second*, and its part of Σx; *upper*: of the step that
         sits above the other."""
         machine = self.machine
-        above = Signal(reset_less=True)
-        m.d.sync += above.eq(upper)
-        value, plane, scale, sums = (
-            Signal(machine.value_bits, reset_less=True), Signal.like(second.plane, reset_less=True),
-            Signal.like(second.scale, reset_less=True), Signal(reset_less=True))
-        m.d.sync += [value.eq(amount), plane.eq(second.plane), scale.eq(second.scale),
-                     sums.eq(second.sums)]
+        above, value = Signal(reset_less=True), Signal(machine.value_bits, reset_less=True)
+        third = Signal(_event_layout(machine), reset_less=True)
+        m.d.sync += [above.eq(upper), value.eq(amount),
+                     *(third[name].eq(second[name]) for name in ("plane", "first", "format"))]
         whole = Cat(value, C(0, 0))
         if machine.batch_bits:
             whole = value | above << machine.batch_bits
-        m.d.comb += self.x.eq(whole << plane)
+        whole = whole << third.plane
+        m.d.comb += self.x.eq(whole << _chosen(third.format, [s for _, s in machine.formats]))
         happens = delays(m, self.event, 4, init=0)[3]
         if machine.lists:
             happens = happens | delays(m, self.arriving, 3, init=0)[2]
         ended = delays(m, self.transfer, 4, init=0)[3]
         counted = Signal(machine.sum_bits)
-        m.d.sync += counted.eq(Mux(ended, 0, counted) + Mux(happens & sums, whole << scale, 0))
+        first = third.first if machine.planes > 1 else 1
+        m.d.sync += counted.eq(Mux(ended, 0, counted) + Mux(happens & first, whole, 0))
         with m.If(ended):
             m.d.sync += self.sum_x.eq(counted)
 
@@ -180,11 +213,20 @@ class Reader(wiring.Component):
         return value
 
 
+def _carried_layout(machine):
+    """What a word's events have in common."""
+    request = request_layout(machine)
+    return data.StructLayout({
+        "value": machine.value_bits, "merged": 1, "paired": 1,
+        **{name: request[name].shape for name in ("row", "format", "begun")}})
+
+
 def _event_layout(machine):
     request = request_layout(machine)
     return data.StructLayout({
-        "row": request["row"].shape, "value": machine.value_bits, "plane": request["plane"].shape,
-        "scale": request["scale"].shape, "sums": 1, "merged": 1, "paired": 1})
+        "row": request["row"].shape, "value": machine.value_bits, "merged": 1, "paired": 1,
+        "format": request["format"].shape, "plane": range(machine.planes),
+        "first": int(machine.planes > 1)})
 
 
 def _word_layout(machine):
@@ -192,7 +234,7 @@ def _word_layout(machine):
     return data.StructLayout({
         "spikes": WORD,
         "columns": data.ArrayLayout(WORD, machine.columns if _counts(machine) else 0),
-        "ends": 1, "event": _event_layout(machine)})
+        "ends": 1, "event": _carried_layout(machine)})
 
 
 def _counts(machine):
@@ -202,7 +244,18 @@ def _counts(machine):
 
 def x_bits(machine):
     """Bits of x as the lanes add it."""
-    return max(machine.value_bits, machine.batch_bits + 1) + machine.planes - 1
+    most = max(planes - 1 + shift for planes, shift in machine.formats)
+    return max(machine.value_bits, machine.batch_bits + 1) + most
+
+
+def _log(planes):
+    """Bits of a plane's number."""
+    return max(planes - 1, 0).bit_length()
+
+
+def _chosen(number, values):
+    """The value of format *number*."""
+    return Value.cast(values[0]) if len(values) == 1 else Array(values)[number]
 
 
 def lowest_set(word):

@@ -46,16 +46,22 @@ def job_layout(machine):
 def request_layout(machine):
     """A word to be read: where, and what becomes of it.
 
-    ``row``: the weight row of its first bit; x counts 2^plane in the lanes, 2^scale in Σx if it
-    ``sums``. ``skip``: there is nothing; ``pad``: it lies outside, and is the pad. ``listed``: an
-    entry of the list; ``value``: of the value memory; ``merged``: all columns, as one count or
-    (``paired``) apart. ``ends``: a transfer follows.
+    ``row``: the weight row of its first bit's plane 0; ``format``: which of the machine's formats
+    its weights have. ``skip``: there is nothing; ``pad``: it lies outside, and is the pad.
+    ``listed``: an entry of the list; ``begun``: whose highest plane the lanes have; ``value``: of
+    the value memory; ``merged``: all columns, as one count or (``paired``) apart. ``ends``: a
+    transfer follows.
     """
-    flags = ("listed", "value", "merged", "paired", "pad", "skip", "sums", "ends")
+    flags = ("listed", "value", "merged", "paired", "pad", "skip", "ends")
     return data.StructLayout({
         "address": address_bits(machine), "column": range(max(machine.columns, 2)),
-        "row": range(max(machine.rows, 2)),
-        "plane": range(machine.planes), "scale": range(machine.scales), **dict.fromkeys(flags, 1)})
+        "row": range(max(machine.rows, 2)), "format": range(len(machine.formats)),
+        "begun": int(listed_planes(machine) > 1), **dict.fromkeys(flags, 1)})
+
+
+def listed_planes(machine):
+    """Planes of the weights that the pixels of the list meet; 0 without one."""
+    return machine.layers[0].maps[0].planes if machine.lists else 0
 
 
 def address_bits(machine):
@@ -73,9 +79,10 @@ class Walker(wiring.Component):
 
     An entry waits until what it reads is written: ``progress`` counts the rounds that every bank
     has behind it. The last one of a pass hands over the ``job`` of its transfer, and waits until
-    it can (``job_free``). A list's entry stands for the whole list, ``list_count`` clocks; the
-    first one of a sample for nothing: the lanes took the pixels as they came. In a stream a step
-    is a sample, the first one that begins ``fresh``.
+    it can (``job_free``). A list's entry stands for the whole list, ``list_count`` requests; in a
+    sample's first pass the lanes have taken the highest plane as the pixels came, so that it stands
+    for nothing if there is no other. In a stream a step is a sample, the first one that begins
+    ``fresh``.
     """
 
     def __init__(self, machine, bank):
@@ -222,19 +229,24 @@ class Walker(wiring.Component):
 
     def _list(self, m):
         """Whether this clock's request is the last one of its entry."""
-        self.list_index, self.list_skip, self.listed = Const(0), Const(0), Const(0)
+        self.list_index = self.list_skip = self.listed = self.begun = Const(0)
+        self.input_there = self.input_ready
         if not self.machine.lists:
             return Const(1)
         taken, last, index = Signal(), Signal(), Signal.like(self.list_count)
         ended, none = Signal(), Signal()
         self.listed, self.list_index = self.now.listed, index
-        self.list_skip = self.listed & (~taken | none)
-        m.d.comb += last.eq(~self.listed | ~taken | ended)
+        done = ~taken
+        if listed_planes(self.machine) > 1:     # the last pixel is in the list a clock later
+            done, self.begun, self.input_there = Const(0), ~taken, Signal()
+            m.d.sync += self.input_there.eq(self.input_ready)
+        self.list_skip = self.listed & (done | none)
+        m.d.comb += last.eq(~self.listed | done | ended)
         m.d.sync += [none.eq(self.list_count == 0), ended.eq(self.list_count <= index + 1)]
         with m.If(self.valid & self.advance):
-            m.d.sync += [index.eq(index + 1), taken.eq(1), ended.eq(self.list_count <= index + 2)]
+            m.d.sync += [index.eq(index + 1), ended.eq(self.list_count <= index + 2)]
             with m.If(last):
-                m.d.sync += [index.eq(0), ended.eq(self.list_count <= 1)]
+                m.d.sync += [index.eq(0), taken.eq(1), ended.eq(self.list_count <= 1)]
         with m.If(self.idle):
             m.d.sync += taken.eq(0)
         return last
@@ -257,7 +269,7 @@ class Walker(wiring.Component):
             m.d.sync += [now.eq(ahead >= needed), then.eq(ahead >= following)]
         m.d.sync += ready.eq(ahead >= 0)
         there = Mux(self.entry.early, ready, Mux(self.advanced, then, now))
-        return self.input_ready & there
+        return self.input_there & there
 
     def _next_step(self, m, last_step):
         wraps = (self.column == self.machine.columns - 1) | self.now.merged
@@ -290,7 +302,7 @@ class Walker(wiring.Component):
         m.d.comb += [
             out.address.eq(Mux(self.listed, self.list_index, place)),
             out.column.eq(self.column), out.row.eq(self.item.row + entry.row),
-            out.plane.eq(entry.plane), out.scale.eq(entry.scale), out.sums.eq(entry.sums),
+            out.format.eq(found.format), out.begun.eq(self.begun),
             out.listed.eq(self.listed), out.value.eq(found.value),
             out.merged.eq(self.now.merged), out.paired.eq(self.now.paired),
             out.pad.eq(outside), out.ends.eq(self.ends),
@@ -372,5 +384,6 @@ def _map_constants(machine, layer, found):
     kept = machine.order == "step" and found.layer >= 0 and machine.kept(found.layer)
     return {"height": found.height, "width": found.width, "value": found.kind == "values",
             "padded": found.pad != 0, "lines": lines, "previous": found.previous,
+            "format": machine.formats.index((found.planes, found.shift)),
             "kept": machine.line_words(found.layer) if kept else 0,
             "framed": machine.order == "step" and found.layer < 0 and machine.frames > 1}

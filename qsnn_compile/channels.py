@@ -23,30 +23,34 @@ from .stages import Stage, Synapses
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One set of synapses: ``stored`` [C, C_in, kh, kw] in 0..2^W - 1, its planes' first shift, the
-    ``scale`` of Σx, and ``total``: the most that one synapse's input adds up to in a pass."""
+    """One set of synapses: ``stored`` [C, C_in, kh, kw] in 0..2^W - 1, which count 2^``shift``, and
+    ``total``: the most that one synapse's input adds up to in a pass."""
 
     synapses: Synapses
     stored: Ints
-    plane: int
-    scale: int
+    shift: int
     total: int
+
+    @property
+    def scale(self) -> int:
+        """Σx counts 2^scale."""
+        return self.synapses.bits - 1
 
     @property
     def rows(self) -> int:
         """Weight rows of a group."""
         return self.synapses.bits * int(self.stored[0].size)
 
-    def row(self, plane: int, ky: int, kx: int, channel: int) -> int:
-        """The weight row of one synapse, from the part's first one on."""
-        _, channels, height, width = self.stored.shape
-        return ((plane * int(height) + ky) * int(width) + kx) * int(channels) + channel
+    def row(self, ky: int, kx: int, channel: int) -> int:
+        """The first weight row of one synapse, from the part's first one on."""
+        _, channels, _, width = self.stored.shape
+        return ((ky * int(width) + kx) * int(channels) + channel) * self.synapses.bits
 
     def row_bits(self) -> Ints:
-        """``[rows, C]``: the bit of each channel in each row."""
-        planes = [self.stored >> plane & 1 for plane in range(self.synapses.bits)]
-        return np.concatenate([plane.transpose(2, 3, 1, 0).reshape(-1, len(self.stored))
-                               for plane in planes])
+        """``[rows, C]``: the bit of each channel in each row, a row a synapse and plane."""
+        synapses = self.stored.transpose(2, 3, 1, 0).reshape(-1, 1, len(self.stored))
+        planes = np.arange(self.synapses.bits)[:, None]
+        return (synapses >> planes & 1).reshape(-1, len(self.stored))
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +77,7 @@ class Channels:
     @property
     def accumulated(self) -> int:
         """The largest acc of any channel."""
-        sums = [part.total * (part.stored.reshape(self.count, -1).sum(axis=1) << part.plane)
+        sums = [part.total * (part.stored.reshape(self.count, -1).sum(axis=1) << part.shift)
                 for part in self.parts]
         return int(np.sum(sums, axis=0).max())
 
@@ -86,7 +90,7 @@ class Channels:
         """Per channel, the least and the largest y after the flip."""
         low = high = np.zeros(self.count, dtype=np.int64)
         for part in self.parts:
-            weight = (part.stored << part.plane + self.doubled) - (1 << part.scale)
+            weight = (part.stored << part.shift + self.doubled) - (1 << part.scale)
             weight = part.total * weight.reshape(self.count, -1)
             low = low + np.minimum(weight, 0).sum(axis=1)
             high = high + np.maximum(weight, 0).sum(axis=1)
@@ -122,9 +126,9 @@ def _part(graph: Graph, stage: Stage, part: Synapses, flip: Ints, doubled: bool,
     if stage.neuron is None and not stepwise:
         total *= graph.steps
     if part.bits > 1:
-        return Part(part, part.weight + (1 << part.bits - 1), 0, part.bits - 1, total)
+        return Part(part, part.weight + (1 << part.bits - 1), 0, total)
     ones = (part.weight > 0).astype(np.int64) ^ flip[:, None, None, None]
-    return Part(part, ones, 0 if doubled else 1, 0, total)
+    return Part(part, ones, 0 if doubled else 1, total)
 
 
 def _neuron_parameters(stage: Stage, op: Neuron, flip: Ints, shift: int

@@ -159,7 +159,8 @@ FEATURES = {
     "words", "banks 1", "banks 2", "banks 4", "units 1", "units 2", "units 4", "columns 1",
     "columns 2", "columns 4", "merged", "replayed", "stride", "pad", "pad value", "groups",
     "depthwise", "max", "or", "max and or", "sum pool", "residual", "recurrence", "each", "planes",
-    "joined banks", "several groups", "two steps a pass", "places on banks", "values of spikes"}
+    "joined banks", "several groups", "two steps a pass", "places on banks", "values of spikes",
+    "planes of a list", "planes of values", "doubled x"}
 
 
 def features(kind, seed, shape):
@@ -184,7 +185,11 @@ def _of_layers(m):
                  "replayed": m.is_direct(index) and m.replays(index) > 1,
                  "each": layer.neuron_parameters, "several groups": m.groups(index) > 1,
                  "recurrence": recurrent, "residual": len(layer.maps) > 1 and not recurrent,
-                 "planes": any(word.plane for word in layer.windows[0]),
+                 "planes": any(found.planes > 1 for found in layer.maps),
+                 "planes of a list": layer.maps[0].kind == "list" and layer.maps[0].planes > 1,
+                 "planes of values": any(found.kind == "values" and found.planes > 1
+                                         for found in layer.maps),
+                 "doubled x": any(found.shift for found in layer.maps),
                  "places on banks": layer.places > 1 and m.place_banks(index) > 1}
         yield from (name for name, here in found.items() if here)
 
