@@ -48,7 +48,7 @@ def request_layout(machine):
 
     ``row``: the weight row of its first bit's plane 0; ``format``: which of the machine's formats
     its weights have. ``skip``: there is nothing; ``pad``: it lies outside, and is the pad.
-    ``listed``: an entry of the list; ``begun``: whose highest plane the lanes have; ``value``: of
+    ``listed``: an entry of the list; ``begun``: whose plane 0 the lanes have; ``value``: of
     the value memory; ``merged``: all columns, as one count or (``paired``) apart. ``ends``: a
     transfer follows.
     """
@@ -80,9 +80,8 @@ class Walker(wiring.Component):
     An entry waits until what it reads is written: ``progress`` counts the rounds that every bank
     has behind it. The last one of a pass hands over the ``job`` of its transfer, and waits until
     it can (``job_free``). A list's entry stands for the whole list, ``list_count`` requests; in a
-    sample's first pass the lanes have taken the highest plane as the pixels came, so that it stands
-    for nothing if there is no other. In a stream a step is a sample, the first one that begins
-    ``fresh``.
+    sample's first pass the lanes have taken plane 0 as the pixels came: it stands for nothing if
+    there is no other. In a stream a step is a sample, the first one that begins ``fresh``.
     """
 
     def __init__(self, machine, bank):
@@ -103,8 +102,9 @@ class Walker(wiring.Component):
         self.entry, self.item = entry, item
         self.now = now = self._constants(m)
         self.most = len(now.maps)
-        pc, home, at = Signal.like(windows.address), Signal.like(windows.address), Signal.like(
-            items.address)
+        following, home = (Signal.like(windows.address, name=name) for name in (
+            "following", "home"))
+        next_item, at_last = Signal.like(items.address), Signal()
         self.step, self.column = (Signal(range(max(n, 2))) for n in (machine.steps,
                                                                      machine.columns))
         self.behind = [Signal(address_bits(machine), name=f"behind{i}") for i in range(self.most)]
@@ -120,38 +120,38 @@ class Walker(wiring.Component):
             self.valid.eq(running & self._allowed(m) & (~self.ends | self.job_free)),
             moving.eq(self.valid & self.advance & list_last),
             leaves.eq(moving & entry.ends & last_step & entry.final),
-            windows.address.eq(pc), items.address.eq(at),
+            windows.address.eq(following), windows.enable.eq(self.entering | moving),
+            items.address.eq(next_item), items.enable.eq(self.idle | leaves),
             self.job_valid.eq(self.valid & self.advance & self.ends),
         ]
         last_item = len(schedule.items(machine, self.bank)) - 1
-        at_last, next_item = Signal(), Signal.like(at)
-        m.d.sync += [at_last.eq(items.address == last_item), self.advanced.eq(0),
-                     next_item.eq(Mux(at == last_item, 0, at + 1))]
+        m.d.sync += self.advanced.eq(0)
+        with m.If(windows.enable):
+            m.d.sync += following.eq(windows.address + 1)
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += [self.idle.eq(1), items.address.eq(0)]
+                m.d.comb += self.idle.eq(1)
                 with m.If(self.begin):
                     m.next = "ENTER"
             with m.State("ENTER"):
                 m.d.comb += [self.entering.eq(1), windows.address.eq(item.start)]
-                m.d.sync += [home.eq(item.start), self.step.eq(0), self.column.eq(0)]
+                m.d.sync += [home.eq(item.start), self.step.eq(0), self.column.eq(0),
+                             at_last.eq(next_item == last_item),
+                             next_item.eq(Mux(next_item == last_item, 0, next_item + 1))]
                 m.d.sync += [behind.eq(0) for behind in self.behind]
                 m.next = "RUN"
             with m.State("RUN"):
                 m.d.comb += running.eq(1)
-                with m.If(moving):
-                    m.d.comb += windows.address.eq(pc + 1)
-                    with m.If(entry.ends & (entry.final | now.ors)):
-                        self._next_step(m, last_step)
-                        m.d.comb += windows.address.eq(Mux(last_step, pc + 1, home))
-                        with m.If(last_step):
-                            m.d.sync += home.eq(pc + 1)
+                with m.If(moving & entry.ends & (entry.final | now.ors)):
+                    self._next_step(m, last_step)
+                    with m.If(last_step):
+                        m.d.sync += home.eq(following)
+                with m.If(entry.ends & (entry.final | now.ors) & ~last_step):
+                    m.d.comb += windows.address.eq(home)
                 with m.If(leaves):
-                    m.d.comb += items.address.eq(next_item)
                     m.next = "ENTER"
                     with m.If(at_last & self.last_time):
                         m.next = "IDLE"
-        m.d.sync += [pc.eq(windows.address), at.eq(items.address)]
         with m.If(leaves & at_last):
             self._next_time(m)
         self._request(m)
