@@ -19,14 +19,14 @@ class Reader(wiring.Component):
     A clock: 1. an allowed request goes to the memories (``advance``: the one before has left
     them); 2. what they read stands at ``line``, ``value`` and ``listed_index``, the request beside
     it; 3. the word waits, unless it is without spikes: then it is dropped, if no pass ends with
-    it; 4. its lowest spike is an event (``event``) for each plane of its weights, the highest
-    first; in the clock of its last event the next word moves in. Behind the last event of a pass
-    ``transfer`` takes a clock of its own, as soon as ``shadow_free``.
+    it; 4. its lowest spike is an event (``event``) for each plane of its weights, plane 0 first; in
+    the clock of its last event the next word moves in. Behind the last event of a pass ``transfer``
+    takes a clock of its own, as soon as ``shadow_free``.
 
     What belongs to an event follows it: ``row``, its weight row, after 1 clock; ``x``, already
     times 2^(plane + shift), after 3. ``sum_x``, Σx·2^(planes - 1), follows a transfer by 4. A pixel
     that goes to the lanes past the words (``arriving``) counts as an event of the clock before, of
-    its highest plane.
+    plane 0.
     """
 
     def __init__(self, machine):
@@ -54,18 +54,19 @@ class Reader(wiring.Component):
         held, spikes = Signal(_word_layout(self.machine)), Signal(WORD)
         valid, ending, some, single, spent = (Signal(name=name) for name in (
             "valid", "ending", "some", "single", "spent"))
-        rest = Signal(WORD)
+        below = Signal(WORD)
         planes = self._planes(m, waiting.word, moves, held, spikes)
         m.d.comb += [
-            rest.eq(spikes & (spikes - 1)), spent.eq(valid & ~ending & single),
+            below.eq(lower_ones(spikes)), spent.eq(valid & ~ending & single),
             moves.eq(waiting.valid & (~valid | spent)),
             self.event.eq(valid & ~ending & some), self.transfer.eq(ending & self.shadow_free),
             self.quiet.eq(~fetched_valid & ~waiting.valid & ~valid & ~ending),
         ]
         with m.If(self.event):
             m.d.sync += single.eq(planes.next_single)
-            with m.If(planes.plane == 0):
-                m.d.sync += spikes.eq(rest)
+            with m.If(planes.last):
+                m.d.sync += [spikes.eq(spikes & below),
+                             *(column.eq(column & below) for column in held.columns)]
         with m.If(spent):
             m.d.sync += [valid.eq(0), ending.eq(held.ends)]
         with m.If(self.transfer):
@@ -75,8 +76,7 @@ class Reader(wiring.Component):
                 valid.eq(1), spikes.eq(waiting.word.spikes), some.eq(waiting.word.spikes.any()),
                 single.eq(planes.single), held.eq(waiting.word),
             ]
-        lowest = spikes & ~rest
-        bits = Cat(Const(0, 0), *((column & lowest).any() for column in held.columns))
+        bits = Cat(Const(0, 0), *((column & ~below).any() for column in held.columns))
         self._follow(m, held.event, bits, lowest_set(spikes), planes)
         return m
 
@@ -93,36 +93,35 @@ class Reader(wiring.Component):
                 waiting.word.spikes.eq(spikes), waiting.word.ends.eq(fetched.ends),
                 *(waiting.word.columns[i].eq(columns[i])
                   for i in range(len(waiting.word.columns))),
-                *(event[name].eq(fetched[name]) for name in (
-                    "format", "merged", "paired", "begun")),
+                *(event[name].eq(fetched[name]) for name in ("format", "paired", "begun")),
                 event.value.eq(self._value(fetched)),
                 event.row.eq(fetched.row + Mux(fetched.listed, entry, 0)),
             ]
         return waiting, moves
 
     def _planes(self, m, word, moves, held, spikes):
-        """The ``plane`` of the event at hand, and whether it is the ``first`` of its spike; whether
-        one event is left, at once in a *word* that moves in (``single``), or of the *held* one
-        behind this event (``next_single``)."""
+        """Whether the event at hand is the ``first`` or the ``last`` of its spike, and its
+        ``number``: W - 1 - plane; whether it is the only one of a *word* that moves in
+        (``single``), and the next one that of the *held* word (``next_single``)."""
         tops = [planes - 1 for planes, _ in self.machine.formats]
         if tops == [0]:
-            return SimpleNamespace(plane=Const(0, 0), first=Const(1),
+            return SimpleNamespace(number=Const(0, 0), first=Const(1), last=Const(1),
                                    single=~_more_than(1, word.spikes),
                                    next_single=~_more_than(2, spikes))
-        plane, first, start = Signal(range(self.machine.planes)), Signal(), Signal(
-            range(self.machine.planes))
-        begun = word.event.begun if listed_planes(self.machine) > 1 else Const(0, 1)
+        number, start = (Signal(range(self.machine.planes), name=name) for name in (
+            "number", "start"))
+        begun = word.event.begun if listed_planes(self.machine) > 1 else 0
+        first, top, last = Signal(), _chosen(held.event.format, tops), number == 0
         m.d.comb += start.eq(_chosen(word.event.format, tops) - begun)
-        top, done = _chosen(held.event.format, tops), plane == 0
         with m.If(self.event):
-            m.d.sync += [plane.eq(Mux(done, top, plane - 1)), first.eq(done)]
+            m.d.sync += [number.eq(Mux(last, top, number - 1)), first.eq(last)]
         with m.If(moves):
-            m.d.sync += [plane.eq(start), first.eq(~begun)]
+            m.d.sync += [number.eq(start), first.eq(1)]
         return SimpleNamespace(
-            plane=plane, first=first,
+            number=number, first=first, last=last,
             single=Mux(start == 0, ~_more_than(1, word.spikes), ~word.spikes.any()),
-            next_single=Mux(done, (top == 0) & ~_more_than(2, spikes),
-                            (plane == 1) & ~_more_than(1, spikes)))
+            next_single=Mux(last, (top == 0) & ~_more_than(2, spikes),
+                            (number == 1) & ~_more_than(1, spikes)))
 
     def _follow(self, m, word, bits, index, planes):
         """Row, x and Σx of each event, clock by clock behind it."""
@@ -130,103 +129,102 @@ class Reader(wiring.Component):
         event, counted = Signal(layout, reset_less=True), Signal(len(bits), reset_less=True)
         place = Signal(len(index) + _log(machine.planes), reset_less=True)
         m.d.sync += [
-            counted.eq(bits), event.plane.eq(planes.plane), event.first.eq(planes.first),
-            place.eq(_chosen(word.format, [Cat(planes.plane[:_log(depth)], index)
+            counted.eq(bits), event.first.eq(planes.first), event.last.eq(planes.last),
+            place.eq(_chosen(word.format, [Cat(~planes.number[:_log(depth)], index)
                                            for depth, _ in machine.formats])),
-            *(event[name].eq(word[name]) for name in _carried_layout(machine).members
-              if name in layout.members)]
-        usual = {name: event[name] for name in layout.members} | {"row": event.row + place}
+            *(event[name].eq(word[name]) for name in ("row", "value", "format", "paired"))]
+        x = event.value if len(event.value) else 1
+        if _counts(machine):
+            x |= Mux(event.paired, counted[0], sum(counted))
+        if machine.batch_bits:
+            x |= (event.paired & counted[1]) << machine.batch_bits
+        usual = {name: event[name] for name in _flags_layout(machine).members} | {
+            "row": event.row + place, "x": x}
         if machine.lists:
             pixel = self._pixel()
             usual = {name: Mux(self.arriving, pixel[name], usual[name]) for name in usual}
-        m.d.comb += self.row.eq(usual["row"])
-        second = Signal(layout, reset_less=True)
-        m.d.sync += [second[name].eq(usual[name]) for name in usual if name != "row"]
-        amount, upper = second.value, Signal(reset_less=True)
-        if _counts(machine):
-            total = Signal(machine.value_bits, reset_less=True)
-            m.d.sync += [total.eq(Mux(event.paired, counted[0], sum(counted))),
-                         upper.eq(event.paired & counted[1 % len(counted)])]
-            amount = Mux(second.merged, total, second.value)
-        self._amount(m, second, amount, upper & second.paired)
+        m.d.comb += self.row.eq(usual.pop("row"))
+        self._amount(m, usual)
 
     def _pixel(self):
-        """The event of a pixel as it arrives: its highest plane."""
+        """The event of a pixel as it arrives."""
         machine, found = self.machine, self.machine.layers[0].maps[0]
-        top = Const(found.planes - 1, _log(found.planes))
-        return {"row": Cat(top, self.arriving_index), "value": self.arriving_value, "plane": top,
-                "first": 1, "format": machine.formats.index((found.planes, found.shift)),
-                "merged": 0, "paired": 0}
+        return {"row": self.arriving_index << _log(found.planes), "x": self.arriving_value,
+                "format": machine.formats.index((found.planes, found.shift)),
+                "first": 1, "last": int(found.planes == 1)}
 
-    def _amount(self, m, second, amount, upper):
-        """x of the event whose fields are *second*, and its part of Σx; *upper*: of the step that
-        sits above the other."""
+    def _amount(self, m, usual):
+        """x of the events that are as *usual* says, doubled from plane to plane, and their part of
+        Σx: a spike's last x."""
         machine = self.machine
-        above, value = Signal(reset_less=True), Signal(machine.value_bits, reset_less=True)
-        third = Signal(_event_layout(machine), reset_less=True)
-        m.d.sync += [above.eq(upper), value.eq(amount),
-                     *(third[name].eq(second[name]) for name in ("plane", "first", "format"))]
-        whole = Cat(value, C(0, 0))
-        if machine.batch_bits:
-            whole = value | above << machine.batch_bits
-        whole = whole << third.plane
-        m.d.comb += self.x.eq(whole << _chosen(third.format, [s for _, s in machine.formats]))
+        second, third = (Signal(_amount_layout(machine), name=name, reset_less=True)
+                         for name in ("second", "third"))
+        m.d.sync += [third.eq(second), *(second[name].eq(usual[name]) for name in usual)]
         happens = delays(m, self.event, 4, init=0)[3]
         if machine.lists:
             happens = happens | delays(m, self.arriving, 3, init=0)[2]
+        if machine.planes > 1:
+            m.d.sync += third.x.eq(Mux(second.first, second.x, third.x << 1))
+            happens &= third.last
+        m.d.comb += self.x.eq(third.x << _chosen(third.format, [s for _, s in machine.formats]))
         ended = delays(m, self.transfer, 4, init=0)[3]
         counted = Signal(machine.sum_bits)
-        first = third.first if machine.planes > 1 else 1
-        m.d.sync += counted.eq(Mux(ended, 0, counted) + Mux(happens & first, whole, 0))
+        with m.If(happens):                     # not with a transfer
+            m.d.sync += counted.eq(counted + third.x)
         with m.If(ended):
-            m.d.sync += self.sum_x.eq(counted)
+            m.d.sync += [counted.eq(0), self.sum_x.eq(counted)]
 
     def _word(self, m, fetched):
         """What the memories say, as 16 spikes; the columns beside each other."""
         machine = self.machine
         columns = [self.line.word_select(c, WORD) for c in range(machine.columns)]
-        chosen = self.line.word_select(fetched.column, WORD)
-        merged = columns[0]
-        for column in columns[1:]:
-            merged = merged | column
-        word = Signal(WORD)
-        m.d.comb += word.eq(Mux(fetched.merged, merged, chosen))
-        with m.If(fetched.value | fetched.listed):
-            m.d.comb += word.eq(self.value.any())
-        pads = [found.pad for layer in machine.layers for found in layer.maps]
-        if any(pads):
-            with m.If(fetched.pad):
-                m.d.comb += word.eq(Mux(fetched.value, 1, (1 << WORD) - 1))
-        with m.If(fetched.skip):
-            m.d.comb += word.eq(0)
-        pad = fetched.pad.replicate(WORD) if any(pads) else Const(0)
-        return word, [column | pad for column in columns]
+        pads = any(found.pad for layer in machine.layers for found in layer.maps)
+        pad, value = fetched.pad & pads & ~fetched.skip, fetched.value | fetched.listed
+        word = Mux(~value & pad, (1 << WORD) - 1, 0) | (
+            value & ~fetched.skip & (pad | self.value.any()))
+        for number, column in enumerate(columns):
+            looked = ~value & ~fetched.skip & (fetched.merged | (fetched.column == number))
+            word |= column & looked.replicate(WORD)
+        counts = fetched.merged & ~fetched.skip
+        return word[:WORD], [(column | pad.replicate(WORD)) & counts.replicate(WORD)
+                             for column in columns]
 
     def _value(self, fetched):
-        """x of every spike of a word, merged ones apart."""
+        """x of every spike of a word in its first plane, 0 of a merged one."""
         pads = {found.pad for layer in self.machine.layers for found in layer.maps} - {0}
         if not self.machine.value_words:
-            return 1
-        value = Mux(fetched.value | fetched.listed, self.value, 1)
+            return ~fetched.merged
+        value = Mux(fetched.value | fetched.listed, self.value, ~fetched.merged)
         if pads:
             value = Mux(fetched.pad, Mux(fetched.value, max(pads), 1), value)
-        return value
+        return Mux(fetched.begun, value << 1, value) if listed_planes(self.machine) > 1 else value
 
 
 def _carried_layout(machine):
-    """What a word's events have in common."""
+    """What a word's events have in common: a ``value`` only where it is not always 1."""
     request = request_layout(machine)
+    value = machine.value_bits if machine.value_words else int(_counts(machine))
     return data.StructLayout({
-        "value": machine.value_bits, "merged": 1, "paired": 1,
+        "value": value + (listed_planes(machine) > 1), "paired": 1,
         **{name: request[name].shape for name in ("row", "format", "begun")}})
 
 
 def _event_layout(machine):
-    request = request_layout(machine)
+    carried = _carried_layout(machine)
     return data.StructLayout({
-        "row": request["row"].shape, "value": machine.value_bits, "merged": 1, "paired": 1,
-        "format": request["format"].shape, "plane": range(machine.planes),
-        "first": int(machine.planes > 1)})
+        **{name: carried[name].shape for name in ("row", "value", "paired")},
+        **_flags_layout(machine).members})
+
+
+def _amount_layout(machine):
+    return data.StructLayout({"x": _amount_bits(machine), **_flags_layout(machine).members})
+
+
+def _flags_layout(machine):
+    """What is known of an event's plane."""
+    several = int(machine.planes > 1)
+    return data.StructLayout({"format": request_layout(machine)["format"].shape,
+                              "first": several, "last": several})
 
 
 def _word_layout(machine):
@@ -244,8 +242,11 @@ def _counts(machine):
 
 def x_bits(machine):
     """Bits of x as the lanes add it."""
-    most = max(planes - 1 + shift for planes, shift in machine.formats)
-    return max(machine.value_bits, machine.batch_bits + 1) + most
+    return _amount_bits(machine) + max(shift for _, shift in machine.formats)
+
+
+def _amount_bits(machine):
+    return max(machine.value_bits, machine.batch_bits + 1) + machine.planes - 1
 
 
 def _log(planes):
@@ -265,6 +266,15 @@ def lowest_set(word):
     some = [n.any() for n in nibbles]
     which = Cat(~some[0] & (some[1] | ~some[2]), ~some[0] & ~some[1])
     return Cat(Array(inside)[which], which)
+
+
+def lower_ones(word):
+    """For each bit of a 16-bit *word*, whether a lower one is 1."""
+    found, before = [], Const(0, 1)
+    for nibble in (word[i:i + 4] for i in range(0, WORD, 4)):
+        found += [before | nibble[:i].any() for i in range(4)]
+        before |= nibble.any()
+    return Cat(*found)
 
 
 def _more_than(few, word):
