@@ -76,8 +76,8 @@ class Reader(wiring.Component):
                 valid.eq(1), spikes.eq(waiting.word.spikes), some.eq(waiting.word.spikes.any()),
                 single.eq(planes.single), held.eq(waiting.word),
             ]
-        bits = Cat(Const(0, 0), *((column & ~below).any() for column in held.columns))
-        self._follow(m, held.event, bits, lowest_set(spikes), planes)
+        counted = Cat(Const(0, 0), *((column & ~below).any() for column in held.columns))
+        self._follow(m, held.event, counted, lowest_set(spikes), planes)
         return m
 
     def _wait(self, m, fetched, fetched_valid):
@@ -93,7 +93,8 @@ class Reader(wiring.Component):
                 waiting.word.spikes.eq(spikes), waiting.word.ends.eq(fetched.ends),
                 *(waiting.word.columns[i].eq(columns[i])
                   for i in range(len(waiting.word.columns))),
-                *(event[name].eq(fetched[name]) for name in ("format", "paired", "begun")),
+                *(event[name].eq(fetched[name]) for name in (
+                    "format", "merged", "paired", "begun")),
                 event.value.eq(self._value(fetched)),
                 event.row.eq(fetched.row + Mux(fetched.listed, entry, 0)),
             ]
@@ -123,21 +124,22 @@ class Reader(wiring.Component):
             next_single=Mux(last, (top == 0) & ~_more_than(2, spikes),
                             (number == 1) & ~_more_than(1, spikes)))
 
-    def _follow(self, m, word, bits, index, planes):
+    def _follow(self, m, word, columns, index, planes):
         """Row, x and Σx of each event, clock by clock behind it."""
         machine, layout = self.machine, _event_layout(self.machine)
-        event, counted = Signal(layout, reset_less=True), Signal(len(bits), reset_less=True)
+        event, counted = Signal(layout, reset_less=True), Signal(len(columns), reset_less=True)
         place = Signal(len(index) + _log(machine.planes), reset_less=True)
         m.d.sync += [
-            counted.eq(bits), event.first.eq(planes.first), event.last.eq(planes.last),
+            counted.eq(columns if machine.batch_bits else Mux(word.merged, columns, 0)),
+            event.first.eq(planes.first), event.last.eq(planes.last),
             place.eq(_chosen(word.format, [Cat(~planes.number[:_log(depth)], index)
                                            for depth, _ in machine.formats])),
             *(event[name].eq(word[name]) for name in ("row", "value", "format", "paired"))]
         x = event.value if len(event.value) else 1
-        if _counts(machine):
-            x |= Mux(event.paired, counted[0], sum(counted))
         if machine.batch_bits:
-            x |= (event.paired & counted[1]) << machine.batch_bits
+            x |= Mux(event.paired, counted[0] | counted[1] << machine.batch_bits, sum(counted))
+        else:
+            x += counted
         usual = {name: event[name] for name in _flags_layout(machine).members} | {
             "row": event.row + place, "x": x}
         if machine.lists:
@@ -175,7 +177,8 @@ class Reader(wiring.Component):
             m.d.sync += [counted.eq(0), self.sum_x.eq(counted)]
 
     def _word(self, m, fetched):
-        """What the memories say, as 16 spikes; the columns beside each other."""
+        """What the memories say, as 16 spikes; the columns beside each other, or the bits of how
+        many have a spike beyond one."""
         machine = self.machine
         columns = [self.line.word_select(c, WORD) for c in range(machine.columns)]
         pads = any(found.pad for layer in machine.layers for found in layer.maps)
@@ -185,27 +188,29 @@ class Reader(wiring.Component):
         for number, column in enumerate(columns):
             looked = ~value & ~fetched.skip & (fetched.merged | (fetched.column == number))
             word |= column & looked.replicate(WORD)
-        counts = fetched.merged & ~fetched.skip
-        return word[:WORD], [(column | pad.replicate(WORD)) & counts.replicate(WORD)
-                             for column in columns]
+        columns = [column | pad.replicate(WORD) for column in columns]
+        if machine.batch_bits:
+            return word[:WORD], [column & fetched.merged.replicate(WORD) for column in columns]
+        return word[:WORD], further(columns)
 
     def _value(self, fetched):
-        """x of every spike of a word in its first plane, 0 of a merged one."""
+        """x of every spike of a word in its first plane, columns apart."""
         pads = {found.pad for layer in self.machine.layers for found in layer.maps} - {0}
+        spike = ~fetched.merged if self.machine.batch_bits else 1
         if not self.machine.value_words:
-            return ~fetched.merged
-        value = Mux(fetched.value | fetched.listed, self.value, ~fetched.merged)
+            return spike
+        value = Mux(fetched.value | fetched.listed, self.value, spike)
         if pads:
-            value = Mux(fetched.pad, Mux(fetched.value, max(pads), 1), value)
+            value = Mux(fetched.pad, Mux(fetched.value, max(pads), spike), value)
         return Mux(fetched.begun, value << 1, value) if listed_planes(self.machine) > 1 else value
 
 
 def _carried_layout(machine):
     """What a word's events have in common: a ``value`` only where it is not always 1."""
     request = request_layout(machine)
-    value = machine.value_bits if machine.value_words else int(_counts(machine))
+    value = machine.value_bits if machine.value_words else int(machine.batch_bits > 0)
     return data.StructLayout({
-        "value": value + (listed_planes(machine) > 1), "paired": 1,
+        "value": value + (listed_planes(machine) > 1), "merged": 1, "paired": 1,
         **{name: request[name].shape for name in ("row", "format", "begun")}})
 
 
@@ -229,9 +234,9 @@ def _flags_layout(machine):
 
 def _word_layout(machine):
     """A word on its way: its columns only where they are counted."""
+    columns = machine.columns if machine.batch_bits else (machine.columns - 1).bit_length()
     return data.StructLayout({
-        "spikes": WORD,
-        "columns": data.ArrayLayout(WORD, machine.columns if _counts(machine) else 0),
+        "spikes": WORD, "columns": data.ArrayLayout(WORD, columns if _counts(machine) else 0),
         "ends": 1, "event": _carried_layout(machine)})
 
 
@@ -266,6 +271,17 @@ def lowest_set(word):
     some = [n.any() for n in nibbles]
     which = Cat(~some[0] & (some[1] | ~some[2]), ~some[0] & ~some[1])
     return Cat(Array(inside)[which], which)
+
+
+def further(columns):
+    """The bits of a number for each bit of *columns*: how many of them have it beyond one."""
+    some, number = Const(0, WORD), [Const(0, WORD)] * (len(columns) - 1).bit_length()
+    for column in columns:
+        carry = some & column
+        some |= column
+        for i, bits in enumerate(number):
+            number[i], carry = bits ^ carry, bits & carry
+    return number
 
 
 def lower_ones(word):

@@ -266,7 +266,10 @@ class Walker(wiring.Component):
             following = Mux(last_step, stride, step + 2 * stride)
             if steps % machine.columns:
                 following = Mux(following > steps, steps, following)
-            m.d.sync += [now.eq(ahead >= needed), then.eq(ahead >= following)]
+            few = min(bits_of(steps + machine.columns), len(ahead) - 1)     # for what is needed
+            low, many = ahead[:few], ahead[few:-1].any()
+            m.d.sync += [enough.eq(~ahead[-1] & (many | (low >= wanted)))
+                         for enough, wanted in ((now, needed), (then, following))]
         m.d.sync += ready.eq(ahead >= 0)
         there = Mux(self.entry.early, ready, Mux(self.advanced, then, now))
         return self.input_there & there

@@ -64,11 +64,9 @@ class Word:
         single = ask["value"] or ask["listed"]
         if ask["skip"] or (single and bit):
             return 0
-        if ask["pad"]:
-            return PAD if single else 1
         if single:
-            return self.value
-        columns = [self.column(c) >> bit & 1 for c in range(self.columns)]
+            return PAD if ask["pad"] else self.value
+        columns = [self.column(c) >> bit & 1 | ask["pad"] for c in range(self.columns)]
         if ask["paired"]:
             return columns[0] + (columns[1] << BATCH_BITS)
         return sum(columns) if ask["merged"] else columns[ask["column"]]
@@ -92,9 +90,9 @@ class Draw:
                  "merged": int(m.columns > 1 and not direct and rng.random() < 0.4),
                  "paired": 0, "pad": 0, "skip": int(rng.random() < 0.1),
                  "ends": int(rng.random() < self.ends)}
-        if m.batch_bits and rng.random() < 0.7:
+        if m.batch_bits and not direct and rng.random() < 0.7:
             flags |= {"merged": 1, "paired": 1}
-        if pads and not flags["merged"]:
+        if pads:
             flags["pad"] = int(rng.random() < 0.2)
         given = rng.randrange(len(m.formats))
         if flags["listed"]:
@@ -277,11 +275,12 @@ def test_pixels_on_their_way_count_as_events_of_the_clock_before(bits, count):
         assert have == want, f"pixel of clock {clock}: {have} must be {want}"
 
 
+@pytest.mark.parametrize("kind,pad", [("spikes", 0), ("spikes", 1), ("values", 0), ("values", PAD)])
 @pytest.mark.parametrize("density", [0.1, 0.6])
-def test_two_steps_count_in_one_x(density):
-    rng, m = random.Random(f"pairs {density}"), core("spikes", 2, batch_bits=BATCH_BITS)
+def test_two_steps_count_in_one_x(kind, pad, density):
+    rng, m = random.Random(f"pairs {density}"), core(kind, 2, pad=pad, batch_bits=BATCH_BITS)
     draw = Draw(m, rng, density)
-    check(Bench(m, rng), [draw.word("spikes") for _ in range(60)])
+    check(Bench(m, rng), [draw.word(kind) for _ in range(60)])
 
 
 @pytest.mark.parametrize("ends", [0.5, 1])
