@@ -51,6 +51,8 @@ class Map:
     0. ``previous``: what is read is the step before,
     nothing at the first. ``pad``: what lies around the map. ``origin`` is the place (y, x) of
     window entry (0, 0) for output place (0, 0), ``stride`` how far it moves with an output place.
+    Its weights have ``planes`` bits, each in a row of its own, the lowest first; x counts
+    2^(p + shift) with plane p, and 2^(planes - 1 + sum_shift) in Σx.
     """
 
     kind: Kind
@@ -63,15 +65,23 @@ class Map:
     pad: int = 0
     origin: tuple[int, int] = (0, 0)
     stride: tuple[int, int] = (1, 1)
+    planes: int = 1
+    shift: int = 0
+    sum_shift: int = 0
+
+    @property
+    def format(self) -> tuple[int, int, int]:
+        """Planes and shifts of its weights."""
+        return self.planes, self.shift, self.sum_shift
 
 
 @dataclass(frozen=True)
 class Word:
     """One word of a window: place (dy, dx) of map ``source``, word ``index`` there.
 
-    Its spikes meet the weight rows from ``row`` on (of the group's first); x counts 2^plane, and
-    2^scale in Σx where ``sums``. ``ends``: the pass ends with it; ``final``: the item's last pass.
-    ``early``: it was written before the last round of the layer that it is from.
+    Its spikes meet the weight rows from ``row`` on (of the group's first), as many each as the map
+    has planes. ``ends``: the pass ends with it; ``final``: the item's last pass. ``early``: it was
+    written before the last round of the layer that it is from.
     """
 
     source: int
@@ -79,9 +89,6 @@ class Word:
     dx: int
     index: int
     row: int
-    plane: int = 0
-    scale: int = 0
-    sums: bool = True
     ends: bool = False
     final: bool = False
     early: bool = False
@@ -129,14 +136,14 @@ class Machine:
 
     ``neuron_fields`` holds each of NEURON_FIELDS once, ``readout_fields`` each of READOUT_FIELDS
     (for a `potential` readout, else empty). Widths are in bits, two's complement unless unsigned:
-    ``acc_bits`` (unsigned) of an accumulator, ``sum_bits`` (unsigned) of Σx·2^scale,
+    ``acc_bits`` (unsigned) of an accumulator, ``sum_bits`` (unsigned) of Σx,
     ``current_bits`` of I, ``potential_bits`` of v and every sum in the neuron, ``rounded_bits`` of
     v' / 2^k, rounded, ``membrane_bits`` of the stored u, ``score_bits`` of a score.
-    ``decay_shift`` is the largest q. ``synapse_bits``
-    of the stored synaptic current i, 0 where no layer has one; ``synapse_shift`` the largest q of
-    its decays. ``clamps``: v' has a lower bound. ``columns``: steps side by side in a line of the
-    spike memory. ``batch_bits``: where it is not 0, one pass serves two steps (``columns`` is 2):
-    x = s_t + 2^batch_bits · s_(t+1), and a sum holds both steps'.
+    ``decay_shift`` is the largest q. ``synapse_bits`` of the stored synaptic current i, 0 where no
+    layer has one; ``synapse_shift`` the largest q of its decays. ``clamps``: v' has a lower bound.
+    ``columns``: steps side by side in a line of the spike memory. ``batch_bits``: where it is not
+    0, one pass serves two steps (``columns`` is 2): x = s_t + 2^batch_bits · s_(t+1), and a sum
+    holds both steps'.
     ``order``: a window is run layer by layer, all its steps, or step by step, all layers.
     ``weight_memory`` is single-port RAM that no bitstream initialises, or block RAM.
     ``streaming``: an input is one step's frame, its result is of all steps since the last restart,
@@ -204,15 +211,14 @@ class Machine:
         return self.synapse_bits > 0
 
     @property
-    def planes(self) -> int:
-        """Weight planes: x is shifted by 0 .. planes - 1."""
-        return 1 + max(word.plane for layer in self.layers for window in layer.windows
-                       for word in window)
+    def formats(self) -> tuple[tuple[int, int, int], ...]:
+        """Planes and shifts of the weights, all that occur."""
+        return tuple(sorted({found.format for layer in self.layers for found in layer.maps}))
 
     @property
-    def scales(self) -> int:
-        """Shifts of x in Σx: 0 .. scales - 1."""
-        return 1 + max(word.scale for layer in self.layers for word in layer.windows[0])
+    def planes(self) -> int:
+        """The most planes of a weight."""
+        return max(planes for planes, _, _ in self.formats)
 
     @property
     def pools(self) -> bool:
@@ -542,7 +548,7 @@ class Image:
 
     ``neuron[name][bank][unit][address]`` and ``readout[name][address]`` are stored numbers
     (``base`` taken off) of the fields that are no constants; ``weights[bank][row]`` has lane l in
-    bit l, stored as w + 2^(W-1) (1 bit: w = +1), plane p of a row its bit p, complemented where
+    bit l: plane p of a weight is bit p of w + 2^(W-1) (1 bit: w = +1), complemented where
     ``flip`` is 1 (1-bit layers only).
     """
 

@@ -101,7 +101,8 @@ class WeightMemory(wiring.Component):
 class Rom(wiring.Component):
     """A read-only memory of named columns; a column that never changes is a constant.
 
-    ``word.NAME`` follows ``address`` by a clock. *spare*: as `ram_style` takes it.
+    ``word.NAME`` follows ``address`` by a clock, and stays without ``enable``. *spare*: as
+    `ram_style` takes it.
     """
 
     def __init__(self, columns, *, spare=False):
@@ -109,7 +110,7 @@ class Rom(wiring.Component):
         self.depth, self.spare = len(next(iter(self.columns.values()))), spare
         self.stored = {name: _shape(values) for name, values in self.columns.items()
                        if len(set(values)) > 1}
-        super().__init__({"address": In(range(max(self.depth, 2)))})
+        super().__init__({"address": In(range(max(self.depth, 2))), "enable": In(1, init=1)})
         self.read = Signal(data.StructLayout(self.stored)) if self.stored else None
         self.word = SimpleNamespace(**{
             name: self.read[name] if name in self.stored else Const(values[0])
@@ -124,7 +125,8 @@ class Rom(wiring.Component):
             m.submodules.memory = memory = table(layout, self.depth, words, rom=True,
                                                  spare=self.spare)
             port = memory.read_port()
-            m.d.comb += [port.addr.eq(self.address), self.read.eq(port.data)]
+            m.d.comb += [port.addr.eq(self.address), port.en.eq(self.enable),
+                         self.read.eq(port.data)]
         return m
 
 

@@ -3,7 +3,7 @@
 from . import schedule
 from .arch import Machine
 
-WORD_FIELDS = ("source", "dy", "dx", "row", "plane", "scale", "sums", "ends", "final", "early")
+WORD_FIELDS = ("source", "dy", "dx", "row", "ends", "final", "early")
 ITEM_FIELDS = ("layer", "silent", "start", "row", "slot", "membrane", "line", "words")
 
 

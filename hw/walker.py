@@ -46,16 +46,22 @@ def job_layout(machine):
 def request_layout(machine):
     """A word to be read: where, and what becomes of it.
 
-    ``row``: the weight row of its first bit; x counts 2^plane in the lanes, 2^scale in Σx if it
-    ``sums``. ``skip``: there is nothing; ``pad``: it lies outside, and is the pad. ``listed``: an
-    entry of the list; ``value``: of the value memory; ``merged``: all columns, as one count or
-    (``paired``) apart. ``ends``: a transfer follows.
+    ``row``: the weight row of its first bit's plane 0; ``format``: which of the machine's formats
+    its weights have. ``skip``: there is nothing; ``pad``: it lies outside, and is the pad.
+    ``listed``: an entry of the list; ``begun``: whose plane 0 the lanes have; ``value``: of
+    the value memory; ``merged``: all columns, as one count or (``paired``) apart. ``ends``: a
+    transfer follows.
     """
-    flags = ("listed", "value", "merged", "paired", "pad", "skip", "sums", "ends")
+    flags = ("listed", "value", "merged", "paired", "pad", "skip", "ends")
     return data.StructLayout({
         "address": address_bits(machine), "column": range(max(machine.columns, 2)),
-        "row": range(max(machine.rows, 2)),
-        "plane": range(machine.planes), "scale": range(machine.scales), **dict.fromkeys(flags, 1)})
+        "row": range(max(machine.rows, 2)), "format": range(len(machine.formats)),
+        "begun": int(listed_planes(machine) > 1), **dict.fromkeys(flags, 1)})
+
+
+def listed_planes(machine):
+    """Planes of the weights that the pixels of the list meet; 0 without one."""
+    return machine.layers[0].maps[0].planes if machine.lists else 0
 
 
 def address_bits(machine):
@@ -73,9 +79,9 @@ class Walker(wiring.Component):
 
     An entry waits until what it reads is written: ``progress`` counts the rounds that every bank
     has behind it. The last one of a pass hands over the ``job`` of its transfer, and waits until
-    it can (``job_free``). A list's entry stands for the whole list, ``list_count`` clocks; the
-    first one of a sample for nothing: the lanes took the pixels as they came. In a stream a step
-    is a sample, the first one that begins ``fresh``.
+    it can (``job_free``). A list's entry stands for the whole list, ``list_count`` requests; in a
+    sample's first pass the lanes have taken plane 0 as the pixels came: it stands for nothing if
+    there is no other. In a stream a step is a sample, the first one that begins ``fresh``.
     """
 
     def __init__(self, machine, bank):
@@ -96,8 +102,9 @@ class Walker(wiring.Component):
         self.entry, self.item = entry, item
         self.now = now = self._constants(m)
         self.most = len(now.maps)
-        pc, home, at = Signal.like(windows.address), Signal.like(windows.address), Signal.like(
-            items.address)
+        following, home = (Signal.like(windows.address, name=name) for name in (
+            "following", "home"))
+        next_item, at_last = Signal.like(items.address), Signal()
         self.step, self.column = (Signal(range(max(n, 2))) for n in (machine.steps,
                                                                      machine.columns))
         self.behind = [Signal(address_bits(machine), name=f"behind{i}") for i in range(self.most)]
@@ -113,38 +120,38 @@ class Walker(wiring.Component):
             self.valid.eq(running & self._allowed(m) & (~self.ends | self.job_free)),
             moving.eq(self.valid & self.advance & list_last),
             leaves.eq(moving & entry.ends & last_step & entry.final),
-            windows.address.eq(pc), items.address.eq(at),
+            windows.address.eq(following), windows.enable.eq(self.entering | moving),
+            items.address.eq(next_item), items.enable.eq(self.idle | leaves),
             self.job_valid.eq(self.valid & self.advance & self.ends),
         ]
         last_item = len(schedule.items(machine, self.bank)) - 1
-        at_last, next_item = Signal(), Signal.like(at)
-        m.d.sync += [at_last.eq(items.address == last_item), self.advanced.eq(0),
-                     next_item.eq(Mux(at == last_item, 0, at + 1))]
+        m.d.sync += self.advanced.eq(0)
+        with m.If(windows.enable):
+            m.d.sync += following.eq(windows.address + 1)
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += [self.idle.eq(1), items.address.eq(0)]
+                m.d.comb += self.idle.eq(1)
                 with m.If(self.begin):
                     m.next = "ENTER"
             with m.State("ENTER"):
                 m.d.comb += [self.entering.eq(1), windows.address.eq(item.start)]
-                m.d.sync += [home.eq(item.start), self.step.eq(0), self.column.eq(0)]
+                m.d.sync += [home.eq(item.start), self.step.eq(0), self.column.eq(0),
+                             at_last.eq(next_item == last_item),
+                             next_item.eq(Mux(next_item == last_item, 0, next_item + 1))]
                 m.d.sync += [behind.eq(0) for behind in self.behind]
                 m.next = "RUN"
             with m.State("RUN"):
                 m.d.comb += running.eq(1)
-                with m.If(moving):
-                    m.d.comb += windows.address.eq(pc + 1)
-                    with m.If(entry.ends & (entry.final | now.ors)):
-                        self._next_step(m, last_step)
-                        m.d.comb += windows.address.eq(Mux(last_step, pc + 1, home))
-                        with m.If(last_step):
-                            m.d.sync += home.eq(pc + 1)
+                with m.If(moving & entry.ends & (entry.final | now.ors)):
+                    self._next_step(m, last_step)
+                    with m.If(last_step):
+                        m.d.sync += home.eq(following)
+                with m.If(entry.ends & (entry.final | now.ors) & ~last_step):
+                    m.d.comb += windows.address.eq(home)
                 with m.If(leaves):
-                    m.d.comb += items.address.eq(next_item)
                     m.next = "ENTER"
                     with m.If(at_last & self.last_time):
                         m.next = "IDLE"
-        m.d.sync += [pc.eq(windows.address), at.eq(items.address)]
         with m.If(leaves & at_last):
             self._next_time(m)
         self._request(m)
@@ -222,19 +229,24 @@ class Walker(wiring.Component):
 
     def _list(self, m):
         """Whether this clock's request is the last one of its entry."""
-        self.list_index, self.list_skip, self.listed = Const(0), Const(0), Const(0)
+        self.list_index = self.list_skip = self.listed = self.begun = Const(0)
+        self.input_there = self.input_ready
         if not self.machine.lists:
             return Const(1)
         taken, last, index = Signal(), Signal(), Signal.like(self.list_count)
         ended, none = Signal(), Signal()
         self.listed, self.list_index = self.now.listed, index
-        self.list_skip = self.listed & (~taken | none)
-        m.d.comb += last.eq(~self.listed | ~taken | ended)
+        done = ~taken
+        if listed_planes(self.machine) > 1:     # the last pixel is in the list a clock later
+            done, self.begun, self.input_there = Const(0), ~taken, Signal()
+            m.d.sync += self.input_there.eq(self.input_ready)
+        self.list_skip = self.listed & (done | none)
+        m.d.comb += last.eq(~self.listed | done | ended)
         m.d.sync += [none.eq(self.list_count == 0), ended.eq(self.list_count <= index + 1)]
         with m.If(self.valid & self.advance):
-            m.d.sync += [index.eq(index + 1), taken.eq(1), ended.eq(self.list_count <= index + 2)]
+            m.d.sync += [index.eq(index + 1), ended.eq(self.list_count <= index + 2)]
             with m.If(last):
-                m.d.sync += [index.eq(0), ended.eq(self.list_count <= 1)]
+                m.d.sync += [index.eq(0), taken.eq(1), ended.eq(self.list_count <= 1)]
         with m.If(self.idle):
             m.d.sync += taken.eq(0)
         return last
@@ -254,10 +266,13 @@ class Walker(wiring.Component):
             following = Mux(last_step, stride, step + 2 * stride)
             if steps % machine.columns:
                 following = Mux(following > steps, steps, following)
-            m.d.sync += [now.eq(ahead >= needed), then.eq(ahead >= following)]
+            few = min(bits_of(steps + machine.columns), len(ahead) - 1)     # for what is needed
+            low, many = ahead[:few], ahead[few:-1].any()
+            m.d.sync += [enough.eq(~ahead[-1] & (many | (low >= wanted)))
+                         for enough, wanted in ((now, needed), (then, following))]
         m.d.sync += ready.eq(ahead >= 0)
         there = Mux(self.entry.early, ready, Mux(self.advanced, then, now))
-        return self.input_ready & there
+        return self.input_there & there
 
     def _next_step(self, m, last_step):
         wraps = (self.column == self.machine.columns - 1) | self.now.merged
@@ -290,7 +305,7 @@ class Walker(wiring.Component):
         m.d.comb += [
             out.address.eq(Mux(self.listed, self.list_index, place)),
             out.column.eq(self.column), out.row.eq(self.item.row + entry.row),
-            out.plane.eq(entry.plane), out.scale.eq(entry.scale), out.sums.eq(entry.sums),
+            out.format.eq(found.format), out.begun.eq(self.begun),
             out.listed.eq(self.listed), out.value.eq(found.value),
             out.merged.eq(self.now.merged), out.paired.eq(self.now.paired),
             out.pad.eq(outside), out.ends.eq(self.ends),
@@ -372,5 +387,6 @@ def _map_constants(machine, layer, found):
     kept = machine.order == "step" and found.layer >= 0 and machine.kept(found.layer)
     return {"height": found.height, "width": found.width, "value": found.kind == "values",
             "padded": found.pad != 0, "lines": lines, "previous": found.previous,
+            "format": machine.formats.index(found.format),
             "kept": machine.line_words(found.layer) if kept else 0,
             "framed": machine.order == "step" and found.layer < 0 and machine.frames > 1}

@@ -13,7 +13,7 @@ The datapath, for a lane whose stored weight is ``b`` (a number of W bits)::
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,30 +25,37 @@ from .stages import Stage, Synapses
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One set of synapses: ``stored`` [C, C_in, kh, kw] in 0..2^W - 1, its planes' first shift, the
-    ``scale`` of Σx, and ``total``: the most that one synapse's input adds up to in a pass."""
+    """One set of synapses: ``stored`` [C, C_in, kh, kw] in 0..2^``planes`` - 1, which count
+    2^``shift``, while Σx counts 2^(planes - 1 + ``sum_shift``); ``total``: the most that one
+    synapse's input adds up to in a pass."""
 
     synapses: Synapses
     stored: Ints
-    plane: int
-    scale: int
+    planes: int
+    shift: int
+    sum_shift: int
     total: int
+
+    @property
+    def scale(self) -> int:
+        """Σx counts 2^scale."""
+        return self.planes - 1 + self.sum_shift
 
     @property
     def rows(self) -> int:
         """Weight rows of a group."""
-        return self.synapses.bits * int(self.stored[0].size)
+        return self.planes * int(self.stored[0].size)
 
-    def row(self, plane: int, ky: int, kx: int, channel: int) -> int:
-        """The weight row of one synapse, from the part's first one on."""
-        _, channels, height, width = self.stored.shape
-        return ((plane * int(height) + ky) * int(width) + kx) * int(channels) + channel
+    def row(self, ky: int, kx: int, channel: int) -> int:
+        """The first weight row of one synapse, from the part's first one on."""
+        _, channels, _, width = self.stored.shape
+        return ((ky * int(width) + kx) * int(channels) + channel) * self.planes
 
     def row_bits(self) -> Ints:
-        """``[rows, C]``: the bit of each channel in each row."""
-        planes = [self.stored >> plane & 1 for plane in range(self.synapses.bits)]
-        return np.concatenate([plane.transpose(2, 3, 1, 0).reshape(-1, len(self.stored))
-                               for plane in planes])
+        """``[rows, C]``: the bit of each channel in each row, a row a synapse and plane."""
+        synapses = self.stored.transpose(2, 3, 1, 0).reshape(-1, 1, len(self.stored))
+        planes = np.arange(self.planes)[:, None]
+        return (synapses >> planes & 1).reshape(-1, len(self.stored))
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +93,7 @@ class Channels:
         """Per channel, the least and the largest y after the flip."""
         low = high = np.zeros(self.count, dtype=np.int64)
         for part in self.parts:
-            weight = (part.stored << part.plane + self.doubled) - (1 << part.scale)
+            weight = (part.stored << part.shift + self.doubled) - (1 << part.scale)
             weight = part.total * weight.reshape(self.count, -1)
             low = low + np.minimum(weight, 0).sum(axis=1)
             high = high + np.maximum(weight, 0).sum(axis=1)
@@ -94,7 +101,7 @@ class Channels:
 
 
 def _accumulated(parts: Sequence[Part]) -> int:
-    sums = [part.total * (part.stored.reshape(len(part.stored), -1).sum(axis=1) << part.plane)
+    sums = [part.total * (part.stored.reshape(len(part.stored), -1).sum(axis=1) << part.shift)
             for part in parts]
     return int(np.sum(sums, axis=0).max())
 
@@ -161,18 +168,19 @@ def _part(graph: Graph, stage: Stage, part: Synapses, flip: Ints, doubled: bool,
     if stage.neuron is None and not stepwise:
         total *= graph.steps
     if part.bits > 1:
-        stored = part.weight + (1 << part.bits - 1)
-        plane = _idle_planes(stored, part.bits)
-        return Part(replace(part, bits=part.bits - plane), stored >> plane, plane, part.bits - 1,
-                    total)
+        return _several_bits(part, total)
     ones = (part.weight > 0).astype(np.int64) ^ flip[:, None, None, None]
-    return Part(part, ones, 0 if doubled else 1, 0, total)
+    return Part(part, ones, 1, 0 if doubled else 1, 0, total)
 
 
-def _idle_planes(stored: Ints, bits: int) -> int:
-    """The lowest planes of *stored* that are all 0: they need no rows. One plane is kept."""
-    ones = int(np.bitwise_or.reduce(stored, axis=None))
-    return min(bits - 1, (ones & -ones).bit_length() - 1) if ones else bits - 1
+def _several_bits(part: Synapses, total: int) -> Part:
+    """Offset binary in a power of two of planes; the lowest ones that are all 0 are left out."""
+    ones = int(np.bitwise_or.reduce(part.weight, axis=None))
+    idle = (ones & -ones).bit_length() - 1 if ones else part.bits - 1
+    planes = 1 << (part.bits - idle - 1).bit_length()
+    shift = max(part.bits - planes, 0)
+    stored = (part.weight >> shift) + (1 << planes - 1)
+    return Part(part, stored, planes, shift, shift, total)
 
 
 def _neuron_parameters(stage: Stage, op: Neuron, flip: Ints, common: Shared

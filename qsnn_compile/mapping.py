@@ -180,7 +180,7 @@ def lane_channels(machine: Machine, index: int, group: int) -> tuple[np.ndarray,
 
 
 def _weights(machine: Machine, found: list[Channels], bank: int) -> tuple[int, ...]:
-    """Rows [layer][turn][part][plane][tap][channel], lane l in bit l."""
+    """Rows [layer][turn][part][tap][channel][plane], lane l in bit l."""
     rows: list[int] = []
     for index, layer in enumerate(machine.layers):
         bits = np.concatenate([part.row_bits() for part in found[index].parts])

@@ -25,7 +25,7 @@ from qsnn_hw.arch import Field, Image, Layer, Machine, Map, Word
 from .errors import QsnnError
 from .ir import Input
 
-FORMAT = 2
+FORMAT = 3
 
 
 class ProgramError(QsnnError):

@@ -117,7 +117,7 @@ def _walker_bits(machine: Machine) -> int:
 
 def _reader_bits(machine: Machine) -> int:
     """Two words on their way, with the columns that are counted, and what follows an event."""
-    amount = machine.value_bits + machine.planes + machine.scales
+    amount = machine.value_bits + machine.planes + len(machine.formats)
     columns = WORD * (machine.columns + (machine.columns > 1))
     counted = columns if any(machine.stride(i) > 1 for i in range(len(machine.layers))) else 0
     return (6 * WORD + columns + 2 * counted + 6 * machine.rows.bit_length() + 5 * amount

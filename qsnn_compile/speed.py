@@ -33,9 +33,10 @@ def _layer_clocks(machine: Machine, index: int) -> float:
 
 
 def _word_clocks(found: Map, merged: int) -> float:
-    """Clocks of a word: an event each, one where there is none."""
+    """Clocks of a word: an event for each plane of each spike, one where there is none."""
     if found.kind == "list":
-        return found.words * PIXELS
+        return found.words * PIXELS * found.planes
     if found.kind == "values":
-        return 1.0
-    return max(1.0, WORD * min(1.0, ACTIVITY * math.pow(merged, REPETITION)))
+        return 1 + PIXELS * (found.planes - 1)
+    spikes = WORD * min(1.0, ACTIVITY * math.pow(merged, REPETITION))
+    return max(1.0, spikes * found.planes)

@@ -3,7 +3,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -34,16 +33,16 @@ def layers(graph: Graph, found: list[Channels], shape: Shape) -> tuple[Layer, ..
 
 def input_map(graph: Graph, found: list[Channels], shape: Shape) -> Map:
     """The map of the network's input, as its readers see it."""
-    stage, part = next((channels.stage, part.synapses) for channels in found
-                       for part in channels.parts
+    stage, part = next((channels.stage, part) for channels in found for part in channels.parts
                        if part.synapses.spikes.origin == graph.input.name)
-    return replace(_map(graph, found, part, stage, shape), origin=(0, 0), stride=(1, 1))
+    return replace(_map(graph, found, part, stage, shape), origin=(0, 0), stride=(1, 1), planes=1,
+                   shift=0, sum_shift=0)
 
 
 def _layer(graph: Graph, found: list[Channels], index: int, channels: Channels, shape: Shape,
            before: list[Layer]) -> Layer:
     stage = channels.stage
-    maps = tuple(_map(graph, found, part.synapses, stage, shape) for part in channels.parts)
+    maps = tuple(_map(graph, found, part, stage, shape) for part in channels.parts)
     passes = list(stage.spread) if stage.pooling in ("max", "or") else [None]
     words: list[Word] = []
     for place in passes:
@@ -95,13 +94,14 @@ def _split(words: list[Word], found: Map, channels: Channels,
     return tuple(dealt)
 
 
-def _map(graph: Graph, found: list[Channels], part: Synapses, stage: Stage, shape: Shape) -> Map:
-    spikes, pace = part.spikes, part.spikes.pace
-    count, height, width = spikes.shape
+def _map(graph: Graph, found: list[Channels], part: Part, stage: Stage, shape: Shape) -> Map:
+    synapses, spikes = part.synapses, part.synapses.spikes
+    pace, (count, height, width) = spikes.pace, spikes.shape
     is_input = spikes.origin == graph.input.name
     kind: Kind = "values" if is_input and has_values(graph) else "spikes"
-    if kind == "values" and _is_list(graph, found, part, stage, shape):
-        return Map("list", -1, 1, 1, count * height * width, 1)
+    if kind == "values" and _is_list(graph, found, synapses, stage, shape):
+        return Map("list", -1, 1, 1, count * height * width, 1, planes=part.planes,
+                   shift=part.shift, sum_shift=part.sum_shift)
     layer = -1 if is_input else next(
         i for i, channels in enumerate(found) if channels.stage.name == spikes.origin)
     inside = (height, width)                # windows that overlap lie inside the map
@@ -109,10 +109,11 @@ def _map(graph: Graph, found: list[Channels], part: Synapses, stage: Stage, shap
                                               strict=True)):
         inside = (spikes.size[0] * pace[0], spikes.size[1] * pace[1])
     words = -(-count // WORD) if kind == "spikes" else count
-    stride = tuple(a * b * c for a, b, c in zip(stage.pace, part.stride, pace, strict=True))
-    origin = tuple(-a * b for a, b in zip(part.before, pace, strict=True))
-    return Map(kind, layer, inside[0], inside[1], words, width, spikes.previous, part.pad,
-               (origin[0], origin[1]), (stride[0], stride[1]))
+    stride = tuple(a * b * c for a, b, c in zip(stage.pace, synapses.stride, pace, strict=True))
+    origin = tuple(-a * b for a, b in zip(synapses.before, pace, strict=True))
+    return Map(kind, layer, inside[0], inside[1], words, width, spikes.previous, synapses.pad,
+               (origin[0], origin[1]), (stride[0], stride[1]), part.planes, part.shift,
+               part.sum_shift)
 
 
 def _is_list(graph: Graph, found: list[Channels], part: Synapses, stage: Stage,
@@ -133,24 +134,20 @@ def _is_list(graph: Graph, found: list[Channels], part: Synapses, stage: Stage,
 
 def _words(channels: Channels, number: int, part: Part, maps: tuple[Map, ...],
            place: tuple[int, int] | None) -> Iterator[Word]:
-    """The words of one part: plane by plane, tap by tap, 16 channels or one value each."""
+    """The words of one part: tap by tap, 16 channels or one value each."""
     synapses, found = part.synapses, maps[number]
     first = sum(other.rows for other in channels.parts[:number])
-    inputs = part.stored.shape[1]
+    if found.kind == "list":
+        yield Word(number, 0, 0, 0, first)
+        return
+    inputs, step = part.stored.shape[1], WORD if found.kind == "spikes" else 1
     spread = channels.stage.spread if place is None else (place,)
-    for plane in range(synapses.bits):
-        common: dict[str, Any] = {"source": number, "plane": part.plane + plane,
-                                  "scale": part.scale, "sums": plane == 0}
-        if found.kind == "list":
-            yield Word(dy=0, dx=0, index=0, row=first + plane * found.words, **common)
-            continue
-        for (py, px), (ky, kx), (sy, sx) in _taps(part, spread):
-            dy = (py * synapses.stride[0] + ky) * synapses.spikes.pace[0] + sy
-            dx = (px * synapses.stride[1] + kx) * synapses.spikes.pace[1] + sx
-            step = WORD if found.kind == "spikes" else 1
-            for index in range(found.words):
-                row = first + part.row(plane, ky, kx, min(index * step, inputs))
-                yield Word(dy=dy, dx=dx, index=index, row=row, **common)
+    for (py, px), (ky, kx), (sy, sx) in _taps(part, spread):
+        dy = (py * synapses.stride[0] + ky) * synapses.spikes.pace[0] + sy
+        dx = (px * synapses.stride[1] + kx) * synapses.spikes.pace[1] + sx
+        for index in range(found.words):
+            row = first + part.row(ky, kx, min(index * step, inputs))
+            yield Word(number, dy, dx, index, row)
 
 
 def _taps(part: Part, spread: tuple[tuple[int, int], ...]

@@ -1,4 +1,5 @@
-"""How many events the words of a window have: what the cycle model's clocks depend on."""
+"""How many spikes the words of a window have, and how many events these become: what the cycle
+model's clocks depend on."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +14,7 @@ Ints = NDArray[np.int64]
 
 
 class Activity:
-    """How many events each word of each map has: spikes in a word, 1 for a value that is not 0.
+    """How many spikes each word of each map has, 1 for a value that is not 0.
 
     In a stream a sample is a step: its frame, and the spikes of the step before (of none where it
     is a first step) and of its own.
@@ -28,7 +29,7 @@ class Activity:
         self._counts: dict[tuple[int, str, bool], NDArray[np.uint8]] = {}
 
     def words(self, found: Map, layer: int) -> NDArray[np.uint8]:
-        """Events of the words of a map that *layer* reads, [steps, height, width, words, N]; of all
+        """Spikes of the words of a map that *layer* reads, [steps, height, width, words, N]; of all
         columns where the layer takes them merged."""
         merged = found.kind == "spikes" and self.machine.stride(layer) > 1
         key = (found.layer, found.kind, merged)
@@ -41,7 +42,8 @@ class Activity:
 
 
 class Window:
-    """A pass of a layer's window: for items and a step the events of each word."""
+    """A pass of a layer's window: for items and a step the events of each word, one for each plane
+    of a spike."""
 
     def __init__(self, activity: Activity, index: int, part: Sequence[Word]) -> None:
         layer = activity.machine.layers[index]
@@ -71,8 +73,9 @@ class Window:
             pad = 0 if not found.pad else WORD if found.kind == "spikes" else 1
             read = table[at, np.where(inside, y, 0), np.where(inside, x, 0),
                          self.index[mine, None]]
-            counts[mine] = np.where((inside & ~silent)[..., None], read,
-                                    np.where(silent, 0, pad)[:, None])
+            counts[mine] = found.planes * np.where(
+                (inside & ~silent)[..., None], read.astype(np.int64),
+                np.where(silent, 0, pad)[:, None])
         return counts
 
 

@@ -8,13 +8,14 @@ case.
 A clock is the number of a cycle; all arrays run over samples. For each bank, in program order:
 
 1. A word is requested in clock f: one a clock, a word when the one before has left the memories'
-   output, two clocks after the last request of an item; when the input is there and a clock after
-   the rounds that it needs are visible; and the last word of a pass a clock after the transfer
-   before.
+   output, two clocks after the last request of an item; when the input is there (a clock later
+   where pixels of a list meet several planes) and a clock after the rounds that it needs are
+   visible; and the last word of a pass a clock after the transfer before.
 2. It leaves the memories' output in clock l, f + 1 or when the word before waits no more. Without
    spikes it is dropped then (unless it ends a pass), else it waits and moves on in l + 1 or with
-   the last event of the word before; its n spikes are events in the max(n, 1) clocks behind that,
-   and behind the transfer before.
+   the last event of the word before; its n spikes meet W planes each, events in the max(n · W, 1)
+   clocks behind that, and behind the transfer before. The first pass through a list has a plane
+   less: of one plane it is a word without spikes.
 3. A pass's transfer comes in the clock after its last event, when the shadow is free: rotation ×
    replays clocks after the transfer before. Slot j of rotation r is 4 clocks later, + r · rotation
    + j; where banks share a readout, 5 clocks behind the last of them.
@@ -95,17 +96,19 @@ class _Banks:
         """A word's request and its *count* events."""
         self._put(rows, self._next(rows, gate, count, ends), (count > 0) | ends)
 
-    def pixels(self, rows: slice, gate: Ints, count: Ints, ends: bool) -> None:
-        """The pixels of a list, a request each; the first of no pixels is a word without events.
+    def pixels(self, rows: slice, gate: Ints, count: Ints, planes: int, ends: bool) -> None:
+        """The pixels of a list, a request of *planes* events each; the first of no pixels is a word
+        without events.
 
-        From the fifth on each is a clock behind the one before, but for the one that ends a pass.
+        From the fifth on each is as many clocks behind the one before, but for the one that ends a
+        pass.
         """
         for number in range(4):
-            found = self._next(rows, gate, np.ones_like(count), False)
+            found = self._next(rows, gate, np.full_like(count, planes), False)
             self._put(rows, found, number < count - 1, skipped=True)
         for clocks in (self.request, self.left, self.moved, self.spent):
-            clocks[rows] += np.maximum(count - 5, 0)
-        self.word(rows, gate, np.minimum(count, 1), ends)
+            clocks[rows] += planes * np.maximum(count - 5, 0)
+        self.word(rows, gate, planes * np.minimum(count, 1), ends)
 
     def _next(self, rows: slice, gate: Ints, count: Ints, ends: bool) -> tuple[Ints, ...]:
         free = self.free[rows]
@@ -132,6 +135,8 @@ class _Run:
     def __init__(self, machine: Machine, activity: Activity, arrivals: Ints) -> None:
         self.machine, self.activity, self.arrivals = machine, activity, arrivals
         self.begin, self.ready = arrivals[:, 0], arrivals[:, -1] + 1
+        if machine.lists and machine.layers[0].maps[0].planes > 1:
+            self.ready = self.ready + 1
         self.banks = _Banks(machine.banks, self.begin)
         self.taken = False                  # the list has been through its first pass
         self.written: list[Ints] = []       # rounds, in order, [banks, N]
@@ -202,15 +207,15 @@ class _Run:
 
     def _list(self, rows: slice, gates: dict[bool, Ints], channels: Ints, part: Window,
               ends: bool) -> None:
-        """A pass over the list; the first one of a sample is done: the lanes took the pixels."""
-        for word in part.words:
-            gate, last = gates[word.early], word.ends and ends
-            if self.taken:
-                self.banks.pixels(rows, gate, self.activity.listed, last)
-                self.lane_clocks[:, 0] += self.activity.listed * channels.sum()
-            else:
-                self.banks.word(rows, gate, np.zeros_like(self.begin), last)
-                self.taken = True
+        """A pass over the list; of a sample's first one a plane is done: the lanes took the pixels.
+        """
+        (word,), planes = part.words, part.maps[0].planes - (not self.taken)
+        self.taken = True
+        if planes == 0:
+            self.banks.word(rows, gates[word.early], np.zeros_like(self.begin), ends)
+            return
+        self.banks.pixels(rows, gates[word.early], self.activity.listed, planes, ends)
+        self.lane_clocks[:, 0] += planes * self.activity.listed * channels.sum()
 
     def _transfer(self, rows: slice, index: int, closes: bool) -> Ints:
         machine, banks = self.machine, self.banks

@@ -90,14 +90,18 @@ class Datapath:
 
     def _add(self, bank, item, part, step, time):
         for entry, word in part:
-            for row, x in self._events(bank, item, entry, word, step, time):
-                row += item.row + word.row
-                assert 0 <= row < self.machine.rows and x < 1 << self.machine.value_bits
-                self.acc = self.acc + self.weights[bank][row] * (x << word.plane)
-                self.sum_x += (x << word.scale) * word.sums
+            found = self.machine.layers[item.layer].maps[word.source]
+            for place, x in self._events(bank, item, entry, word, step, time):
+                row = item.row + word.row + place * found.planes
+                assert 0 <= row <= self.machine.rows - found.planes
+                assert x < 1 << self.machine.value_bits
+                for plane in range(found.planes):
+                    amount = x << plane + found.shift
+                    self.acc = self.acc + self.weights[bank][row + plane] * amount
+                self.sum_x += x << found.planes - 1 + found.sum_shift
 
     def _events(self, bank, item, entry, word, step, time):
-        """(row behind the word's first, x) of what the word holds."""
+        """(input behind the word's first, x) of what the word holds."""
         machine, found = self.machine, self.machine.layers[item.layer].maps[word.source]
         if found.kind == "list":
             return [(i, x) for i, x in enumerate(self.values) if x]

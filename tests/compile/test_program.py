@@ -91,15 +91,15 @@ def test_no_build(tmp_path):
 def test_other_format(tmp_path):
     def older(folder):
         text = (folder / "program.json").read_text()
-        (folder / "program.json").write_text(text.replace('"format": 2', '"format": 0'))
-    assert "format must be 2, not 0" in broken(tmp_path, older)
+        (folder / "program.json").write_text(text.replace('"format": 3', '"format": 0'))
+    assert "format must be 3, not 0" in broken(tmp_path, older)
 
 
 def test_a_damaged_window(tmp_path):
     def shorter(folder):
         text = (folder / "program.json").read_text()
         (folder / "program.json").write_text(re.sub(r'"\d+ [-\d ]+"', '"0 0 0"', text))
-    assert "must be a program of format 2, not a damaged one" in broken(tmp_path, shorter)
+    assert "must be a program of format 3, not a damaged one" in broken(tmp_path, shorter)
 
 
 def test_windows_that_all_banks_share_stand_in_the_file_once(tmp_path):
@@ -114,7 +114,7 @@ def test_damaged_machine(tmp_path, damage):
     def other(folder):
         text = (folder / "program.json").read_text()
         (folder / "program.json").write_text(re.sub(r'"lanes": \d+', damage, text))
-    assert "must be a program of format 2, not a damaged one" in broken(tmp_path, other)
+    assert "must be a program of format 3, not a damaged one" in broken(tmp_path, other)
 
 
 def test_digest_depends_on_machine_and_image():

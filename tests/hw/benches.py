@@ -101,10 +101,10 @@ def dense(name, inputs, channels, *, source=-1, kind="spikes", bits=1, pad=0, ba
     """A layer of one place that reads *inputs* channels of map *source*, a plane a weight bit."""
     words = -(-inputs // WORD) if kind == "spikes" else inputs
     step = WORD if kind == "spikes" else 1
-    window = [Word(0, 0, 0, index, plane * inputs + index * step, plane, bits - 1, plane == 0)
-              for plane in range(bits) for index in range(1 if kind == "list" else words)]
+    window = [Word(0, 0, 0, index, index * step * bits)
+              for index in range(1 if kind == "list" else words)]
     window[-1] = replace(window[-1], ends=True, final=True)
-    return Layer(name, channels, (Map(kind, source, words=words, pad=pad),),
+    return Layer(name, channels, (Map(kind, source, words=words, pad=pad, planes=bits),),
                  (tuple(window),) * banks, bits * inputs, doubled=bits == 1,
                  **{"group_banks": banks} | changes)
 

@@ -77,13 +77,13 @@ class Walk:
         skip = item.silent or before or (outside and not found.pad)
         turn = item.group // layer.group_banks if layer.fires else item.group
         request = {"row": machine.row(item.layer) + turn * layer.rows + word.row,
-                   "plane": word.plane, "scale": word.scale, "sums": int(word.sums),
+                   "format": machine.formats.index(found.format),
                    "skip": int(skip), "pad": int(outside), "listed": int(found.kind == "list"),
                    "value": int(found.kind == "values"), "ends": int(ended is not None),
                    "merged": int(machine.stride(item.layer) > 1),
                    "paired": int(machine.paired(item.layer))}
         if found.kind == "list":
-            yield from self._entries(request, ended)
+            yield from self._entries(request, found.planes, ended)
             return
         place = y * found.pitch + x
         spikes = None
@@ -94,9 +94,11 @@ class Walk:
                 spikes = (found.layer, place, word.index, steps)
         yield Read(hidden(request), ended, spikes)
 
-    def _entries(self, request, ended):
-        """All of the list, or nothing where the lanes took the pixels as they came."""
-        count = self.listed if self.taken else 0
+    def _entries(self, request, planes, ended):
+        """All of the list, or nothing where the lanes took all planes as the pixels came."""
+        count = self.listed if self.taken or planes > 1 else 0
+        if planes > 1:
+            request |= {"begun": int(not self.taken)}
         self.taken = True
         for entry in range(max(count, 1)):
             last = entry == max(count, 1) - 1
@@ -199,7 +201,7 @@ def machine_words(machine: Machine, found: Map) -> int:
 def hidden(request):
     """What isn't there is read anywhere."""
     if request["skip"]:
-        unseen = ("address", "row", "plane", "scale", "sums", "pad", "value", "listed",
+        unseen = ("address", "row", "format", "begun", "pad", "value", "listed",
                   "merged", "paired")
         return request | dict.fromkeys(unseen)
     return request

@@ -170,7 +170,7 @@ FEATURES = {
     "joined banks", "several groups", "two steps a pass", "places on banks", "values of spikes",
     "synapse", "currents beside synapses", "clipped synapse", "flipped synapse", "synapse and max",
     "synapse and or", "synapse and replayed", "synapse and two steps a pass", "clamp", "clamp at 0",
-    "clamp beside none"}
+    "clamp beside none", "planes of a list", "planes of values", "doubled x"}
 
 
 def features(kind, seed, shape):
@@ -196,7 +196,11 @@ def _of_layers(m):
                  "replayed": m.is_direct(index) and m.replays(index) > 1,
                  "each": layer.neuron_parameters, "several groups": m.groups(index) > 1,
                  "recurrence": recurrent, "residual": len(layer.maps) > 1 and not recurrent,
-                 "planes": any(word.plane for word in layer.windows[0]),
+                 "planes": any(found.planes > 1 for found in layer.maps),
+                 "planes of a list": layer.maps[0].kind == "list" and layer.maps[0].planes > 1,
+                 "planes of values": any(found.kind == "values" and found.planes > 1
+                                         for found in layer.maps),
+                 "doubled x": any(found.shift for found in layer.maps),
                  "places on banks": layer.places > 1 and m.place_banks(index) > 1}
         yield from (name for name, here in found.items() if here)
 

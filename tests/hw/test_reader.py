@@ -1,7 +1,7 @@
 """The reader beside a loop over the spikes of each word."""
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from benches import Pins, dense, machine, simulate
@@ -11,16 +11,20 @@ from qsnn_hw.reader import Reader
 
 ROW_CLOCK, X_CLOCK, SUM_CLOCK = 1, 3, 4         # behind an event, behind a transfer
 PAD = 5
-PATIENCE = 100                                  # clocks a word
+PATIENCE = 100                                  # clocks a word and plane
 ROWS = 150                                      # of the first layer
 BATCH_BITS = 3
 
 
-def core(kind, columns=1, bits=4, pad=0, batch_bits=0):
-    """A machine whose readers see *kind*: values, a list or words of spikes."""
+def core(kind, columns=1, bits=(4, 1), pad=0, batch_bits=0, shift=0,
+         sum_shift=0):
+    """A machine whose readers see *kind*: values, a list or words of spikes. Two layers of weights
+    of *bits*, *shift* and *sum_shift* those of the second."""
     direct = kind != "spikes"
-    layers = (dense("a", ROWS // bits, 16, kind=kind, bits=bits, pad=pad),
-              dense("out", 16, 3, source=0, fires=False))
+    layers = (dense("a", ROWS // bits[0], 16, kind=kind, bits=bits[0], pad=pad),
+              dense("out", 16, 3, source=0, bits=bits[1], fires=False))
+    shifted = tuple(replace(found, shift=shift, sum_shift=sum_shift) for found in layers[1].maps)
+    layers = (layers[0], replace(layers[1], maps=shifted))
     return machine(layers=layers, coding="direct" if direct else "spikes", steps=4,
                    input_bits=4 if direct else 1, columns=columns, readout="potential",
                    sum_bits=24, batch_bits=batch_bits)
@@ -35,30 +39,36 @@ class Word:
     value: int
     index: int
     columns: int
+    planes: int
+    shift: int
+    sum_shift: int
 
     def column(self, number):
         return self.line >> WORD * number & (1 << WORD) - 1
 
     def events(self):
-        """(row, amount) of its spikes, lowest first."""
-        ask, found = self.request, []
-        for bit in range(WORD):
-            amount = self.amount(bit)
-            if amount:
-                row = ask["row"] + bit + (self.index if ask["listed"] else 0)
-                found.append((row, amount))
-        return found
+        """(row, x) of its spikes, lowest first, plane 0 first."""
+        ask = self.request
+        first = ask["row"] + (self.index * self.planes if ask["listed"] else 0)
+        return [(first + bit * self.planes + plane, amount << plane + self.shift)
+                for bit, amount in self.spikes()
+                for plane in range(ask["begun"], self.planes)]
+
+    def total(self):
+        """Its part of Σx."""
+        return sum(amount for _, amount in self.spikes()) << self.planes - 1 + self.sum_shift
+
+    def spikes(self):
+        return [(bit, amount) for bit in range(WORD) if (amount := self.amount(bit))]
 
     def amount(self, bit):
         ask = self.request
         single = ask["value"] or ask["listed"]
         if ask["skip"] or (single and bit):
             return 0
-        if ask["pad"]:
-            return PAD if single else 1
         if single:
-            return self.value
-        columns = [self.column(c) >> bit & 1 for c in range(self.columns)]
+            return PAD if ask["pad"] else self.value
+        columns = [self.column(c) >> bit & 1 | ask["pad"] for c in range(self.columns)]
         if ask["paired"]:
             return columns[0] + (columns[1] << BATCH_BITS)
         return sum(columns) if ask["merged"] else columns[ask["column"]]
@@ -80,17 +90,23 @@ class Draw:
         flags = {"listed": int(direct and kind == "list"),
                  "value": int(direct and kind == "values"),
                  "merged": int(m.columns > 1 and not direct and rng.random() < 0.4),
-                 "paired": 0, "pad": 0, "skip": int(rng.random() < 0.1), "sums": rng.getrandbits(1),
+                 "paired": 0, "pad": 0, "skip": int(rng.random() < 0.1),
                  "ends": int(rng.random() < self.ends)}
-        if m.batch_bits and rng.random() < 0.7:
+        if m.batch_bits and not direct and rng.random() < 0.7:
             flags |= {"merged": 1, "paired": 1}
-        if pads and not flags["merged"]:
+        if pads:
             flags["pad"] = int(rng.random() < 0.2)
-        request = flags | {"column": rng.randrange(m.columns), "plane": rng.randrange(m.planes),
-                           "scale": rng.randrange(m.scales), "row": rng.randrange(ROWS // 2)}
+        given = rng.randrange(len(m.formats))
+        if flags["listed"]:
+            given = m.formats.index(m.layers[0].maps[0].format)
+        planes, shift, sum_shift = m.formats[given]
+        begun = int(flags["listed"] and planes > 1 and rng.random() < 0.5)
+        request = flags | {"column": rng.randrange(m.columns), "format": given, "begun": begun,
+                           "row": rng.randrange(ROWS // 2)}
         line = sum((rng.random() < self.density) << bit for bit in range(WORD * m.columns))
         value = rng.choice([0, rng.randrange(16)])
-        return Word(request, line, value, rng.randrange(max(m.value_words, 1)), m.columns)
+        return Word(request, line, value, rng.randrange(max(m.value_words, 1)), m.columns,
+                    planes, shift, sum_shift)
 
     def full(self, kind):
         """A word with spikes."""
@@ -139,9 +155,10 @@ class Bench:
     async def words(self, ctx, pins, words):
         """Offer the words in order; then wait for what is left of them."""
         at, left, late = 0, 0, 0
-        while late < 4 * WORD:
+        patience = PATIENCE * self.machine.planes * len(words)
+        while late < 4 * WORD * self.machine.planes:
             late = late + 1 if at == len(words) else 0
-            assert len(self.rows) < PATIENCE * len(words), f"word {at} is never taken"
+            assert len(self.rows) < patience, f"word {at} is never taken"
             offered = words[at] if at < len(words) and self.chance(0.8) else None
             given = {"request_valid": int(offered is not None), "arriving": 0,
                      "shadow_free": 1 if late else self.chance(0.4)}
@@ -182,19 +199,20 @@ class Bench:
 
 def check(bench, words, pixels=()):
     """Events, rows, amounts and Σx are those of the words, in order."""
-    shift = bench.machine.layers[0].windows[0][0].scale
+    planes = bench.machine.layers[0].maps[0].planes
     bench.run(words, pixels)
-    total, events, transfers = sum(value << shift for _, value in pixels), 0, 0
+    total, events, transfers = 0, 0, 0
+    if planes == 1:                             # else with their last plane
+        total = sum(value for _, value in pixels)
     clock = -1
     for number, word in enumerate(words):
-        for row, amount in word.events():
+        for row, x in word.events():
             what = f"word {number} {word}, event {events}"
             assert events < len(bench.events), f"{what} never comes"
             clock, events = bench.events[events], events + 1
             assert bench.rows[clock + ROW_CLOCK] == row, f"{what}: row must be {row}"
-            x = amount << word.request["plane"]
             assert bench.xs[clock + X_CLOCK] == x, f"{what}: x must be {x}"
-            total += amount << word.request["scale"] if word.request["sums"] else 0
+        total += word.total()
         if word.request["ends"]:
             assert transfers < len(bench.transfers), f"word {number}: no transfer {transfers}"
             assert bench.transfers[transfers] > clock, f"word {number}: transfer before its events"
@@ -207,6 +225,7 @@ def check(bench, words, pixels=()):
 
 KINDS = [("spikes", 1, 0), ("spikes", 2, 1), ("spikes", 4, 0), ("values", 1, 0), ("values", 2, PAD),
          ("list", 1, 0), ("list", 4, 0)]
+BITS = [(1, 1), (2, 2), (4, 4), (8, 8), (4, 1), (1, 8), (2, 8)]
 
 
 @pytest.mark.parametrize("density", [0.05, 0.3, 1])
@@ -217,35 +236,56 @@ def test_events_are_the_spikes_of_each_word(kind, columns, pad, density):
     check(Bench(m, rng), [draw.word(kind) for _ in range(60)])
 
 
+@pytest.mark.parametrize("kind", ["spikes", "values", "list"])
+@pytest.mark.parametrize("bits", BITS)
+def test_a_spike_meets_each_plane(kind, bits):
+    rng, m = random.Random(f"{kind} {bits}"), core(kind, bits=bits)
+    draw = Draw(m, rng, 0.2)
+    check(Bench(m, rng), [draw.word(kind) for _ in range(60)])
+
+
+@pytest.mark.parametrize("density", [0.1, 1])
+@pytest.mark.parametrize("bits,shift,sum_shift", [((4, 1), 1, 0), ((2, 4), 3, 3)])
+def test_weights_of_one_bit_beside_wider_ones_count_twice(density, bits, shift, sum_shift):
+    """And wider ones whose lowest planes are left out."""
+    rng = random.Random(f"shift {density}")
+    m = core("spikes", bits=bits, shift=shift, sum_shift=sum_shift)
+    draw = Draw(m, rng, density)
+    check(Bench(m, rng), [draw.word("spikes") for _ in range(60)])
+
+
+@pytest.mark.parametrize("bits", [(1, 1), (2, 2), (4, 1), (1, 8)])
 @pytest.mark.parametrize("kind,columns,pad", KINDS)
-def test_nothing_stands_between_words_with_spikes(kind, columns, pad):
+def test_nothing_stands_between_words_with_spikes(kind, columns, pad, bits):
     """A clock an event, and one a transfer."""
-    rng, m = random.Random(f"full {kind} {columns}"), core(kind, columns, pad=pad)
+    rng, m = random.Random(f"full {kind} {columns}"), core(kind, columns, bits, pad)
     bench, draw = Bench(m, rng, eager=True), Draw(m, rng, 0.2)
     check(bench, [draw.full(kind) for _ in range(60)])
     busy = sorted(bench.events + bench.transfers)
     assert busy == list(range(busy[0], busy[0] + len(busy)))
 
 
-@pytest.mark.parametrize("bits", [1, 2, 4])
+@pytest.mark.parametrize("bits", BITS)
 @pytest.mark.parametrize("count", [0, 1, 8])
 def test_pixels_on_their_way_count_as_events_of_the_clock_before(bits, count):
     rng, m = random.Random(f"{bits} {count}"), core("list", bits=bits)
     draw, bench = Draw(m, rng), Bench(m, rng)
-    pixels = [(rng.randrange(ROWS // bits), rng.randint(1, 15)) for _ in range(count)]
+    pixels = [(rng.randrange(ROWS // bits[0]), rng.randint(1, 15)) for _ in range(count)]
     words = [draw.word("list") for _ in range(20)]
     words[0].request |= {"skip": 1, "ends": 1}
     check(bench, words, pixels)
     for clock, (index, value) in zip(bench.arrivals, pixels, strict=True):
         have = (bench.rows[clock - 1 + ROW_CLOCK], bench.xs[clock - 1 + X_CLOCK])
-        assert have == (index, value), f"pixel of clock {clock}: {have} must be {index, value}"
+        want = (index * bits[0], value)
+        assert have == want, f"pixel of clock {clock}: {have} must be {want}"
 
 
+@pytest.mark.parametrize("kind,pad", [("spikes", 0), ("spikes", 1), ("values", 0), ("values", PAD)])
 @pytest.mark.parametrize("density", [0.1, 0.6])
-def test_two_steps_count_in_one_x(density):
-    rng, m = random.Random(f"pairs {density}"), core("spikes", 2, batch_bits=BATCH_BITS)
+def test_two_steps_count_in_one_x(kind, pad, density):
+    rng, m = random.Random(f"pairs {density}"), core(kind, 2, pad=pad, batch_bits=BATCH_BITS)
     draw = Draw(m, rng, density)
-    check(Bench(m, rng), [draw.word("spikes") for _ in range(60)])
+    check(Bench(m, rng), [draw.word(kind) for _ in range(60)])
 
 
 @pytest.mark.parametrize("ends", [0.5, 1])
