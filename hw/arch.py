@@ -21,11 +21,12 @@ WORD = 16                   # bits of a spike word, of a weight beat, of a block
 BLOCK_ROM_BITS = 1024       # a read-only memory from here on is block RAM, not 100 logic cells
 SPARED_ROM_BITS = 4096      # where block RAM is short, one up to here is logic
 SPARED_RAM_BITS = 256       # and so is a written one up to here
-BLOCK_RAM_BITS = 32         # else a written one from here on is block RAM, not a cell a bit
+BLOCK_RAM_BITS = 32         # where there is enough, a written one from here on is block RAM
 ISSUE_TO_LANES = 4          # clocks from an event or a transfer to the lanes' adding or clearing
 
 Kind = Literal["spikes", "values", "list"]
 Pooling = Literal["none", "max", "or"]
+Small = Literal["block", "auto", "logic"]
 
 
 @dataclass(frozen=True)
@@ -137,15 +138,17 @@ class Machine:
     ``neuron_fields`` holds each of NEURON_FIELDS once, ``readout_fields`` each of READOUT_FIELDS
     (for a `potential` readout, else empty). Widths are in bits, two's complement unless unsigned:
     ``acc_bits`` (unsigned) of an accumulator, ``sum_bits`` (unsigned) of Σx,
-    ``current_bits`` of I, ``potential_bits`` of v and every sum in the neuron, ``rounded_bits`` of
-    v' / 2^k, rounded, ``membrane_bits`` of the stored u, ``score_bits`` of a score.
+    ``current_bits`` of I, ``potential_bits`` of v and every sum in the neuron, ``scaled_bits`` of
+    2·v' / 2^k, ``membrane_bits`` of the stored u, ``score_bits`` of a score.
     ``decay_shift`` is the largest q. ``synapse_bits`` of the stored synaptic current i, 0 where no
     layer has one; ``synapse_shift`` the largest q of its decays. ``clamps``: v' has a lower bound.
     ``columns``: steps side by side in a line of the spike memory. ``batch_bits``: where it is not
     0, one pass serves two steps (``columns`` is 2): x = s_t + 2^batch_bits · s_(t+1), and a sum
     holds both steps'.
     ``order``: a window is run layer by layer, all its steps, or step by step, all layers.
-    ``weight_memory`` is single-port RAM that no bitstream initialises, or block RAM.
+    ``weight_memory`` is single-port RAM that no bitstream initialises, or block RAM;
+    ``small_memories`` are block RAM, logic where that is short, or what synthesis takes them for on
+    a chip with distributed RAM.
     ``streaming``: an input is one step's frame, its result is of all steps since the last restart,
     and state stays (`docs/streaming.md`). With an ``exit_margin`` a result is settled when the best
     score leads the next by so much; a window ends there.
@@ -164,7 +167,7 @@ class Machine:
     sum_bits: int
     current_bits: int
     potential_bits: int
-    rounded_bits: int
+    scaled_bits: int
     membrane_bits: int
     score_bits: int
     decay_shift: int
@@ -178,7 +181,7 @@ class Machine:
     clamps: bool = False
     order: Literal["layer", "step"] = "layer"
     weight_memory: Literal["spram", "ebr"] = "spram"
-    spare_blocks: bool = False      # small memories are logic: block RAM is short
+    small_memories: Small = "block"
     streaming: bool = False
     exit_margin: int | None = None
     digest: str = ""
@@ -186,7 +189,7 @@ class Machine:
     def __hash__(self) -> int:
         """Of what tells machines apart: the words of all windows would take long."""
         return hash((self.name, self.banks, self.lanes, self.units, self.columns, self.order,
-                     self.acc_bits, self.spare_blocks, self.neuron_fields))
+                     self.acc_bits, self.small_memories, self.neuron_fields))
 
     @property
     def slots(self) -> int:
@@ -501,11 +504,12 @@ SCORE_CLOCK = {"flip": 1, "gain": 1, "bias": 3}     # of a class, in which a sco
 RESETS = ("hard", "soft", "none")
 
 
-def ram_style(bits: int, *, rom: bool, spare: bool) -> Literal["block", "logic", ""]:
+def ram_style(bits: int, *, rom: bool, small: Small) -> Literal["block", "logic", ""]:
     """What synthesis is told of a memory of *bits* bits; nothing where its own choice is good."""
-    if spare and bits <= (SPARED_ROM_BITS if rom else SPARED_RAM_BITS):
+    if small == "logic" and bits <= (SPARED_ROM_BITS if rom else SPARED_RAM_BITS):
         return "logic"
-    return "block" if bits >= (BLOCK_ROM_BITS if rom else BLOCK_RAM_BITS) else ""
+    block = bits >= BLOCK_ROM_BITS if rom else small == "block" and bits >= BLOCK_RAM_BITS
+    return "block" if block else ""
 
 
 def unit_clocks(machine: Machine) -> dict[str, int]:

@@ -23,14 +23,14 @@ endmodule
 """
 
 
-def table(shape, depth, init=(), *, rom=False, spare=False):
+def table(shape, depth, init=(), *, rom=False, small="auto"):
     """A block RAM whose readers never look at an address in the clock that writes it.
 
     Without the attribute synthesis emulates Amaranth's read-old-value on a collision: about
     70 logic cells a memory on iCE40. Each user says why no collision can occur or matter. Synthesis
     makes tables of a *rom* up to 16 bits to a block RAM's unit of cost, 100 cells and more.
     """
-    style = ram_style(Shape.cast(shape).width * depth, rom=rom, spare=spare)
+    style = ram_style(Shape.cast(shape).width * depth, rom=rom, small=small)
     attrs = {"no_rw_check": 1} | ({"ram_style": style} if style else {})
     return memory.Memory(shape=shape, depth=max(depth, 2), init=init, attrs=attrs)
 
@@ -101,13 +101,13 @@ class WeightMemory(wiring.Component):
 class Rom(wiring.Component):
     """A read-only memory of named columns; a column that never changes is a constant.
 
-    ``word.NAME`` follows ``address`` by a clock, and stays without ``enable``. *spare*: as
+    ``word.NAME`` follows ``address`` by a clock, and stays without ``enable``. *small*: as
     `ram_style` takes it.
     """
 
-    def __init__(self, columns, *, spare=False):
+    def __init__(self, columns, *, small="auto"):
         self.columns = {name: [int(value) for value in values] for name, values in columns.items()}
-        self.depth, self.spare = len(next(iter(self.columns.values()))), spare
+        self.depth, self.small = len(next(iter(self.columns.values()))), small
         self.stored = {name: _shape(values) for name, values in self.columns.items()
                        if len(set(values)) > 1}
         super().__init__({"address": In(range(max(self.depth, 2))), "enable": In(1, init=1)})
@@ -123,7 +123,7 @@ class Rom(wiring.Component):
             words = [layout.const({name: self.columns[name][i] for name in self.stored})
                      for i in range(self.depth)]
             m.submodules.memory = memory = table(layout, self.depth, words, rom=True,
-                                                 spare=self.spare)
+                                                 small=self.small)
             port = memory.read_port()
             m.d.comb += [port.addr.eq(self.address), port.en.eq(self.enable),
                          self.read.eq(port.data)]

@@ -189,7 +189,7 @@ class NeuronUnit(wiring.Component):
         machine, step, bits = self.machine, self._described("step_shift"), self._described("bits")
         shifted = shift_right(v_reset << 1, step, _port_or_zero(self, step))
         least = step.base if step.constant is None else step.constant
-        width = min(len(v_reset) + 1 - least, machine.rounded_bits + 1)
+        width = min(len(v_reset) + 1 - least, machine.scaled_bits)
         scaled = Signal(signed(max(width, 1)), reset_less=True)
         rounded = Signal(signed(len(scaled)), reset_less=True)
         m.d.sync += [scaled.eq(shifted), rounded.eq((scaled + 1) >> 1)]

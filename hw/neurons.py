@@ -194,7 +194,7 @@ class NeuronArray(wiring.Component):
             if not columns:
                 continue
             rom = Rom({f"{name}{number}": values for (name, number), values in columns.items()},
-                      spare=machine.spare_blocks)
+                      small=machine.small_memories)
             m.submodules[f"parameters{clock}"] = rom
             m.d.comb += rom.address.eq(address[clock - 1])
             for name, number in columns:
@@ -205,7 +205,7 @@ class NeuronArray(wiring.Component):
         machine = self.machine
         bits, job = machine.membrane_bits, self.held
         m.submodules.membranes = memory = table(bits * len(units), machine.membrane_slots,
-                                                   spare=machine.spare_blocks)
+                                                   small=machine.small_memories)
         write, read = memory.write_port(), memory.read_port()
         base = Const(0) if machine.order == "layer" else job.membrane
         target = Signal.like(write.addr, reset_less=True)
@@ -222,7 +222,7 @@ class NeuronArray(wiring.Component):
         machine, job, clock = self.machine, self.held, self.clocks["synapse"]
         bits = machine.synapse_bits
         m.submodules.synapses = memory = table(bits * len(units), machine.membrane_slots,
-                                               spare=machine.spare_blocks)
+                                               small=machine.small_memories)
         write, read = memory.write_port(), memory.read_port()
         place = slot if machine.order == "layer" else (job.membrane + slot)[:len(job.membrane)]
         places = delays(m, place, clock + 2)

@@ -45,7 +45,7 @@ class SpikeMemory(wiring.Component):
             for column in range(self.machine.columns):
                 name = f"copy{bank}_{column}"
                 m.submodules[name] = memory = table(WORD, self.machine.lines,
-                                                         spare=self.machine.spare_blocks)
+                                                         small=self.machine.small_memories)
                 write, read = memory.write_port(), memory.read_port()
                 m.d.comb += [
                     write.addr.eq(word.line), write.data.eq(word.spikes),

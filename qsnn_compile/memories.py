@@ -14,6 +14,7 @@ from qsnn_hw.arch import (
     Field,
     Image,
     Machine,
+    Small,
     field_clocks,
     ram_style,
 )
@@ -30,14 +31,14 @@ ICE40 = FAMILIES[0]
 @dataclass(frozen=True)
 class Memory:
     """One memory of the core, ``depth`` words of ``width`` bits, on a chip of ``family``. ``rom``:
-    never written; ``spare``: logic if it is small, to spare block RAM; ``declared`` bits a word has
-    in the Verilog, where synthesis drops some that never change."""
+    never written; ``small`` as `Machine.small_memories`; ``declared`` bits a word has in the
+    Verilog, where synthesis drops some that never change."""
 
     name: str
     width: int
     depth: int
     rom: bool = False
-    spare: bool = False
+    small: Small = "auto"
     declared: int = 0
     family: Family = ICE40
 
@@ -49,7 +50,7 @@ class Memory:
     def place(self) -> Literal["block", "distributed", "logic"]:
         """What yosys makes it of: what it is told, or what costs least."""
         declared = max(self.declared, self.width) * self.depth
-        style = ram_style(declared, rom=self.rom, spare=self.spare)
+        style = ram_style(declared, rom=self.rom, small=self.small)
         if style:
             return style
         block = self._blocks * self.family.block_cost
@@ -95,7 +96,7 @@ def _inputs(machine: Machine) -> Iterator[Memory]:
             yield _table(f"values{bank}", machine.input_bits, words)
         if machine.lines:
             for column in range(machine.columns):
-                yield _table(f"copy{bank}_{column}", WORD, machine.lines, machine.spare_blocks)
+                yield _table(f"copy{bank}_{column}", WORD, machine.lines, machine.small_memories)
 
 
 def _results(machine: Machine, image: Image | None) -> Iterator[Memory]:
@@ -112,7 +113,7 @@ def _results(machine: Machine, image: Image | None) -> Iterator[Memory]:
 def _shape(machine: Machine) -> Machine:
     """What the walkers' programs depend on, of *machine*."""
     return replace(machine, neuron_fields=(), readout_fields=(), weight_memory="spram",
-                   spare_blocks=False, digest="")
+                   small_memories="block", digest="")
 
 
 @lru_cache(maxsize=64)                      # machines are rated with and without their image
@@ -135,13 +136,14 @@ def _bank(machine: Machine, image: Image | None, bank: int) -> Iterator[Memory]:
         columns = [image.neuron[field.name][bank] if image is not None else None
                    for field in fields]
         yield replace(_parameters(f"parameters{bank}_{clock}", fields, columns,
-                                  machine.neuron_slots, machine.units), spare=machine.spare_blocks)
+                                  machine.neuron_slots, machine.units),
+                      small=machine.small_memories)
     if machine.neuron_slots:
         yield _table(f"membranes{bank}", machine.membrane_bits * machine.units,
-                     machine.membrane_slots, machine.spare_blocks)
+                     machine.membrane_slots, machine.small_memories)
     if machine.synapses:
         yield _table(f"synapses{bank}", machine.synapse_bits * machine.units,
-                     machine.membrane_slots, machine.spare_blocks)
+                     machine.membrane_slots, machine.small_memories)
     if machine.pools:
         yield _table(f"pool{bank}", machine.current_bits * machine.units, machine.slots)
     if any(layer.pooling == "or" for layer in machine.layers):
@@ -153,8 +155,8 @@ def _bank(machine: Machine, image: Image | None, bank: int) -> Iterator[Memory]:
             yield _table(f"weights{bank}_{column}", WORD, machine.rows)
 
 
-def _table(name: str, width: int, depth: int, spare: bool = False) -> Memory:
-    return Memory(name, width, max(depth, 2), spare=spare)
+def _table(name: str, width: int, depth: int, small: Small = "auto") -> Memory:
+    return Memory(name, width, max(depth, 2), small=small)
 
 
 def _rom(name: str, columns: Iterable[Sequence[int]]) -> Memory:

@@ -90,7 +90,7 @@ def _unit_bits(machine: Machine) -> float:
     current += machine.acc_bits * (machine.batch_bits > 0)
     stages = wide * (3 + 2 * soft) + machine.membrane_bits * 2 * machine.clamps
     shifts = (wide * (fields["gain_shift"].width + fields["leak_shift"].width)
-              + machine.rounded_bits * (2 + fields["step_shift"].width))
+              + machine.scaled_bits * (2 + fields["step_shift"].width))
     leak = machine.membrane_bits * (2 + fields["decay"].width)
     current += machine.synapse_bits * (4 + fields["synapse_decay"].width)
     return current + stages + shifts + leak + fields["threshold"].width / 2
@@ -119,7 +119,9 @@ def _reader_bits(machine: Machine) -> int:
     """Two words on their way, with the columns that are counted, and what follows an event."""
     amount = machine.value_bits + machine.planes + len(machine.formats)
     columns = WORD * (machine.columns + (machine.columns > 1))
-    counted = columns if any(machine.stride(i) > 1 for i in range(len(machine.layers))) else 0
+    several = any(machine.stride(i) > 1 for i in range(len(machine.layers)))
+    held = machine.columns if machine.batch_bits else (machine.columns - 1).bit_length()
+    counted = WORD * held * several
     return (6 * WORD + columns + 2 * counted + 6 * machine.rows.bit_length() + 5 * amount
             + 3 * machine.sum_bits)
 

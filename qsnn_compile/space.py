@@ -59,7 +59,7 @@ class Candidate:
         needed = predict(self.frame, device=self.device)
         if needed.ebr <= self.device.ebr:
             return self.frame, needed
-        machine = replace(self.frame, spare_blocks=True)
+        machine = replace(self.frame, small_memories="logic")
         return machine, predict(machine, device=self.device)
 
     @cached_property
@@ -116,6 +116,8 @@ def _powers(most: int) -> Iterator[int]:
 def _candidate(prepared: Prepared, device: Device, banks: int, lanes: int, units: int,
                columns: int, batch: bool) -> Candidate:
     machine, pads = machine_of(prepared, banks, lanes, units, columns, batch)
+    if family_of(device).distributed is not None:
+        machine = replace(machine, small_memories="auto")
     return Candidate(device, prepared, _with_memory(machine, device), pads,
                      typical_clocks(machine))
 

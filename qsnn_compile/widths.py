@@ -22,7 +22,9 @@ def with_widths(machine: Machine, layers: list[Channels], pad: Pad, proved: Boun
     pads = [_pad_potential(machine, pad, layer.summed) for layer in layers if layer.fires]
     potentials = [part for part, _ in pads]
     potentials += [_potential(neuron) for neuron in proved.neurons.values()]
-    rounded = [whole for _, whole in pads] + [n.unclamped for n in proved.neurons.values()]
+    scaled = [own for _, own in pads]
+    scaled += [Interval(2 * n.unclamped.lo - 1, 2 * n.unclamped.hi)
+               for n in proved.neurons.values()]
     both = [layer for index, layer in enumerate(layers) if machine.paired(index)]
     batch = max((max(layer.accumulated, layer.summed) for layer in both), default=0).bit_length()
     return replace(
@@ -33,7 +35,7 @@ def with_widths(machine: Machine, layers: list[Channels], pad: Pad, proved: Boun
                      + [layer.summed << batch for layer in both]).bit_length(),
         current_bits=_width(currents),
         potential_bits=_width(potentials) if potentials else 1,
-        rounded_bits=_width(rounded) if rounded else 1,
+        scaled_bits=_width(scaled) if scaled else 1,
         score_bits=max(proved.scores.width, 2),     # a count of no bits would have no memory
     )
 
@@ -51,16 +53,16 @@ def _potential(neuron: NeuronBounds) -> Interval:
 
 
 def _pad_potential(machine: Machine, pad: Pad, summed: int) -> tuple[Interval, Interval]:
-    """The same for a pad, whose y lies in -summed..0 and i in its bits, and what it rounds to."""
+    """The same for a pad, whose y lies in -summed..0 and i in its bits, and 2·v' / 2^k."""
     half = 1 << pad["bits"] - 1
     summed = 1 << pad["synapse_bits"] - 1 if machine.synapses else summed
     leak = [(u * pad["decay"] << pad["leak_shift"]) >> machine.decay_shift
             for u in (-half, half - 1)]
     v = [leak[0] - (summed << pad["gain_shift"]) + pad["bias"], leak[1] + pad["bias"]]
     beyond = [end - pad[name] for end in v for name in ("threshold", "reduction")]
-    rounded = [((end << 1 >> pad["step_shift"]) + 1) >> 1 for end in v]
+    scaled = [end << 1 >> pad["step_shift"] for end in v]
     return (_around([np.array([*leak, *v, *beyond, pad["threshold"]])]),
-            _around([np.array(rounded)]))
+            _around([np.array(scaled)]))
 
 
 def _around(arrays: Iterable[np.ndarray]) -> Interval:

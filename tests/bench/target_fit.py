@@ -28,7 +28,7 @@ from qsnn_compile.targets import target
 def beside(program, graph):
     """Cells of the same core on UP5K."""
     goal = target("up5k")
-    machine = replace(program.machine, weight_memory="spram", spare_blocks=False)
+    machine = replace(program.machine, weight_memory="spram", small_memories="block")
     there = replace(program, machine=machine, board=goal.board.name,
                     clock_mhz=goal.board.clock_mhz)
     with tempfile.TemporaryDirectory() as name:

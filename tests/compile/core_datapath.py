@@ -200,11 +200,11 @@ class Datapath:
         for part in (leak, v, v - p["threshold"], v - p["reduction"]):
             fits(part[rotating], wide)
         hard, soft = (fired & (p["reset"] == RESETS.index(kind)) for kind in ("hard", "soft"))
-        rounded = ((np.where(soft, v - p["reduction"], v) << 1) >> p["step_shift"]) + 1 >> 1
-        fits(np.where(rotating & ~hard, rounded, 0), machine.rounded_bits)
+        scaled = (np.where(soft, v - p["reduction"], v) << 1) >> p["step_shift"]
+        fits(np.where(rotating & ~hard, scaled, 0), machine.scaled_bits)
         limit = 1 << p["bits"] - 1
         least = p["lowest"] if machine.clamps else -limit
-        u = np.where(hard, p["reset_to"], np.clip(rounded, least, limit - 1))
+        u = np.where(hard, p["reset_to"], np.clip(scaled + 1 >> 1, least, limit - 1))
         assert p["bits"].max() <= machine.membrane_bits
         self.membranes[bank, units[rotating], places[rotating]] = u[rotating]
         return fired & rotating

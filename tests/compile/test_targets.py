@@ -143,7 +143,7 @@ def test_memories_as_yosys_maps_them(family, width, depth, rom, blocks, place):
     (16, 16, False, "logic"), (16, 17, False, "block"), (16, 256, True, "logic"),
     (16, 257, True, "block")])
 def test_small_memories_spare_block_ram(width, depth, rom, place):
-    assert Memory("m", width, depth, rom, spare=True).place == place
+    assert Memory("m", width, depth, rom, small="logic").place == place
 
 
 def zoo(name):
@@ -153,7 +153,7 @@ def zoo(name):
 def test_mnist_on_a_chip_without_single_port_ram():
     """Weights take 26 of the 32 block RAMs, so that small memories must be logic."""
     machine, image = choose(zoo("mnist_mlp"), target("hx8k"))
-    assert machine.weight_memory == "ebr" and machine.spare_blocks
+    assert machine.weight_memory == "ebr" and machine.small_memories == "logic"
     needed = predict(machine, image, target("hx8k").device)
     assert needed.ebr <= 32 and needed.spram == needed.dsp == 0
 
@@ -161,14 +161,14 @@ def test_mnist_on_a_chip_without_single_port_ram():
 def test_512_lanes_on_the_largest_chip():
     machine, image = choose(zoo("fashion_mnist_mlp"), target("ecp5-85f"), Aim(lanes=512))
     assert machine.banks * machine.lanes == 512 and machine.weight_memory == "ebr"
-    assert not machine.spare_blocks
+    assert machine.small_memories == "auto"
     assert predict(machine, image, target("ecp5-85f").device).ebr <= 208
 
 
 def test_a_refusal_names_the_array_that_is_too_large():
     with pytest.raises(DoesNotFit, match=r"fashion_mnist_mlp' must fit hx8k, and with \d+ lanes it "
-                       r"needs (\d+) block RAMs, (\d+) more than there are \(weights (\d+), input "
-                       r"list 5, neuron parameters \d+\)") as caught:
+                       r"needs (\d+) block RAMs, (\d+) more than there are \(weights (\d+), neuron "
+                       r"parameters \d+, input list 5\)") as caught:
         choose(zoo("fashion_mnist_mlp"), target("hx8k"))
     needed, over, weights = map(int, re.search(
         r"needs (\d+) .*?, (\d+) more .*?weights (\d+)", str(caught.value)).groups())

@@ -123,5 +123,5 @@ def machine(layers=None, **changes):
         neuron_fields=tuple(Field(name, 0, constant=2 if name == "bits" else 0)
                             for name in NEURON_FIELDS),
         readout_fields=(), acc_bits=12, sum_bits=10, current_bits=12, potential_bits=12,
-        rounded_bits=12, membrane_bits=4, score_bits=6, decay_shift=0, lanes=16, units=2)
+        scaled_bits=12, membrane_bits=4, score_bits=6, decay_shift=0, lanes=16, units=2)
     return Machine(**(given | changes))

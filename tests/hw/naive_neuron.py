@@ -8,7 +8,7 @@ from qsnn_hw.arch import RESETS
 @dataclass
 class Naive:
     """One update, every intermediate that must fit ``potential_bits`` in ``sums``, and what
-    must fit ``rounded_bits``."""
+    must fit ``scaled_bits``."""
 
     current: int
     largest: int
@@ -16,7 +16,7 @@ class Naive:
     u_next: int
     i_next: int
     sums: tuple[int, ...]
-    rounded: int
+    scaled: int
 
 
 def largest_of(n):
@@ -56,10 +56,11 @@ def update(n, decay_shift, synapse_shift=0):
     spike = int(v >= n["threshold"])
     reset = RESETS[n["reset"]]
     after = v - n["reduction"] if spike and reset == "soft" else v
+    sums = leak, v, v - n["threshold"], after
     rounded = (after + 2 ** (k - 1)) // 2**k if k else after
     u_next = saturate(rounded, n["bits"])
     if n["clamps"]:
         u_next = max(u_next, n["lowest"])
     if spike and reset == "hard":
-        u_next, rounded = n["reset_to"], 0
-    return Naive(current, largest, spike, u_next, y, (leak, v, v - n["threshold"], after), rounded)
+        u_next, after = n["reset_to"], 0
+    return Naive(current, largest, spike, u_next, y, sums, after * 2 // 2**k)

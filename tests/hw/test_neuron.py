@@ -41,7 +41,7 @@ class Draw:
         rng = self.rng
         n = {name: rng.randint(*limits) for name, limits in self.ranges.items()}
         n |= self._shifts()
-        for name in {"initial", "reset_to", "lowest"} - self.constant:
+        for name in sorted({"initial", "reset_to", "lowest"} - self.constant):
             n[name] = self._membrane(n["bits"])
         planes = rng.choice(self.weight_bits)
         total = rng.choice([0, 1, rng.randint(0, self.fan_sum), self.fan_sum])
@@ -104,7 +104,7 @@ def unit_for(neurons, draw):
         sum_bits=max(n["sum_x"] for n in neurons).bit_length() or 1,
         current_bits=signed_width(*ys, *(~y for y in ys)),
         potential_bits=signed_width(*(s for result in results for s in result.sums)),
-        rounded_bits=signed_width(*(result.rounded for result in results)),
+        scaled_bits=signed_width(*(result.scaled for result in results)),
         membrane_bits=max(n["bits"] for n in neurons), synapse_shift=SYNAPSE_SHIFT,
         synapse_bits=max(n["synapse_bits"] for n in neurons), clamps=draw.clamps)), results
 
@@ -160,7 +160,8 @@ def check(draw, count, gap=0.3):
             expected[start + offset][name] = value
     got = play(unit, noise, list({name for clock in expected for name in clock}))
     compare(got, expected, lambda clock: "; neurons in flight: " + "; ".join(
-        f"clock {s} {n}" for s, n in zip(starts, neurons, strict=True) if 0 <= clock - s < latency))
+        f"clock {s} {n}" for s, n in zip(starts, neurons, strict=True)
+        if 0 <= clock - s <= latency))
     return results
 
 

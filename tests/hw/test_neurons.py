@@ -31,7 +31,7 @@ def mapped(kind, seed, **shape):
     bits = machine.membrane_bits + machine.decay_shift + machine.synapse_bits + wide + 24
     return replace(machine, acc_bits=ACC_BITS, sum_bits=SUM_BITS, current_bits=ACC_BITS + 2,
                    batch_bits=STEP_BITS if machine.batch_bits else 0, potential_bits=bits,
-                   rounded_bits=bits), image
+                   scaled_bits=bits), image
 
 
 def of_step(machine, layer, total, replay):

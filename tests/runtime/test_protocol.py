@@ -18,7 +18,7 @@ def machine(**changes):
         input_map=Map("list", -1, words=3), layers=(layer("hidden", 3, 32), layer("out", 32, 3)),
         readout="count",
         neuron_fields=(), readout_fields=(), acc_bits=12, sum_bits=10, current_bits=12,
-        potential_bits=12, rounded_bits=12, membrane_bits=4, score_bits=3, decay_shift=1,
+        potential_bits=12, scaled_bits=12, membrane_bits=4, score_bits=3, decay_shift=1,
         lanes=32, units=2,
         digest="0123456789abcdef")
     return Machine(**(given | changes))
