@@ -5,6 +5,7 @@ gradient. All share a face: ``bits``, ``shift(gain)``, ``origin(...)``, ``step(g
 and ``refusal``, the reason why it has no integer form ('' where it has one).
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
@@ -31,7 +32,7 @@ class MembraneQuantizer(nn.Module):
 
     name: ClassVar[str]
     widths: ClassVar[tuple[int, ...]] = tuple(range(2, 9))
-    rates: ClassVar[dict[str, float]] = {}
+    rates: Mapping[str, float] = {}
     refusal: ClassVar[str] = ""
 
     def __init__(self, bits: int, channels: int) -> None:
@@ -65,15 +66,16 @@ class Trainable(MembraneQuantizer):
     is held so that 0 has a code; the range is then ``[-(3 · 2^(U-2) + 1/2), 2^(U-2) - 1/2] · step``
     and its upper end starts at the threshold. With 2 bits n is 0. The gradient of the step is the
     learnt-step one (the rounding error inside the range, the limit outside), that of j is 2^k
-    outside the range. Both need far larger steps than weights do.
+    outside the range. Both need far larger updates than weights do; not so with 2 bits, where each
+    move of k moves all four levels: ten times the rate cost 2 points there, see docs/results.md.
     """
 
     name = "trainable"
-    rates: ClassVar[dict[str, float]] = {"log_step": 10.0, "offset": 10.0}
 
     def __init__(self, bits: int, channels: int) -> None:
         super().__init__(bits, channels)
         below = -(2 ** (bits - 2)) if bits > 2 else 0
+        self.rates = {"log_step": 10.0, "offset": 10.0} if bits > 2 else {}
         start = torch.tensor(1 / (self.high + below + 0.5)).log2()
         self.log_step = nn.Parameter(start.repeat(channels))
         self.offset = nn.Parameter(torch.full((channels,), float(below))) if below else None

@@ -28,7 +28,8 @@ class Trained:
     @property
     def kind(self) -> tuple[Any, ...]:
         """What seeds and folds of one network have in common."""
-        return self.network.layers, self.network.steps, bits(self.network)
+        network = self.network
+        return network.layers, network.steps, bits(network), network.reset, network.decay
 
 
 @dataclass(frozen=True)

@@ -154,6 +154,11 @@ def test_a_module_names_the_learning_rates_of_its_parameters():
     assert "blocks.1.layer.quantizer.log_step" in found[1.0]
 
 
+def test_the_step_of_two_bits_learns_as_weights_do():
+    model = QSNN(NetworkConfig("net", "20-12-7-4", membrane_bits=2))
+    assert [group["factor"] for group in groups(model)] == [1.0]
+
+
 LEARNING = replace(NETWORK, learn_decay=True, decay=(7, 3))
 
 
