@@ -19,17 +19,37 @@ def typical_clocks(machine: Machine) -> float:
 def _layer_clocks(machine: Machine, index: int) -> float:
     """Items one behind the other; a pass takes its events or the rotations of the one before."""
     layer = machine.layers[index]
-    merged = machine.stride(index)
     passes = layer.passes if layer.pooling != "none" else 1
-    reading = max(sum(_word_clocks(layer.maps[word.source], merged) for word in window)
-                  for window in layer.windows) / passes
-    rotation = machine.rotation(index) * (machine.replays(index) if layer.fires else 1)
     repeats = machine.window_steps(index) * machine.times
     transfers = 1 if layer.fires or machine.order == "step" else repeats
-    clocks = machine.rounds(index) * passes * repeats * max(reading + 1, rotation / transfers)
-    # the layer behind waits for the last group's first rotation, or for all of them
-    awaited = index + 1 < len(machine.layers) and machine.merged(index + 1)
-    return clocks + (rotation if awaited else machine.rotation(index))
+    clocks = machine.rounds(index) * passes * repeats * max(
+        _pass_clocks(machine, index), _rotations(machine, index) / transfers)
+    return clocks + _wait(machine, index)
+
+
+def _rotations(machine: Machine, index: int) -> int:
+    return machine.rotation(index) * (machine.replays(index) if machine.layers[index].fires else 1)
+
+
+def _pass_clocks(machine: Machine, index: int) -> float:
+    """Clocks of a pass' words, and of its transfer."""
+    layer, merged = machine.layers[index], machine.stride(index)
+    passes = layer.passes if layer.pooling != "none" else 1
+    return 1 + max(sum(_word_clocks(layer.maps[word.source], merged) for word in window)
+                   for window in layer.windows) / passes
+
+
+def _wait(machine: Machine, index: int) -> float:
+    """What the layer behind loses: it waits for the last group's first rotation, or for all of them
+    where it takes the steps at once; where not, they go on beside its first pass (a readout's
+    all but the last), but no transfer comes before they end."""
+    if machine.is_last(index):
+        return machine.rotation(index)
+    behind, rotations = index + 1, _rotations(machine, index)
+    if machine.merged(behind):
+        return rotations
+    beside = 1 if machine.layers[behind].fires else machine.window_steps(behind) - 1
+    return max(machine.rotation(index), rotations - beside * _pass_clocks(machine, behind))
 
 
 def _word_clocks(found: Map, merged: int) -> float:
