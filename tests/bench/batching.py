@@ -36,10 +36,13 @@ def rate_coded(steps=8):
 
 
 def clocks(graph, x, result, **machine):
-    """The median of a sample's clocks."""
+    """The median of a sample's clocks, and the share of lanes × clocks that add: not those of the
+    pixels as they arrive."""
     built, _ = map_graph(graph, **machine)
     spikes = [result.spikes[layer.name] for layer in built.layers if layer.fires]
-    return np.median(cycle.run(built, x, spikes).latency)
+    timing = cycle.run(built, x, spikes)
+    used = timing.lane_clocks.sum() / (built.banks * built.lanes * timing.latency.sum())
+    return np.median(timing.latency), used
 
 
 def measured():
@@ -58,18 +61,18 @@ def measured():
 
 def main():
     argparse.ArgumentParser(description=__doc__.split("\n")[0]).parse_args()
-    table = Table("network and input", "banks × lanes", "units", "one step", "two steps", "ratio",
+    table = Table("network and input", "banks × lanes", "units", "one step", "used", "two steps", "ratio",
                   caption="median clocks from the last input beat to the result")
     for name, graph, x in measured():
         result = golden.run(graph, x, record="spikes")
         for machine in MACHINES:
-            single = min(clocks(graph, x, result, **machine, columns=columns)
-                         for columns in (1, 2, 4))
-            pair = clocks(graph, x, result, **machine, columns=2, batch=True)
+            single, used = min(clocks(graph, x, result, **machine, columns=columns)
+                               for columns in (1, 2, 4))
+            pair, _ = clocks(graph, x, result, **machine, columns=2, batch=True)
             table.add_row(name, f"{machine.get('banks', 1)} × {machine['lanes']}",
-                          str(machine["units"]), f"{single:,.0f}", f"{pair:,.0f}",
+                          str(machine["units"]), f"{single:,.0f}", f"{used:.1%}", f"{pair:,.0f}",
                           f"{single / pair:.2f}")
-    Console().print(table)
+    Console(width=110).print(table)
 
 
 if __name__ == "__main__":
