@@ -1,14 +1,14 @@
 """Weights of the resource model. Written by tests/bench/fit_resources.py."""
 
 WEIGHTS = {
-    "lanes": 0.8466,
+    "lanes": 1.0469,
     "rings": 0.0,
-    "units": 1.1077,
-    "walkers": 0.0,
-    "readers": 1.6715,
+    "units": 0.8735,
+    "walkers": 2.6856,
+    "readers": 0.8386,
     "loads": 0.0,
-    "readout": 0.0,
-    "layers": 165.3941,
-    "tables": 1.3383,
-    "one": 156.0321,
+    "readout": 1.629,
+    "layers": 48.2662,
+    "tables": 0.7337,
+    "one": 264.9549,
 }
