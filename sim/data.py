@@ -60,18 +60,25 @@ class Samples:
 
 
 def read_samples(path: str | Path, graph: Graph) -> Samples:
-    """The samples of an ``.npz`` file, checked against *graph*'s input. Raises QsnnError."""
+    """The samples of an ``.npz`` file, checked against *graph*'s input; images [C, H, W] may be
+    flat, row by row. Raises QsnnError."""
     arrays = _read(Path(path))
     if "x" not in arrays:
         raise QsnnError(f"{path}: data must hold an array 'x' [N, ...], not only "
                         f"{sorted(arrays)!r}; write it with numpy.savez(file, x=..., y=...)")
     try:
-        x = quantize_input(graph, arrays["x"])
+        x = quantize_input(graph, _unfolded(graph, arrays["x"]))
     except IrError as error:
         raise QsnnError(f"{path}: {error}") from None
     if len(x) == 0:
         raise QsnnError(f"{path}: x must hold at least one sample, not {list(x.shape)!r}")
     return Samples(x, _labels(path, arrays.get("y"), len(x), _classes(graph)))
+
+
+def _unfolded(graph: Graph, x: NDArray[Any]) -> NDArray[Any]:
+    shape = graph.input.shape
+    flat = graph.input.coding == "direct" and x.ndim == 2 and x.shape[1] == prod(shape)
+    return x.reshape(-1, *shape) if flat else x
 
 
 def _read(path: Path) -> dict[str, NDArray[Any]]:

@@ -61,7 +61,8 @@ def measured():
 
 def main():
     argparse.ArgumentParser(description=__doc__.split("\n")[0]).parse_args()
-    table = Table("network and input", "banks × lanes", "units", "one step", "used", "two steps", "ratio",
+    table = Table("network and input", "banks × lanes", "units", "one step", "used", "two steps",
+                  "ratio",
                   caption="median clocks from the last input beat to the result")
     for name, graph, x in measured():
         result = golden.run(graph, x, record="spikes")

@@ -99,7 +99,8 @@ def draw(path, events, bits):
 @dataclass(frozen=True)
 class Bits:
     """Bits of a network and where they lie. ``unused`` of lanes without a channel and ``copies`` in
-    banks that work on other places are rows too; ``kept`` are membranes, of a group or of all."""
+    banks that work on other places (of a readout: on other inputs) are rows too; ``kept`` are
+    membranes, of a group or of all."""
 
     weights: int
     unused: int
@@ -120,7 +121,7 @@ def bits_of(graph, machine, image):
     weights = sum(node.op.weight.size * node.op.bits for node in graph.nodes
                   if isinstance(node.op, Dense | Conv2d))
     found = [(machine.group_rounds(i) * layer.rows * width,
-              machine.place_banks(i) if layer.fires else 1)
+              machine.place_banks(i) if layer.fires else machine.banks)
              for i, layer in enumerate(machine.layers)]
     rows, once = sum(bits for bits, _ in found), sum(bits // n for bits, n in found)
     neurons = sum(int(np.prod(shapes(graph)[node.name])) for node in graph.nodes

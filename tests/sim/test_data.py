@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from qsnn_compile.errors import QsnnError
-from qsnn_compile.ir import Dense, Graph, Input, Node, Readout, ints
+from qsnn_compile.ir import Conv2d, Dense, Flatten, Graph, Input, Node, Readout, ints
 from qsnn_sim.data import Build, read_samples
 
 
@@ -29,6 +29,25 @@ def test_samples_with_labels(tmp_path):
     samples = read_samples(save(tmp_path, x=x, y=np.array([1, 0, 1], np.uint8)), graph("direct"))
     assert np.array_equal(samples.x, x) and samples.y.tolist() == [1, 0, 1]
     assert read_samples(save(tmp_path, x=x), graph("direct")).first(2).x.shape == (2, 6)
+
+
+def images(coding):
+    """A network of images of 2 channels, 3 x 2."""
+    nodes = (Node("conv", Conv2d(ints(np.ones((2, 2, 1, 1))), 1), ("x",)),
+             Node("flat", Flatten(), ("conv",)))
+    source = Input((2, 3, 2), 8 if coding == "direct" else 1, coding)
+    return Graph("g", 4, source, nodes, Readout("potential", "flat"))
+
+
+def test_flat_images_are_row_by_row(tmp_path):
+    flat = np.arange(24).reshape(2, 12)
+    found = read_samples(save(tmp_path, x=flat), images("direct")).x
+    assert np.array_equal(found, flat.reshape(2, 2, 3, 2))
+
+
+def test_images_with_steps_are_not_flat(tmp_path):
+    with pytest.raises(QsnnError, match=r"x must be \[N, T, ...\]"):
+        read_samples(save(tmp_path, x=np.zeros((2, 12))), images("spikes"))
 
 
 def test_missing_file(tmp_path):
