@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np
 import pytest
-from broken_models import MODELS, write
+from broken_models import MODELS, good_graph, model, write
 
 import qsnn_compile.ir
 from qsnn_compile import fpga
@@ -54,7 +54,7 @@ COMMANDS = {
     "sim_without_x": ["sim", "good", "--data", "no_x.npz"],
     "sim_truncated_data": ["sim", "good", "--data", "cut.npz"],
     "sim_wrong_shape": ["sim", "good", "--data", "narrow.npz"],
-    "sim_margin_of_layers": ["sim", "good", "--data", "x.npz", "--exit-margin", "2"],
+    "sim_margin_of_layers": ["sim", "layered", "--data", "x.npz", "--exit-margin", "2"],
     "sim_negative_margin": ["sim", "good", "--data", "x.npz", "--exit-margin", "2,-1"],
     "sim_json_folder": ["sim", "good", "--data", "x.npz", "--json", "photos"],
     "sim_truncated_image": ["sim", "cut_image", "--data", "x.npz"],
@@ -89,8 +89,9 @@ def arranged():
 def built():
     """Builds and data for the commands that read them."""
     write("good", Path("good.onnx"))
-    for folder in ("good", "cut_image"):
-        assert qsnnc.main(["good.onnx", "-o", folder, "--json", "good.json"]) == 0
+    Path("layered.onnx").write_bytes(model(graph=good_graph((60, 40, 3))).SerializeToString())
+    for file, folder in (("good", "good"), ("good", "cut_image"), ("layered", "layered")):
+        assert qsnnc.main([f"{file}.onnx", "-o", folder, "--json", "good.json"]) == 0
     image = Path("cut_image/weights.bin")
     image.write_bytes(image.read_bytes()[:-1])
     shape = qsnn_compile.ir.parse(Path("good/model.qir").read_text()).input.shape

@@ -71,7 +71,7 @@ def test_the_table(capsys, monkeypatch):
 
 
 def test_files_of_integers_are_explained_too(capsys):
-    assert qsnnc.main([str(ROOT / "models" / "zoo" / "mnist_mlp.onnx"), "--explain"]) == 0
+    assert qsnnc.main([str(ROOT / "models" / "zoo" / "fashion_mnist_mlp.onnx"), "--explain"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert "v = ⌊u·2^k·1/2^1⌋" in shown and "as in the file" in shown
 

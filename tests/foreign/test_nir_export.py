@@ -67,9 +67,13 @@ def test_leaks_are_near_it(tmp_path):
     assert (found != spikes).mean() < 0.02
 
 
-@pytest.mark.parametrize("name", ["mnist_mlp", "fashion_mnist_mlp"])
-def test_the_zoo_can_be_exported(tmp_path, name):
-    graph = import_onnx(ZOO / f"{name}.onnx")
+def test_a_soft_reset_of_the_zoo_is_refused(tmp_path):
+    with pytest.raises(NirError, match="node 'lif1': reset must be hard for NIR"):
+        export_nir(import_onnx(ZOO / "mnist_mlp.onnx"), tmp_path / "a.nir")
+
+
+def test_the_zoo_can_be_exported(tmp_path):
+    graph = import_onnx(ZOO / "fashion_mnist_mlp.onnx")
     notes = export_nir(graph, tmp_path / "a.nir")
     assert notes[1:] == ["the scores are the sum of the output over the steps", "the same input "
                          "must be shown for 4 steps", "membranes are real numbers, not rounded "

@@ -190,7 +190,8 @@ def test_the_command_refuses_before_it_trains(command, tmp_path, capsys, options
 
 
 @pytest.mark.parametrize("arguments, said", (
-    (["resnet"], "qsnn train: network must be one of fashion-mnist-mlp, mnist-mlp"),
+    (["resnet"], "qsnn train: network must be one of fashion-mnist-mlp, fashion-mnist-mlp-soft, "
+     "mnist-mlp"),
     ([], "qsnn train: the name of a network must be given, or a file FILE.toml; --list shows "
          "those there are"),
     (["my.toml"], "qsnn train: my.toml must be a file that can be read: No such file"),
