@@ -153,7 +153,7 @@ class NeuronUnit(wiring.Component):
 
     def _synapse(self, m, y):
         """The synaptic current that integrates *y*."""
-        machine, bits = self.machine, self._described("synapse_bits")
+        machine = self.machine
         scaled = Mux(self.i_first, 0, self.i) * self._field("synapse_decay")
         product = Signal(Shape.cast(scaled.shape()), name="i_product", reset_less=True)
         flip = self._field("flip")
@@ -162,14 +162,7 @@ class NeuronUnit(wiring.Component):
         total = (product >> machine.synapse_shift) + y + flip
         i = Signal(Shape.cast(total.shape()), name="i_total", reset_less=True)
         m.d.sync += [product.eq(scaled), i.eq(total)]
-        m.d.comb += self.i_next.eq(i)
-        if bits.constant is not None:
-            m.d.comb += self.i_next.eq(_clip(i, bits.constant))
-            return self.i_next
-        with m.Switch(self._field("synapse_bits")):
-            for width in range(bits.base, machine.synapse_bits + 1):
-                with m.Case(width):
-                    m.d.comb += self.i_next.eq(_clip(i, width))
+        m.d.comb += self.i_next.eq(self._clipped(m, i, "synapse_bits", machine.synapse_bits))
         return self.i_next
 
     def _fire(self, m, v):
@@ -186,26 +179,30 @@ class NeuronUnit(wiring.Component):
         return Mux(self.spike & soft, reduced, kept)
 
     def _quantise(self, m, v_reset):
-        machine, step, bits = self.machine, self._described("step_shift"), self._described("bits")
+        machine, step = self.machine, self._described("step_shift")
         shifted = shift_right(v_reset << 1, step, _port_or_zero(self, step))
         least = step.base if step.constant is None else step.constant
         width = min(len(v_reset) + 1 - least, machine.scaled_bits)
         scaled = Signal(signed(max(width, 1)), reset_less=True)
         rounded = Signal(signed(len(scaled)), reset_less=True)
         m.d.sync += [scaled.eq(shifted), rounded.eq((scaled + 1) >> 1)]
-        clipped = Signal(signed(machine.membrane_bits))
-        if bits.constant is not None:
-            m.d.comb += clipped.eq(_clip(rounded, bits.constant))
-        else:
-            with m.Switch(self._field("bits")):
-                for width in range(2, machine.membrane_bits + 1):
-                    with m.Case(width):
-                        m.d.comb += clipped.eq(_clip(rounded, width))
-        bounded = clipped
+        u = self._clipped(m, rounded, "bits", machine.membrane_bits)
         if machine.clamps:
             lowest = self._field("lowest")
-            bounded = Mux(clipped < lowest, lowest, clipped)
-        m.d.comb += self.u_next.eq(Mux(self._resets(m), self._field("reset_to"), bounded))
+            u = Mux(u < lowest, lowest, u)
+        m.d.comb += self.u_next.eq(Mux(self._resets(m), self._field("reset_to"), u))
+
+    def _clipped(self, m, value, name, most):
+        """*value* saturated to as many bits as the field *name* says, at most *most*."""
+        bits = self._described(name)
+        if bits.constant is not None:
+            return _clip(value, bits.constant)
+        clipped = Signal(signed(most), name=f"clipped_{name}")
+        with m.Switch(self._field(name)):
+            for width in range(bits.base, most + 1):
+                with m.Case(width):
+                    m.d.comb += clipped.eq(_clip(value, width))
+        return clipped
 
     def _resets(self, m):
         """Whether a hard reset takes place, in the clock of clip."""

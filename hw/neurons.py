@@ -203,29 +203,34 @@ class NeuronArray(wiring.Component):
     def _membranes(self, m, units, slot, begins, written):
         """Read in the clock of read, ``written`` in that of clip; ``begins``: slot 0 is next."""
         machine = self.machine
-        bits, job = machine.membrane_bits, self.held
+        bits = machine.membrane_bits
         m.submodules.membranes = memory = table(bits * len(units), machine.membrane_slots,
                                                    small=machine.small_memories)
         write, read = memory.write_port(), memory.read_port()
-        base = Const(0) if machine.order == "layer" else job.membrane
         target = Signal.like(write.addr, reset_less=True)
-        m.d.sync += target.eq(Mux(begins, base, target + 1))
-        early = delays(m, (base + slot)[:len(target)], self.clocks["read"] + 1)[-1]
+        m.d.sync += target.eq(Mux(begins, self._place(0), target + 1))
+        early = delays(m, self._place(slot), self.clocks["read"] + 1)[-1]
         m.d.comb += [read.addr.eq(early), write.addr.eq(target), write.en.eq(written)]
         for number, unit in enumerate(units):
             m.d.comb += [unit.u.eq(read.data.word_select(number, bits)),
                          write.data.word_select(number, bits).eq(unit.u_next)]
 
+    def _place(self, slot):
+        """Where a slot's state lies: layer by layer one group's is kept, else all."""
+        slot = Value.cast(slot)
+        if self.machine.order == "layer":
+            return slot
+        return (self.held.membrane + slot)[:len(self.held.membrane)]
+
     def _synapses(self, m, units, slot, firsts, valid):
         """Synaptic currents beside the membranes, in a memory of their own: read two clocks before
         that of synapse, written in the clock behind it."""
-        machine, job, clock = self.machine, self.held, self.clocks["synapse"]
+        machine, clock = self.machine, self.clocks["synapse"]
         bits = machine.synapse_bits
         m.submodules.synapses = memory = table(bits * len(units), machine.membrane_slots,
                                                small=machine.small_memories)
         write, read = memory.write_port(), memory.read_port()
-        place = slot if machine.order == "layer" else (job.membrane + slot)[:len(job.membrane)]
-        places = delays(m, place, clock + 2)
+        places = delays(m, self._place(slot), clock + 2)
         m.d.comb += [read.addr.eq(places[clock - 2]), write.addr.eq(places[clock + 1]),
                      write.en.eq(valid[clock + 1])]
         for number, unit in enumerate(units):

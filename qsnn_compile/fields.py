@@ -12,8 +12,8 @@ from qsnn_hw.arch import NEURON_FIELDS, READOUT_FIELDS, Field
 
 from .channels import Channels
 
+# shifts and widths: a base costs wires only
 FROM_BASE = ("gain_shift", "leak_shift", "step_shift", "bits", "synapse_bits")
-                                            # shifts: a base costs wires only
 Pad = dict[str, int]
 
 

@@ -3,7 +3,7 @@
 
 import math
 
-from qsnn_hw.arch import WORD, Machine, Map
+from qsnn_hw.arch import WORD, Layer, Machine, Map
 
 ACTIVITY = 1 / 8                # of spikes, a guess that is the same for all
 PIXELS = 1 / 4                  # other than 0: digits have 1 in 5, garments 1 in 2
@@ -19,12 +19,15 @@ def typical_clocks(machine: Machine) -> float:
 def _layer_clocks(machine: Machine, index: int) -> float:
     """Items one behind the other; a pass takes its events or the rotations of the one before."""
     layer = machine.layers[index]
-    passes = layer.passes if layer.pooling != "none" else 1
     repeats = machine.window_steps(index) * machine.times
     transfers = 1 if layer.fires or machine.order == "step" else repeats
-    clocks = machine.rounds(index) * passes * repeats * max(
+    clocks = machine.rounds(index) * _passes(layer) * repeats * max(
         _pass_clocks(machine, index), _rotations(machine, index) / transfers)
     return clocks + _wait(machine, index)
+
+
+def _passes(layer: Layer) -> int:
+    return layer.passes if layer.pooling != "none" else 1
 
 
 def _rotations(machine: Machine, index: int) -> int:
@@ -34,9 +37,8 @@ def _rotations(machine: Machine, index: int) -> int:
 def _pass_clocks(machine: Machine, index: int) -> float:
     """Clocks of a pass' words, and of its transfer."""
     layer, merged = machine.layers[index], machine.stride(index)
-    passes = layer.passes if layer.pooling != "none" else 1
     return 1 + max(sum(_word_clocks(layer.maps[word.source], merged) for word in window)
-                   for window in layer.windows) / passes
+                   for window in layer.windows) / _passes(layer)
 
 
 def _wait(machine: Machine, index: int) -> float:
