@@ -2,9 +2,11 @@
 
     python -P tests/bench/target_fit.py ecp5-85f mnist_mlp fashion_mnist_mlp   # nextpnr packs only
     python -P tests/bench/target_fit.py ecp5-85f fashion_mnist_mlp --lanes 512 --seeds 1
+    python -P tests/bench/target_fit.py up5k fashion_mnist_mlp --map lanes=64 units=4 --seeds 1 2 3
 
-With ``--seeds`` the design is placed and routed, and the clock that each seed reaches is printed.
-With ``--beside`` the same core is packed for UP5K too, its weights in single-port RAM: a family's
+The machine is the one that the search chooses, or what ``--map`` says (one step a pass). With
+``--seeds`` the design is placed and routed, and the clock that each seed reaches is printed. With
+``--beside`` the same core is packed for UP5K too, its weights in single-port RAM: a family's
 `cell_scale` is the median of cells over cells there.
 """
 
@@ -17,6 +19,7 @@ from pathlib import Path
 
 from qsnn_compile.emit import write_sources
 from qsnn_compile.fpga import find_tools, pack_only, place, synthesise
+from qsnn_compile.mapping import map_graph
 from qsnn_compile.onnx_import import import_onnx
 from qsnn_compile.passes import PASSES, run_passes
 from qsnn_compile.program import Program
@@ -38,11 +41,19 @@ def beside(program, graph):
         return pack_only(tools, Path(name), goal.device)["lc"]
 
 
-def row(goal, model, lanes, seeds, margin, compare):
+def mapped(graph, goal, lanes, shape):
+    """The search's machine of *lanes* lanes, or the one of *shape*, and its image."""
+    if shape:
+        return map_graph(graph, **{key: int(value) for key, value in
+                                   (entry.split("=") for entry in shape)})
+    return choose(graph, goal, Aim(lanes=lanes))
+
+
+def row(goal, model, lanes, shape, seeds, margin, compare):
     """A line of the table."""
     path = Path(model) if model.endswith(".onnx") else Path(f"models/zoo/{model}.onnx")
     graph = run_passes(import_onnx(path), PASSES)
-    machine, image = choose(graph, goal, Aim(lanes=lanes))
+    machine, image = mapped(graph, goal, lanes, shape)
     guess = predict(machine, image, goal.device)
     program = Program(machine, image, graph.input, goal.name, goal.board.name,
                       goal.board.clock_mhz)
@@ -71,6 +82,8 @@ def main():
     parser.add_argument("target")
     parser.add_argument("models", nargs="+")
     parser.add_argument("--lanes", type=int)
+    parser.add_argument("--map", nargs="+", default=(), metavar="KEY=N",
+                        help="banks, lanes, units, columns of this machine, not the search's")
     parser.add_argument("--seeds", type=int, nargs="*", default=())
     parser.add_argument("--margin", type=float, default=1.2, help="asked of nextpnr, over the "
                         "board's clock (default: %(default)s)")
@@ -81,8 +94,8 @@ def main():
           "| multipliers | predicted | tools / model | on UP5K | MHz |")
     print("| --- | --- " + "| ---: " * 9 + "|")
     for model in options.models:
-        print(row(goal, model, options.lanes, options.seeds, options.margin,
-                  options.beside), flush=True)
+        print(row(goal, model, options.lanes, options.map, options.seeds,
+                  options.margin, options.beside), flush=True)
 
 
 if __name__ == "__main__":
