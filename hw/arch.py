@@ -17,118 +17,16 @@ unit's. Classes that fire use unit 0 alone: class c sits in slot c mod (L / NU).
 from dataclasses import dataclass, field
 from typing import Literal
 
-WORD = 16                   # bits of a spike word, of a weight beat, of a block RAM's widest port
+from .fields import Field, field_clocks, unit_clocks
+from .layers import WORD, Layer, Map
+
 BLOCK_ROM_BITS = 1024       # a read-only memory from here on is block RAM, not 100 logic cells
 SPARED_ROM_BITS = 4096      # where block RAM is short, one up to here is logic
 SPARED_RAM_BITS = 256       # and so is a written one up to here
 BLOCK_RAM_BITS = 32         # where there is enough, a written one from here on is block RAM
 ISSUE_TO_LANES = 4          # clocks from an event or a transfer to the lanes' adding or clearing
 
-Kind = Literal["spikes", "values", "list"]
-Pooling = Literal["none", "max", "or"]
 Small = Literal["block", "auto", "logic"]
-
-
-@dataclass(frozen=True)
-class Field:
-    """One per-channel parameter: ``base`` + a stored number of ``width`` bits, or ``constant``.
-
-    A field whose value is the same everywhere is a constant of the machine and costs no memory.
-    """
-
-    name: str
-    width: int
-    signed: bool = False
-    base: int = 0
-    constant: int | None = None
-
-
-@dataclass(frozen=True)
-class Map:
-    """Where a map of activity lies and how a window finds its way in it.
-
-    ``height`` × ``width`` places of ``words`` words each, a row ``pitch`` places. ``kind``: a word
-    is 16 spikes, or one value (a pixel, a count), or the map is the list of the pixels that are not
-    0. ``previous``: what is read is the step before,
-    nothing at the first. ``pad``: what lies around the map. ``origin`` is the place (y, x) of
-    window entry (0, 0) for output place (0, 0), ``stride`` how far it moves with an output place.
-    Its weights have ``planes`` bits, each in a row of its own, the lowest first; x counts
-    2^(p + shift) with plane p, and 2^(planes - 1 + sum_shift) in Σx.
-    """
-
-    kind: Kind
-    layer: int                      # the layer whose spikes they are; -1: the input
-    height: int = 1
-    width: int = 1
-    words: int = 1
-    pitch: int = 1
-    previous: bool = False
-    pad: int = 0
-    origin: tuple[int, int] = (0, 0)
-    stride: tuple[int, int] = (1, 1)
-    planes: int = 1
-    shift: int = 0
-    sum_shift: int = 0
-
-    @property
-    def format(self) -> tuple[int, int, int]:
-        """Planes and shifts of its weights."""
-        return self.planes, self.shift, self.sum_shift
-
-
-@dataclass(frozen=True)
-class Word:
-    """One word of a window: place (dy, dx) of map ``source``, word ``index`` there.
-
-    Its spikes meet the weight rows from ``row`` on (of the group's first), as many each as the map
-    has planes. ``ends``: the pass ends with it; ``final``: the item's last pass. ``early``: it was
-    written before the last round of the layer that it is from.
-    """
-
-    source: int
-    dy: int
-    dx: int
-    index: int
-    row: int
-    ends: bool = False
-    final: bool = False
-    early: bool = False
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A layer as the machine runs it: ``height`` × ``width`` places of ``channels`` channels.
-
-    ``windows[bank]`` is the window of each bank's items: the same for all, except in a readout
-    whose inputs are split over the banks. ``rows`` are the weight rows of a group in a bank.
-    ``fires`` is False for a `potential` readout, ``group_banks`` the banks that share a place.
-    With "max" pooling a place's passes are the places of its pooling window, of which the largest
-    current counts; with "or" each pass is a neuron of its own, and a spike of any is one.
-    """
-
-    name: str
-    channels: int
-    maps: tuple[Map, ...]
-    windows: tuple[tuple[Word, ...], ...]
-    rows: int
-    height: int = 1
-    width: int = 1
-    fires: bool = True
-    pooling: Pooling = "none"
-    passes: int = 1
-    doubled: bool = True            # all weights are of 1 bit: I = 2·acc - Σx
-    group_banks: int = 1
-    neuron_parameters: bool = False
-
-    @property
-    def places(self) -> int:
-        """Places of the output map."""
-        return self.height * self.width
-
-    @property
-    def blocks(self) -> int:
-        """Spike words of a place."""
-        return -(-self.channels // WORD)
 
 
 @dataclass(frozen=True)
@@ -197,16 +95,26 @@ class Machine:
         return self.lanes // self.units
 
     @property
+    def unit_clocks(self) -> dict[str, int]:
+        """The clock of each stage of its neuron units, see `fields.unit_clocks`."""
+        return unit_clocks(self.neuron_fields, self.pools, self.synapses)
+
+    @property
+    def field_clocks(self) -> dict[str, int]:
+        """The clock of its neuron units in which each field is needed."""
+        return field_clocks(self.neuron_fields, self.pools, self.synapses)
+
+    @property
     def unit_latency(self) -> int:
         """Clocks from a slot to its membrane's write-back, and from that membrane's read to its
         next one."""
-        clocks = unit_clocks(self)
+        clocks = self.unit_clocks
         return max(clocks["clip"], clocks["clip"] - clocks["read"] + 1)
 
     @property
     def spike_clock(self) -> int:
         """Clocks from a neuron's slot to its spike."""
-        return unit_clocks(self)["fire"] + 1
+        return self.unit_clocks["fire"] + 1
 
     @property
     def synapses(self) -> bool:
@@ -477,73 +385,12 @@ class Machine:
         return self.input_bits if self.value_words else WORD
 
 
-NEURON_FIELDS = (
-    "minimum",       # 1: the least of a pooling window counts, not the largest
-    "flip",          # 1: the weights are stored complemented, I = -(stored)
-    "gain_shift",    # f
-    "bias",          # b + flip · 2^f (two's complement negation is ~y + 1; with synapses just b)
-    "synapse_decay", # m of the synaptic current, scaled to q = synapse_shift
-    "synapse_bits",  # its width; 0 in a machine without any
-    "decay",         # m
-    "leak_shift",    # k - q + decay_shift
-    "initial",       # u0
-    "threshold",     # θ
-    "reset",         # RESETS.index(kind)
-    "reduction",     # ρ, of a soft reset
-    "reset_to",      # u' after a hard reset: v' = r, clamped, rounded and clipped
-    "lowest",        # u' of a clamped v', rounded and clipped; 0 in a machine that never clamps
-    "step_shift",    # k
-    "bits",          # U
-)
-READOUT_FIELDS = (
-    "flip",          # as above
-    "gain",          # g
-    "bias",          # b + flip · g
-)
-SCORE_CLOCK = {"flip": 1, "gain": 1, "bias": 3}     # of a class, in which a score needs each field
-RESETS = ("hard", "soft", "none")
-
-
 def ram_style(bits: int, *, rom: bool, small: Small) -> Literal["block", "logic", ""]:
     """What synthesis is told of a memory of *bits* bits; nothing where its own choice is good."""
     if small == "logic" and bits <= (SPARED_ROM_BITS if rom else SPARED_RAM_BITS):
         return "logic"
     block = bits >= BLOCK_ROM_BITS if rom else small == "block" and bits >= BLOCK_RAM_BITS
     return "block" if block else ""
-
-
-def unit_clocks(machine: Machine) -> dict[str, int]:
-    """The clock of a neuron unit's pipeline in which each stage works, counted from a neuron's slot
-    on (`qsnn_hw.neuron` says what they do). A stage that no neuron of *machine* needs takes none.
-    """
-    fields = {field.name: field.constant for field in machine.neuron_fields}
-    decay = fields.get("decay", 1)
-    product = decay is None or decay & (decay - 1) != 0
-    turn = fields.get("flip", 0) != 0 or (not machine.pools and (
-        machine.synapses or product or fields.get("gain_shift", 0) is None))
-    soft = fields.get("reset", 0) in (None, RESETS.index("soft"))
-    clocks, clock = {}, 0
-    for name, takes in (("current", True), ("turn", turn), ("pool", machine.pools),
-                        ("synapse", machine.synapses), ("bias", True), ("sum", True),
-                        ("reduce", soft), ("scale", True), ("round", True), ("clip", True)):
-        clocks[name] = clock
-        clock += takes
-    leak = clocks["sum"] - 1
-    return clocks | {"fire": clocks["sum"] + 1, "leak": leak, "product": leak - product,
-                     "read": leak - product - 1}
-
-
-def field_clocks(machine: Machine) -> dict[str, int]:
-    """The clock of a neuron unit's pipeline in which it needs each field."""
-    clocks = unit_clocks(machine)
-    late = machine.pools or machine.synapses
-    return {"flip": clocks["turn"], "minimum": clocks["pool"],
-            "synapse_decay": clocks["synapse"] - 1, "synapse_bits": clocks["bias"],
-            "gain_shift": clocks["bias" if late else "turn"],
-            "decay": clocks["product"], "initial": clocks["product"], "bias": clocks["bias"],
-            "leak_shift": clocks["leak"], "threshold": clocks["fire"], "reduction": clocks["fire"],
-            "reset": clocks["scale"], "step_shift": clocks["scale"], "reset_to": clocks["clip"],
-            "lowest": clocks["clip"], "bits": clocks["clip"]}
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ from amaranth.hdl import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .arch import ISSUE_TO_LANES, WORD
+from .arch import ISSUE_TO_LANES
 from .lanes import Lanes
+from .layers import WORD
 from .memory import WeightMemory, delays
 from .neurons import NeuronArray
 from .reader import Reader, x_bits

@@ -8,7 +8,8 @@ direct-coded sample is one frame, and so is a step of a stream.
 import numpy as np
 from numpy.typing import NDArray
 
-from .arch import WORD, Image, Machine
+from .arch import Image, Machine
+from .layers import WORD
 
 
 def input_beats(machine: Machine, x: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -7,9 +7,9 @@ from amaranth.hdl import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .arch import WORD
 from .bank import Bank
 from .inputs import Inputs
+from .layers import WORD
 from .readout import Readout, result_layout
 from .spikes import SpikeMemory
 

@@ -10,7 +10,7 @@ from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
 from . import frames
-from .arch import WORD
+from .layers import WORD
 from .readout import result_layout
 
 __all__ = ["Framer", "UartRx", "UartTx", "uart_divisor"]

@@ -6,7 +6,8 @@ from amaranth.hdl import *
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .arch import WORD, ram_style
+from .arch import ram_style
+from .layers import WORD
 
 __all__ = ["Rom", "SPRAM_VERILOG", "WeightMemory", "delays", "table"]
 

@@ -4,7 +4,7 @@ from amaranth.hdl import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .arch import RESETS, unit_clocks
+from .fields import RESETS
 from .memory import delays
 
 __all__ = ["NeuronUnit", "field_at", "field_signals", "shift_right"]
@@ -70,7 +70,7 @@ class NeuronUnit(wiring.Component):
     """
 
     def __init__(self, machine):
-        self.machine, self.clocks = machine, unit_clocks(machine)
+        self.machine, self.clocks = machine, machine.unit_clocks
         super().__init__({
             "acc": In(machine.acc_bits),
             "sum_x": In(machine.sum_bits),

@@ -7,7 +7,7 @@ from amaranth.hdl import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .arch import WORD, field_clocks, unit_clocks
+from .layers import WORD
 from .memory import Rom, delays, table
 from .neuron import NeuronUnit
 from .walker import bits_of, job_layout
@@ -65,7 +65,7 @@ class NeuronArray(wiring.Component):
             m.d.sync += [job.eq(self.job), sum_x.eq(self.sum_x)]
         self.of_layer = self._constants(m)
         slot = self._rotate(m)
-        self.clocks = clocks = unit_clocks(machine)
+        self.clocks = clocks = machine.unit_clocks
         closing = self.rotate & job.closes & self.of_layer.fires
         valid = delays(m, closing, clocks["clip"] + 1, init=0)
         begins = delays(m, self.rotate & (slot == 0), clocks["clip"], init=0)
@@ -185,7 +185,7 @@ class NeuronArray(wiring.Component):
 
     def _parameters(self, m, units, address):
         """The stored fields: a memory for each clock that needs some, the units side by side."""
-        machine, clocks = self.machine, field_clocks(self.machine)
+        machine, clocks = self.machine, self.machine.field_clocks
         for clock in sorted(set(clocks.values())):
             fields = [f for f in machine.neuron_fields
                       if f.constant is None and clocks[f.name] == clock]

@@ -6,7 +6,7 @@ from amaranth.hdl import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .arch import WORD
+from .layers import WORD
 from .memory import delays
 from .walker import listed_planes, request_layout
 

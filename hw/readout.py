@@ -4,7 +4,7 @@ from amaranth.hdl import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .arch import SCORE_CLOCK
+from .fields import SCORE_CLOCK
 from .memory import Rom, delays, table
 from .neuron import field_at, field_signals
 from .neurons import most_slots

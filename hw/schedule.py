@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from .arch import WORD, Machine, Map, Word
+from .arch import Machine
+from .layers import WORD, Map, Word
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from amaranth.hdl import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .arch import WORD
+from .layers import WORD
 from .memory import table
 from .neurons import word_layout
 from .walker import progress_bits

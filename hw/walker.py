@@ -7,7 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from . import schedule
-from .arch import WORD
+from .layers import WORD
 from .memory import Rom
 from .tables import item_columns, window_columns
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qsnn_hw.arch import RESETS
+from qsnn_hw.fields import RESETS
 
 from .ir import Bounds, Graph, Ints, Neuron, NeuronBounds
 from .stages import Stage, Synapses

@@ -8,7 +8,7 @@ from itertools import count
 
 import numpy as np
 
-from qsnn_hw.arch import NEURON_FIELDS, READOUT_FIELDS, Field
+from qsnn_hw.fields import NEURON_FIELDS, READOUT_FIELDS, Field
 
 from .channels import Channels
 

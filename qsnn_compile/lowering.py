@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from qsnn_hw.arch import WORD
+from qsnn_hw.layers import WORD
 
 from .errors import Unsupported
 from .ir import (

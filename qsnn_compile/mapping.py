@@ -6,7 +6,8 @@ from functools import lru_cache
 import numpy as np
 
 from qsnn_hw import schedule
-from qsnn_hw.arch import Image, Layer, Machine, Map
+from qsnn_hw.arch import Image, Machine
+from qsnn_hw.layers import Layer, Map
 
 from .channels import Channels, Shared, channels, shared
 from .errors import QsnnError

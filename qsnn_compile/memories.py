@@ -8,16 +8,9 @@ from functools import lru_cache, reduce
 from operator import or_
 from typing import Literal
 
-from qsnn_hw.arch import (
-    SCORE_CLOCK,
-    WORD,
-    Field,
-    Image,
-    Machine,
-    Small,
-    field_clocks,
-    ram_style,
-)
+from qsnn_hw.arch import Image, Machine, Small, ram_style
+from qsnn_hw.fields import SCORE_CLOCK, Field
+from qsnn_hw.layers import WORD
 from qsnn_hw.tables import item_columns, stored_bits, window_columns
 
 from .targets import FAMILIES, SPRAM_WORDS, Family
@@ -130,7 +123,7 @@ def _programs(machine: Machine) -> tuple[Memory, ...]:
 
 
 def _bank(machine: Machine, image: Image | None, bank: int) -> Iterator[Memory]:
-    clocks = field_clocks(machine)
+    clocks = machine.field_clocks
     for clock in sorted(set(clocks.values())):
         fields = _read(machine.neuron_fields, clocks, clock)
         columns = [image.neuron[field.name][bank] if image is not None else None

@@ -7,7 +7,7 @@
   byte first;
 - ``memory/*.hex``: one parameter memory each, a number a line, as ``$readmemh`` reads them.
 
-In ``program.json`` a word of a window is a line of numbers, the fields of `qsnn_hw.arch.Word` in
+In ``program.json`` a word of a window is a line of numbers, the fields of `qsnn_hw.layers.Word` in
 their order, and a window that all banks share stands there once.
 
 Needs numpy and the standard library only: a board's host has no more.
@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from qsnn_hw import frames
-from qsnn_hw.arch import Field, Image, Layer, Machine, Map, Word
+from qsnn_hw.arch import Image, Machine
+from qsnn_hw.fields import Field
+from qsnn_hw.layers import Layer, Map, Word
 
 from .errors import QsnnError
 from .ir import Input

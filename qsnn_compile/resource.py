@@ -8,7 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from qsnn_hw import schedule
-from qsnn_hw.arch import WORD, Field, Image, Machine, unit_clocks
+from qsnn_hw.arch import Image, Machine
+from qsnn_hw.fields import Field
+from qsnn_hw.layers import WORD
 
 from .memories import ICE40, Memory, memories, spram
 from .resource_fit import WEIGHTS
@@ -83,7 +85,7 @@ def _unit_bits(machine: Machine) -> float:
     if not any(layer.fires for layer in machine.layers):
         return machine.current_bits
     fields = {field.name: field for field in machine.neuron_fields}
-    wide, clocks = machine.potential_bits, unit_clocks(machine)
+    wide, clocks = machine.potential_bits, machine.unit_clocks
     mixed = len({layer.doubled for layer in machine.layers}) > 1
     turns, soft = clocks["pool"] - clocks["turn"], clocks["scale"] - clocks["reduce"]
     current = machine.current_bits * (1 + turns + mixed + 2 * machine.pools)

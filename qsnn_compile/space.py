@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from qsnn_hw.arch import WORD, Image, Machine
+from qsnn_hw.arch import Image, Machine
+from qsnn_hw.layers import WORD
 
 from .fields import Pad
 from .ir import Graph

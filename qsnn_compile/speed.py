@@ -3,7 +3,8 @@
 
 import math
 
-from qsnn_hw.arch import WORD, Layer, Machine, Map
+from qsnn_hw.arch import Machine
+from qsnn_hw.layers import WORD, Layer, Map
 
 ACTIVITY = 1 / 8                # of spikes, a guess that is the same for all
 PIXELS = 1 / 4                  # other than 0: digits have 1 in 5, garments 1 in 2

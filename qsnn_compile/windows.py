@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from qsnn_hw.arch import WORD, Kind, Layer, Map, Word
+from qsnn_hw.layers import WORD, Kind, Layer, Map, Word
 
 from .channels import Channels, Part
 from .ir import Graph

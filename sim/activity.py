@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qsnn_hw.arch import WORD, Machine, Map, Word
+from qsnn_hw.arch import Machine
+from qsnn_hw.layers import WORD, Map, Word
 from qsnn_hw.schedule import Item
 
 Ints = NDArray[np.int64]

@@ -32,7 +32,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qsnn_hw import schedule
-from qsnn_hw.arch import ISSUE_TO_LANES, WORD, Machine, Word
+from qsnn_hw.arch import ISSUE_TO_LANES, Machine
+from qsnn_hw.layers import WORD, Word
 from qsnn_hw.schedule import Item
 
 from .activity import Activity, Window

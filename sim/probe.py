@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qsnn_hw import schedule
-from qsnn_hw.arch import Layer, Machine
+from qsnn_hw.arch import Machine
+from qsnn_hw.layers import Layer
 from qsnn_hw.schedule import Item
 
 from .cycle import Timing

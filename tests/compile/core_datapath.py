@@ -5,8 +5,10 @@ number leaves its proven width, no row or line its memory, and that no pad fires
 import numpy as np
 
 from qsnn_hw import schedule
-from qsnn_hw.arch import RESETS, WORD, Image, Machine
+from qsnn_hw.arch import Image, Machine
 from qsnn_hw.beats import input_beats
+from qsnn_hw.fields import RESETS
+from qsnn_hw.layers import WORD
 
 
 def lane_bits(rows, lanes):

@@ -9,9 +9,9 @@ from benches import simulate
 from qsnn_compile.mapping import WINDOW, map_graph
 from qsnn_compile.passes import run_passes
 from qsnn_compile.program import Program
-from qsnn_hw.arch import WORD
 from qsnn_hw.beats import input_beats, weight_beats
 from qsnn_hw.core import SpikingCore
+from qsnn_hw.layers import WORD
 from qsnn_sim import cycle, plan
 from qsnn_sim.compare import ABSENT, Trace, compare
 from qsnn_sim.probe import views

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from qsnn_hw.arch import RESETS
+from qsnn_hw.fields import RESETS
 
 
 @dataclass

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from qsnn_hw import schedule
-from qsnn_hw.arch import Layer, Machine, Map, Word
+from qsnn_hw.arch import Machine
+from qsnn_hw.layers import Layer, Map, Word
 
 
 @dataclass(frozen=True)

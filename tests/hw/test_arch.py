@@ -7,7 +7,9 @@ import pytest
 from benches import dense, machine
 
 from qsnn_hw import beats, schedule
-from qsnn_hw.arch import Field, Image, Layer, Map, Word, unit_clocks
+from qsnn_hw.arch import Image
+from qsnn_hw.fields import Field
+from qsnn_hw.layers import Layer, Map, Word
 from qsnn_hw.tables import item_columns, stored_bits, window_columns
 
 
@@ -195,7 +197,7 @@ def test_a_pool_of_currents_makes_the_units_a_clock_longer():
     pooled = replace(m, layers=(replace(m.layers[0], pooling="max"), *m.layers[1:]))
     assert (m.pools, pooled.pools) == (False, True)
     assert pooled.spike_clock == m.spike_clock + 1
-    assert unit_clocks(pooled)["clip"] == unit_clocks(m)["clip"] + 1
+    assert pooled.unit_clocks["clip"] == m.unit_clocks["clip"] + 1
 
 
 @pytest.mark.parametrize(("constants", "spike", "latency"), [
@@ -206,7 +208,7 @@ def test_a_pool_of_currents_makes_the_units_a_clock_longer():
 def test_a_stage_that_no_neuron_needs_takes_no_clock(constants, spike, latency):
     m = unit(**constants)
     assert (m.spike_clock, m.unit_latency) == (spike, latency)
-    assert unit_clocks(m)["read"] >= 0
+    assert m.unit_clocks["read"] >= 0
 
 
 def test_a_synapse_makes_the_units_a_clock_longer():

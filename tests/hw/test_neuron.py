@@ -7,7 +7,7 @@ import pytest
 from benches import compare, machine, play, signed_width, tiny
 from naive_neuron import update
 
-from qsnn_hw.arch import NEURON_FIELDS, RESETS, Field, field_clocks, unit_clocks
+from qsnn_hw.fields import NEURON_FIELDS, RESETS, Field
 from qsnn_hw.neuron import NeuronUnit
 
 FROM_BASE = ("gain_shift", "leak_shift", "step_shift", "bits", "synapse_bits")
@@ -111,10 +111,10 @@ def unit_for(neurons, draw):
 
 def port_clocks(machine):
     """Port: clock of the pipeline in which it is read."""
-    stage = field_clocks(machine)
+    stage = machine.field_clocks
     clocks = {"acc": 0, "sum_x": 0, "doubled": 0, "u": stage["initial"], "first": stage["initial"]}
     if machine.pools:
-        clocks |= dict.fromkeys(("pooled", "alone"), unit_clocks(machine)["pool"])
+        clocks |= dict.fromkeys(("pooled", "alone"), machine.unit_clocks["pool"])
     if machine.synapses:
         clocks |= {"i": stage["synapse_decay"], "i_first": stage["synapse_decay"]}
     stored = [field for field in machine.neuron_fields if field.constant is None]
@@ -123,7 +123,7 @@ def port_clocks(machine):
 
 def answers(machine, result):
     """Port: clock of the pipeline in which it is out, and what it must be."""
-    clocks = unit_clocks(machine)
+    clocks = machine.unit_clocks
     found = {"current": (CURRENT_CLOCK, result.current),
              "spike": (machine.spike_clock, result.spike),
              "u_next": (clocks["clip"], result.u_next)}

@@ -14,7 +14,7 @@ from states import stateful
 from qsnn_compile.mapping import map_graph
 from qsnn_compile.passes import PASSES, run_passes
 from qsnn_hw import schedule
-from qsnn_hw.arch import WORD
+from qsnn_hw.layers import WORD
 from qsnn_hw.neurons import NeuronArray
 
 MAKERS = {"dense": random_graph, "images": image_graph,

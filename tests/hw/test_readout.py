@@ -5,7 +5,8 @@ import random
 import pytest
 from benches import Pins, compare, dense, machine, play, signed_width, simulate
 
-from qsnn_hw.arch import READOUT_FIELDS, Field, Image
+from qsnn_hw.arch import Image
+from qsnn_hw.fields import READOUT_FIELDS, Field
 from qsnn_hw.readout import Argmax, PotentialScore, Readout
 
 SCORE_BITS = 6

@@ -5,7 +5,7 @@ import random
 import pytest
 from benches import Pins, dense, machine, simulate
 
-from qsnn_hw.arch import WORD
+from qsnn_hw.layers import WORD
 from qsnn_hw.spikes import SpikeMemory
 
 SHAPES = [(1, 1), (1, 4), (2, 1), (2, 2), (4, 1), (4, 4)]

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from qsnn_hw import frames
-from qsnn_hw.arch import Image, Layer, Machine, Map, Word
+from qsnn_hw.arch import Image, Machine
+from qsnn_hw.layers import Layer, Map, Word
 from qsnn_runtime import protocol
 
 

@@ -3,7 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qsnn_hw.arch import Layer, Machine, Map, Word
+from qsnn_hw.arch import Machine
+from qsnn_hw.layers import Layer, Map, Word
 from qsnn_sim.compare import ABSENT, Trace, compare
 from qsnn_sim.cycle import Timing
 from qsnn_sim.probe import views
