@@ -147,8 +147,9 @@ def print_report(report: Report) -> None:
                        ("dsp", "multipliers")):
         used = (report["resources"] or report["predicted"])[key]
         placed = str(report["resources"][key]) if report["resources"] else "–"
-        table.add_row(label, str(report["predicted"][key]), placed,
-                      str(report["available"][key]), f"{used / report['available'][key]:.0%}")
+        there = report["available"][key]
+        table.add_row(label, str(report["predicted"][key]), placed, str(there),
+                      f"{used / there:.0%}" if there else "–")
     console.print(table)
     for line in _lines(report):
         console.print(line, highlight=False)

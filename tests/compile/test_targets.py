@@ -7,6 +7,7 @@ from core_graphs import random_graph
 
 import qsnn_compile
 from qsnn_compile import targets
+from qsnn_compile.cli import qsnnc
 from qsnn_compile.emit import constraints, write_sources
 from qsnn_compile.errors import DoesNotFit
 from qsnn_compile.mapping import map_graph
@@ -173,6 +174,19 @@ def test_a_refusal_names_the_array_that_is_too_large():
     needed, over, weights = map(int, re.search(
         r"needs (\d+) .*?, (\d+) more .*?weights (\d+)", str(caught.value)).groups())
     assert needed - over == 32 < weights < needed
+
+
+@pytest.mark.parametrize("device", DEVICES, ids=lambda device: device.name)
+def test_the_command_compiles_for_every_chip(device, tmp_path, capsys, monkeypatch):
+    """Its table too, where a chip has none of something."""
+    monkeypatch.setenv("COLUMNS", "100")
+    save(random_graph(3, 1, 4, (12, 8, 4)), tmp_path / "net.onnx")
+    assert qsnnc.main([str(tmp_path / "net.onnx"), "--target", device.name, "--lanes", "16",
+                       "-o", str(tmp_path / "build")]) == 0
+    rows = {cells[0]: cells[3:] for line in capsys.readouterr().out.splitlines()
+            if len(cells := [cell.strip() for cell in line.split("│")[1:-1]]) == 5}
+    assert rows["SPRAM"][0] == str(device.spram) and rows["logic cells"][1].endswith("%")
+    assert (rows["multipliers"][1] == "–") == (device.dsp == 0)
 
 
 @pytest.mark.slow
