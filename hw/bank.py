@@ -5,12 +5,13 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .arch import ISSUE_TO_LANES
+from .jobs import job_layout, progress_bits
 from .lanes import Lanes
 from .layers import WORD
 from .memory import WeightMemory, delays
 from .neurons import NeuronArray
 from .reader import Reader, x_bits
-from .walker import Walker, job_layout, progress_bits
+from .walker import Walker
 
 __all__ = ["Bank"]
 

@@ -7,10 +7,10 @@ from amaranth.hdl import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from .jobs import bits_of, job_layout
 from .layers import WORD
 from .memory import Rom, delays, table
 from .neuron import NeuronUnit
-from .walker import bits_of, job_layout
 
 __all__ = ["NeuronArray", "most_slots", "word_layout"]
 

@@ -6,9 +6,9 @@ from amaranth.hdl import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from .jobs import listed_planes, request_layout
 from .layers import WORD
 from .memory import delays
-from .walker import listed_planes, request_layout
 
 __all__ = ["Reader"]
 

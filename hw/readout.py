@@ -5,10 +5,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .fields import SCORE_CLOCK
+from .jobs import job_layout
 from .memory import Rom, delays, table
 from .neuron import field_at, field_signals
 from .neurons import most_slots
-from .walker import job_layout
 
 __all__ = ["Argmax", "PotentialScore", "Readout", "result_layout"]
 

@@ -4,10 +4,10 @@ from amaranth.hdl import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from .jobs import progress_bits
 from .layers import WORD
 from .memory import table
 from .neurons import word_layout
-from .walker import progress_bits
 
 __all__ = ["SpikeMemory"]
 
