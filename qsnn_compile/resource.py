@@ -17,6 +17,7 @@ from .resource_fit import WEIGHTS
 from .targets import DEVICES, Device, Family, family_of
 
 TABLE_BITS = 10                 # a read-only memory's bits in a cell, multiplexers counted
+WRITTEN_CELLS = 1.9             # of a written memory's bit in a flip-flop, multiplexers counted
 DISTRIBUTED_BITS = 7            # a distributed RAM's
 LEAST_OPERAND = 2               # bits of an operand that yosys multiplies in logic
 PRODUCT_CELLS = 1.1             # of a pair of bits multiplied in logic
@@ -37,7 +38,8 @@ def predict(machine: Machine, image: Image | None = None, device: Device = UP5K)
     """What *machine* will take of *device*, board link included; more exactly with its *image*."""
     family = family_of(device)
     found = features(machine, image, family)
-    cells = sum(WEIGHTS[name] * value for name, value in found.items()) * family.cell_scale
+    cells = sum(WEIGHTS[name] * value for name, value in found.items())
+    cells = (cells + written_cells(machine, image, family)) * family.cell_scale
     blocks = sum(memory.ebr for memory in memories(machine, image, family))
     if device.dsp:
         dsp = sum(_multipliers(a, b, family) for a, b in _products(machine))
@@ -59,7 +61,7 @@ def features(machine: Machine, image: Image | None = None,
     loads     the loaders' counters and the rows' multiplexers
     readout   scores, their comparison, the sum over the banks
     layers    each adds constants to the tables of every bank
-    tables    memories that yosys makes of logic
+    tables    read-only memories that yosys makes of logic, distributed RAM
     one       the rest, the board's link
     ========= ==================================================================
     """
@@ -77,6 +79,12 @@ def features(machine: Machine, image: Image | None = None,
         "tables": sum(_table_cells(memory) for memory in found),
         "one": 1,
     }
+
+
+def written_cells(machine: Machine, image: Image | None = None, family: Family = ICE40) -> float:
+    """Cells of written memories in flip-flops: no feature, for hardly a fitted shape has any."""
+    return WRITTEN_CELLS * sum(memory.bits for memory in memories(machine, image, family)
+                               if memory.place == "logic" and not memory.rom)
 
 
 def _unit_bits(machine: Machine) -> float:
@@ -137,8 +145,9 @@ def _readout_bits(machine: Machine) -> int:
 
 def _table_cells(memory: Memory) -> float:
     if memory.place == "logic":
-        return memory.bits / TABLE_BITS if memory.rom else memory.bits
+        return memory.bits / TABLE_BITS if memory.rom else 0
     return memory.bits / DISTRIBUTED_BITS if memory.place == "distributed" else 0
+
 
 
 def _products(machine: Machine) -> list[tuple[int, int]]:

@@ -24,7 +24,7 @@ from machine_shapes import CHECKED, FITTED
 from qsnn_compile import resource_fit
 from qsnn_compile.emit import constraints
 from qsnn_compile.fpga import find_tools, pack_only, synthesise
-from qsnn_compile.resource import features, predict
+from qsnn_compile.resource import features, predict, written_cells
 from qsnn_compile.targets import target
 from qsnn_hw.top import top_verilog
 
@@ -62,10 +62,12 @@ def fit(rows):
     """Weights that are never negative and minimise the relative error (active set)."""
     names = list(features(*rows[0][1]))
     cells = np.array([used["lc"] for _, _, used in rows], dtype=float)
+    beside = np.array([written_cells(*built) for _, built, _ in rows])
     table = np.array([list(features(*built).values()) for _, built, _ in rows])
     kept = list(range(len(names)))
     while True:
-        found, *_ = np.linalg.lstsq(table[:, kept] / cells[:, None], np.ones(len(rows)), rcond=None)
+        found, *_ = np.linalg.lstsq(table[:, kept] / cells[:, None], 1 - beside / cells,
+                                    rcond=None)
         if found.min() >= 0:
             break
         kept.pop(int(found.argmin()))
