@@ -95,10 +95,8 @@ def _conv(builder: Builder, node: OnnxNode, inputs: list[Value | None]) -> Resul
     padded = x.padding or ((0, 0, 0, 0), 0)
     x = builder.plain(node, replace(x, padding=None))
     _no_bias(node, inputs)
-    for name, usual in (("auto_pad", "NOTSET"), ("dilations", [1, 1])):
-        if node.attributes.get(name, usual) != usual:
-            node.fail(f"{name} must be {usual!r}, not {node.attributes[name]!r}; export the "
-                      "convolution with explicit padding and no dilation")
+    _usual(node, {"auto_pad": "NOTSET", "dilations": [1, 1]},
+           "export the convolution with explicit padding and no dilation")
     known = {node.name, node.outputs[0]} & builder.weight_bits.keys()
     weight, bits = weight_of(builder, node, inputs[1], 4)
     groups, stride = node.integer("group", 1), _pair(node, "strides", [1, 1])
@@ -113,6 +111,13 @@ def _conv(builder: Builder, node: OnnxNode, inputs: list[Value | None]) -> Resul
     top, left, bottom, right = (a + b for a, b in zip(pads, padded[0], strict=True))
     op = Conv2d(weight, bits, stride, (top, left, bottom, right), groups, padded[1])
     return builder.add(node.outputs[0], op, (x.source,), 3)
+
+
+def _usual(node: OnnxNode, only: dict[str, object], advice: str) -> None:
+    """Refuse an attribute that is not what *only* says."""
+    for name, usual in only.items():
+        if node.attributes.get(name, usual) != usual:
+            node.fail(f"{name} must be {usual!r}, not {node.attributes[name]!r}; {advice}")
 
 
 def _pair(node: OnnxNode, name: str, usual: list[int]) -> tuple[int, int]:
@@ -139,8 +144,10 @@ def _max_pool(builder: Builder, node: OnnxNode, inputs: list[Value | None]) -> R
     x = builder.ref(node, inputs[0])
     sign = x.gain
     builder.plain(node, replace(x, gain=None) if sign is not None and _is_sign(sign) else x)
-    if any(node.attributes.get("pads", [])) or node.attributes.get("ceil_mode", 0):
-        node.fail(f"pads must be 0, not {node.attributes.get('pads')!r}; windows lie wholly inside "
+    _usual(node, {"auto_pad": "NOTSET", "ceil_mode": 0, "dilations": [1, 1], "storage_order": 0},
+           "export the pool with windows that lie wholly inside the image and no dilation")
+    if any(node.attributes.get("pads", [])):
+        node.fail(f"pads must be 0, not {node.attributes['pads']!r}; windows lie wholly inside "
                   "the image")
     kernel = _pair(node, "kernel_shape", [])
     flipped = ints(0 if sign is None else (sign < 0).astype(np.int64))

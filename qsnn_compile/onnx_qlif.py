@@ -7,9 +7,17 @@ from .onnx_builder import Builder
 from .onnx_file import OnnxNode
 from .onnx_values import Const, Ref, State, Value, aligned
 
+ATTRIBUTES = frozenset((
+    "bits", "clamp", "clamp_shape", "decay", "decay_shape", "decay_shift", "gain_shift",
+    "max_spikes", "reset", "syn_bits", "syn_decay", "syn_decay_shape", "syn_decay_shift"))
+
 
 def qlif(builder: Builder, node: OnnxNode, inputs: list[Value | None]) -> tuple[Value, ...]:
     """A neuron: its value, and where its states must end."""
+    unknown = sorted(node.attributes.keys() - ATTRIBUTES)
+    if unknown:
+        node.fail(f"attributes must be those of docs/onnx-dialect.md, not {unknown[0]!r}; compile "
+                  "the file with the version of qsnnc that it was written for")
     current = builder.plain(node, inputs[0])
     u = _state(node, "u", inputs[1])
     fields = {}

@@ -95,6 +95,11 @@ def read_report(folder: str | Path) -> Report:
     if missing:
         raise ReportError(f"{path}: must hold {min(missing)!r}, and it is damaged; compile the "
                           "model again")
+    try:
+        _rows(report), _lines(report)
+    except (AttributeError, LookupError, TypeError, ValueError):
+        raise ReportError(f"{path}: must hold what docs/report-schema.md says, and it is damaged; "
+                          "compile the model again") from None
     return dict(report)
 
 
@@ -143,16 +148,23 @@ def print_report(report: Report) -> None:
     for column, justify in (("", "left"), ("predicted", "right"), ("placed", "right"),
                             ("available", "right"), ("", "right")):
         table.add_column(column, justify="right" if justify == "right" else "left")
+    for row in _rows(report):
+        table.add_row(*row)
+    console.print(table)
+    for line in _lines(report):
+        console.print(line, highlight=False)
+
+
+def _rows(report: Report) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
     for key, label in (("lc", "logic cells"), ("ebr", "block RAM"), ("spram", "SPRAM"),
                        ("dsp", "multipliers")):
         used = (report["resources"] or report["predicted"])[key]
         placed = str(report["resources"][key]) if report["resources"] else "–"
         there = report["available"][key]
-        table.add_row(label, str(report["predicted"][key]), placed, str(there),
-                      f"{used / there:.0%}" if there else "–")
-    console.print(table)
-    for line in _lines(report):
-        console.print(line, highlight=False)
+        rows.append((label, str(report["predicted"][key]), placed, str(there),
+                     f"{used / there:.0%}" if there else "–"))
+    return rows
 
 
 def _lines(report: Report) -> list[str]:

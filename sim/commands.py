@@ -107,7 +107,7 @@ def _verify_parser() -> argparse.ArgumentParser:
                         help="chance of a clock that takes no result (default: 0)")
     parser.add_argument("--resets", type=_count, default=0, metavar="N",
                         help="samples cut short by a reset and sent again (default: 0)")
-    parser.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
+    parser.add_argument("--seed", type=_count, default=0, help="of everything random (default: 0)")
     parser.add_argument("--work", metavar="DIR", help="compile there, and keep it for another run")
     parser.add_argument("--json", metavar="FILE",
                         help="write the report there too; - is standard output, in place of it")

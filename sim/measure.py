@@ -122,7 +122,8 @@ def _each_step(asked: Work, steps: int) -> Work:
     def dealt(values: NDArray[Any]) -> NDArray[Any]:
         return np.repeat(values / steps, steps, axis=0)
 
-    return Work(dealt(asked.events), dealt(asked.sops), dealt(asked.bits), asked.updates // steps)
+    return Work(dealt(asked.events), dealt(asked.sops), dealt(asked.bits), dealt(asked.direct),
+                asked.updates // steps)
 
 
 def _joined(parts: list[Measured]) -> Measured:
@@ -208,4 +209,5 @@ def _layers(build: Build, found: Measured) -> Iterator[dict[str, Any]]:
             "name": layer.name, "channels": layer.channels, "height": layer.height,
             "width": layer.width, "fan_in": fan_in(stage), **means,
             "clocks": float(clocks.mean()), "roof_clocks": float(_roof(found)[:, index].mean()),
-            "utilisation": _utilisation(found.lane_clocks[:, index].sum(), machine, clocks.sum())}
+            "utilisation": _utilisation(found.lane_clocks[:, index].sum(), machine,
+                                        found.window.sum())}

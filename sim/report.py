@@ -20,8 +20,7 @@ def print_sim(report: dict[str, Any]) -> None:
     console.print(f"work      {report['sops']:,.0f} synaptic operations a {unit}, "
                   f"{report['utilisation']:.1%} of lanes × clocks")
     console.print(f"roof      {report['roof_clocks']:,.0f} clocks, layer by layer the larger of "
-                  "operations / lanes and updates / units; the mean sample takes "
-                  f"{report['clocks']['mean'] / max(report['roof_clocks'], 1):.2f} times as many")
+                  f"operations / lanes and updates / units; {_over(report)}")
     console.print(f"energy    {_energy(report)}\n")
     console.print(_times(report))
     console.print()
@@ -29,6 +28,14 @@ def print_sim(report: dict[str, Any]) -> None:
     if report["exits"]:
         console.print()
         console.print(_exits(report["exits"]))
+
+
+def _over(report: dict[str, Any]) -> str:
+    """The clocks beside the roof, where they are of the same steps."""
+    if report["exit_margin"] is not None and not report["streaming"]:
+        return "of a window of all its steps"
+    return ("the mean sample takes "
+            f"{report['clocks']['mean'] / max(report['roof_clocks'], 1):.2f} times as many")
 
 
 def _when(report: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from qsnn_compile.stages import Stage, Synapses
 from qsnn_hw.arch import Machine
 
 from .golden import Result
+from .plan import layer_spikes
 
 Ints = NDArray[np.int64]
 
@@ -22,30 +23,35 @@ class Work:
     """What N samples ask of each layer, [N, layers].
 
     ``events``: inputs that are not 0, a direct input's once. ``sops``: synaptic operations, one an
-    event and neuron that reads it. ``bits``: the same times the bits of the weights. ``updates``
-    [layers]: neuron updates, the same for all samples.
+    event and neuron that reads it. ``bits``: the same times the bits of the weights; ``direct``:
+    those of a direct input alone. ``updates`` [layers]: neuron updates, the same for all samples.
     """
 
     events: Ints
     sops: Ints
     bits: Ints
+    direct: Ints
     updates: Ints
 
 
 def work(graph: Graph, x: NDArray[np.uint8], result: Result) -> Work:
     """The work of the samples *x*, of which the golden model says *result* (with its spikes)."""
-    direct = graph.input.coding == "direct"
-    trains = {**result.spikes, graph.input.name: x[:, None] if direct else x}
-    stages = lower(graph)
+    direct, stages = graph.input.coding == "direct", lower(graph)
+    firing = [stage.name for stage in stages if stage.neuron is not None]
+    trains = dict(zip(firing, layer_spikes(graph, result), strict=True))
+    trains[graph.input.name] = x[:, None] if direct else x
     columns = [[sum(column) for column in zip(*(
-        _part(stage, part, trains[part.spikes.origin]) for part in stage.current.parts),
-        strict=True)] for stage in stages]
-    events, sops, bits = (np.stack(column, axis=1) for column in zip(*columns, strict=True))
-    return Work(events, sops, bits, np.array([graph.steps * _neurons(stage) for stage in stages]))
+        _part(stage, part, trains[part.spikes.origin],
+              direct and part.spikes.origin == graph.input.name)
+        for part in stage.current.parts), strict=True)] for stage in stages]
+    events, sops, bits, once = (np.stack(column, axis=1) for column in zip(*columns, strict=True))
+    updates = np.array([graph.steps * _neurons(stage) for stage in stages])
+    return Work(events, sops, bits, once, updates)
 
 
-def _part(stage: Stage, part: Synapses, train: NDArray[Any]) -> tuple[Ints, Ints, Ints]:
-    """Events, operations and bits of one set of synapses, [N] each."""
+def _part(stage: Stage, part: Synapses, train: NDArray[Any],
+          direct: bool) -> tuple[Ints, Ints, Ints, Ints]:
+    """Events, operations, bits, and bits of a *direct* input, of one set of synapses, [N] each."""
     spikes = part.spikes
     maps = train.reshape(*train.shape[:2], -1, *spikes.shape[1:])
     maps = maps[:, :-1] if spikes.previous else maps
@@ -53,7 +59,8 @@ def _part(stage: Stage, part: Synapses, train: NDArray[Any]) -> tuple[Ints, Ints
     down, across = (_reach(stage, part, axis) for axis in (0, 1))
     fan_out = len(part.weight) // part.groups
     sops = np.einsum("nyx,y,x->n", active, down, across) * fan_out
-    return active.sum(axis=(1, 2)), sops, sops * part.bits
+    bits = sops * part.bits
+    return active.sum(axis=(1, 2)), sops, bits, bits * direct
 
 
 def _reach(stage: Stage, part: Synapses, axis: int) -> Ints:
@@ -98,9 +105,10 @@ class Roof:
 
 
 def roof(machine: Machine, found: Work) -> Roof:
-    """The roof of *machine*: operations · W / all lanes, neuron updates / all units. What the lanes
-    add as pixels of a list arrive is not among the operations."""
-    bits = found.bits.astype(np.float64)
+    """The roof of *machine*: operations · W / all lanes, neuron updates / all units. Step by step a
+    direct input's are done at every step. What the lanes add as pixels of a list arrive is not
+    among the operations."""
+    bits = (found.bits + (machine.times - 1) * found.direct).astype(np.float64)
     if machine.lists:
         first = machine.layers[0]
         channels = min(first.channels, first.group_banks * machine.group_size(0))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from qsnn_compile.ir import Graph
     from qsnn_compile.targets import Target
 
+SAMPLES = 100                   # of the data, where nobody says how many
 PICTURES = (".png", ".svg", ".pdf")
 WIDTH = 120                     # of the table where no terminal bounds it
 PATIENCE = "10s"                # for a Dask scheduler to answer
@@ -67,8 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=int, metavar="T", help="time steps, before the file's own")
     parser.add_argument("--data", metavar="NPZ", help="x [N, ...]: exact clocks of these samples "
                         "by the cycle model (default: estimates for a typical sample)")
-    parser.add_argument("--samples", type=int, default=100, metavar="N",
-                        help="of the data, the first N (default: %(default)s)")
+    parser.add_argument("--samples", type=int, metavar="N",
+                        help=f"of the data, the first N (default: {SAMPLES})")
     parser.add_argument("--pnr", action="store_true", help="place and route the front too")
     parser.add_argument("--json", metavar="FILE",
                         help="write the result there too; - is standard output, in place of it")
@@ -96,8 +97,12 @@ def _check(options: argparse.Namespace) -> None:
         from qsnn_compile.targets import target
         find_tools(target(options.target).family)
     for name in ("jobs", "samples"):
-        if getattr(options, name) < 1:
-            raise QsnnError(f"--{name} must be 1 or more, not {getattr(options, name)!r}")
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise QsnnError(f"--{name} must be 1 or more, not {value!r}")
+    if options.samples is not None and options.data is None:
+        raise QsnnError(f"--samples {options.samples} must come with --data: they are the first of "
+                        "its samples")
 
 
 def _graph(options: argparse.Namespace) -> "Graph":
@@ -112,7 +117,7 @@ def _clock(options: argparse.Namespace, graph: "Graph") -> "tuple[Clock | None, 
         return None, None
     from qsnn_sim.data import read_samples
     from qsnn_sim.measure import Clock
-    x = read_samples(options.data, graph).first(options.samples).x
+    x = read_samples(options.data, graph).first(options.samples or SAMPLES).x
     return Clock.of(graph, x), len(x)
 
 

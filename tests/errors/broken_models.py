@@ -43,6 +43,14 @@ def conv_graph(*more, readout="lif1"):
     return Graph("conv", 2, Input((1, 8, 8), 8, "direct"), nodes, Readout("count", readout))
 
 
+def one_pool():
+    return conv_graph(
+        Node("pool1", MaxPool((2, 2), (2, 2), ints(0)), ("lif1",)),
+        Node("flat", Flatten(), ("pool1",)),
+        Node("fc2", Dense(ints(np.ones((3, 18))), 1), ("flat",)),
+        Node("lif2", Neuron(4, ints(3)), ("fc2",)), readout="lif2")
+
+
 def two_pools():
     return conv_graph(
         Node("pool1", MaxPool((2, 2), (2, 2), ints(0)), ("lif1",)),
@@ -96,8 +104,8 @@ def renamed_operator(name, op, domain=""):
     return proto
 
 
-def with_attribute(name, **changes):
-    proto = model()
+def with_attribute(name, graph=None, **changes):
+    proto = model(graph=graph)
     found = node(proto, name)
     kept = [a for a in found.attribute if a.name not in changes]
     del found.attribute[:]
@@ -153,6 +161,9 @@ MODELS = {
     "several_spikes": lambda: with_attribute("lif1", max_spikes=2, reset="soft"),
     "lost_state": lost_state,
     "map_readout": lambda: model(graph=conv_graph()),
+    "dilated_pool": lambda: with_attribute("pool1", one_pool(), dilations=[2, 2]),
+    "rounded_up_pool": lambda: with_attribute("pool1", one_pool(), ceil_mode=1),
+    "unknown_attribute": lambda: with_attribute("lif1", leak="slow"),
     "pool_of_a_pool": lambda: model(graph=two_pools()),
     "last_readout": lambda: model(graph=good_graph(readout="last")),
     "too_large": lambda: model(graph=good_graph((64, 2048, 10), weight_bits=8)),

@@ -5,6 +5,7 @@
 
 import contextlib
 import io
+import json
 import os
 import sys
 import tempfile
@@ -48,6 +49,9 @@ COMMANDS = {
     "report_of_others": ["report", "photos"],
     "report_truncated": ["report", "truncated"],
     "report_damaged": ["report", "damaged"],
+    "report_half": ["report", "half"],
+    "verify_negative_seed": ["verify", "build", "--seed", "-1"],
+    "explore_samples_alone": ["explore", "good.onnx", "--samples", "5"],
     "sim_of_nothing": ["sim", "build", "--data", "x.npz"],
     "sim_without_data": ["sim", "good", "--data", "missing.npz"],
     "sim_of_text": ["sim", "good", "--data", "occupied"],
@@ -86,6 +90,15 @@ def arranged():
     Path("damaged/report.json").write_text('{"schema": 1}')
 
 
+def halved(folder):
+    """A build's report, of which a part is gone."""
+    write("good", Path("good.onnx"))
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        assert qsnnc.main(["good.onnx", "-o", folder]) == 0
+    report = json.loads(Path(folder, "report.json").read_text())
+    Path(folder, "report.json").write_text(json.dumps(report | {"predicted": None}))
+
+
 def built():
     """Builds and data for the commands that read them."""
     write("good", Path("good.onnx"))
@@ -106,6 +119,8 @@ def outcome(name):
     arranged()
     before = set(os.listdir())
     if name in COMMANDS:
+        if name == "report_half":
+            halved("half")
         if name.startswith("sim_"):
             with contextlib.redirect_stdout(io.StringIO()), \
                     contextlib.redirect_stderr(io.StringIO()):

@@ -111,6 +111,25 @@ def test_pooled_spikes_count_one_by_one():
     assert np.array_equal(found.sops[:, 1], found.events[:, 1] * 10)
 
 
+@pytest.mark.parametrize("size,kernel,stride", [(8, 2, 2), (9, 2, 2), (8, 3, 1), (9, 2, 3)])
+def test_a_pool_of_spikes_sends_one_where_any_neuron_does(size, kernel, stride):
+    weight = ints(np.ones((5, 3, 2, 2)))
+    made = graph(conv(3, 1), neuron("conv"),
+                 Node("any", MaxPool((kernel, kernel), (stride, stride)), ("a",)),
+                 Node("next", Conv2d(weight, 1), ("any",)), neuron("next", "b"),
+                 shape=(1, size, size))
+    x = sample(made)
+    spikes, places = golden.run(made, x, record="spikes").spikes["a"], (size - 2 - kernel) // stride
+    pooled = np.stack([np.stack([
+        spikes[..., y:y + kernel, x_:x_ + kernel].max(axis=(-2, -1))
+        for x_ in range(0, places * stride + 1, stride)], axis=-1)
+        for y in range(0, places * stride + 1, stride)], axis=-2)
+    found = worked(made, x)
+    assert np.array_equal(found.events[:, 1], pooled.reshape(4, -1).sum(axis=1))
+    assert np.array_equal(found.sops[:, 1], tap_by_tap(
+        pooled, Conv2d(weight, 1), list(np.ndindex(places, places))))
+
+
 def test_neurons_before_a_pool_of_spikes_are_updated_one_by_one():
     made = graph(conv(3, 1), neuron("conv"), Node("any", MaxPool((2, 2), (2, 2)), ("a",)),
                  shape=(1, 6, 6))
@@ -143,3 +162,15 @@ def test_roofs(banks):
     assert np.all(bounds.units[:, 0] == STEPS * 40 / banks)
     timing = cycle.run(machine, x, layer_spikes(made, golden.run(made, x, record="spikes")))
     assert np.array_equal(timing.lane_clocks[:, 0], active * (40 - 16 * banks))
+
+
+def test_step_by_step_a_direct_input_is_added_at_every_step():
+    made = graph(Node("in", Dense(ints(np.ones((40, 30))), 1), ("x",)), neuron("in"), shape=(30,),
+                 coding="direct")
+    machine, _ = map_graph(made, lanes=16, units=1, stepwise=True)
+    x = sample(made)
+    found, active = worked(made, x), np.count_nonzero(x, axis=1)
+    assert np.array_equal(found.direct[:, 0], active * 40) and not found.direct[:, 1].any()
+    timing = cycle.run(machine, x, layer_spikes(made, golden.run(made, x, record="spikes")))
+    assert np.array_equal(roof(machine, found).lanes[:, 0], active * (40 * STEPS - 16) / 16)
+    assert np.array_equal(timing.lane_clocks[:, 0], active * (40 * STEPS - 16))
