@@ -3,7 +3,7 @@
 Plain data, no HDL: the core stores it, the cycle model walks it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -60,51 +60,46 @@ def _layer_items(machine: Machine, bank: int, index: int) -> Iterator[Item]:
     if not layer.fires:
         first_group = 0                 # the banks share the inputs, not the classes
     repeats = layer.passes if layer.pooling == "or" else 1
-    used, number = machine.used_slots(index), 0
+    used, number, groups = machine.used_slots(index), 0, machine.groups(index)
+    row, slot_base = machine.row(index), machine.slot_base(index) if layer.fires else 0
+    membrane_base, by_step = machine.membrane_base(index), machine.order == "step"
+    line, words = _lines(machine, index)
+    origins = [_origins(machine, found, layer.width) for found in layer.maps]
     for place in range(first_place, first_place + -(-layer.places // side) * side, side):
         for turn in range(machine.group_rounds(index)):
             group = first_group + turn * (layer.group_banks if layer.fires else 1)
-            silent = place >= layer.places or group >= machine.groups(index)
+            silent = place >= layer.places or group >= groups
             parameters = number * repeats if layer.neuron_parameters else turn
             yield Item(
                 index, place, group, silent, start,
-                tuple(_origin(machine, found, layer.width, min(place, layer.places - 1))
-                      for found in layer.maps),
-                machine.row(index) + turn * layer.rows,
-                _slot_base(machine, index) + parameters * used,
-                machine.membrane_base(index) + (number * repeats * used
-                                                if machine.order == "step" else 0),
-                _line(machine, index, min(place, layer.places - 1), group),
-                _words(machine, index, group) - 1)
+                tuple(origin(min(place, layer.places - 1)) for origin in origins),
+                row + turn * layer.rows, slot_base + parameters * used,
+                membrane_base + (number * repeats * used if by_step else 0),
+                line(min(place, layer.places - 1), group), words(group) - 1)
             number += 1
 
 
-def _slot_base(machine: Machine, index: int) -> int:
-    return machine.slot_base(index) if machine.layers[index].fires else 0
-
-
-def _line(machine: Machine, index: int, place: int, group: int) -> int:
-    """Where the first spike word of a group goes (its layer is stored: else anywhere)."""
+def _lines(machine: Machine, index: int) -> tuple[Callable[[int, int], int], Callable[[int], int]]:
+    """Where the first spike word of a place's group goes, and how many words a group has (where the
+    layer is stored: else anywhere, and all)."""
+    blocks, per_group = machine.layers[index].blocks, machine.lanes // WORD
     if not machine.stored(index):
-        return 0
-    block = place * machine.layers[index].blocks + group * (machine.lanes // WORD)
-    line = machine.line(index) + block
-    return min(line, machine.lines - 1)
+        return lambda place, group: 0, lambda group: per_group
+    first, last = machine.line(index), machine.lines - 1
+    return (lambda place, group: min(first + place * blocks + group * per_group, last),
+            lambda group: min(max(blocks - group * per_group, 1), per_group))
 
 
-def _words(machine: Machine, index: int, group: int) -> int:
-    """Spike words of a group."""
-    per_group = machine.lanes // WORD
-    if not machine.stored(index):
-        return per_group
-    return min(max(machine.layers[index].blocks - group * per_group, 1), per_group)
-
-
-def _origin(machine: Machine, found: Map, width: int, place: int) -> tuple[int, int, int]:
-    y, x = ((value * found.stride[i] + found.origin[i])
-            for i, value in enumerate(divmod(place, width)))
+def _origins(machine: Machine, found: Map, width: int) -> Callable[[int], tuple[int, int, int]]:
+    """The origin of a place's window in the map *found*: its address, y and x."""
     base = machine.line(found.layer) if found.kind == "spikes" else 0
-    return base + (y * found.pitch + x) * found.words, y, x
+    (down, across), (top, left) = found.stride, found.origin
+
+    def origin(place: int) -> tuple[int, int, int]:
+        y, x = place // width * down + top, place % width * across + left
+        return base + (y * found.pitch + x) * found.words, y, x
+
+    return origin
 
 
 def offsets(machine: Machine, bank: int) -> list[int]:

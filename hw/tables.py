@@ -20,7 +20,8 @@ def item_columns(machine: Machine, bank: int) -> dict[str, list[int]]:
     items = schedule.items(machine, bank)
     columns = {name: [int(getattr(item, name)) for item in items] for name in ITEM_FIELDS}
     columns["opening"] = [int(item.group == 0) for item in items]
-    columns["final"] = [int(item.group == machine.groups(item.layer) - 1) for item in items]
+    last = [machine.groups(index) - 1 for index in range(len(machine.layers))]
+    columns["final"] = [int(item.group == last[item.layer]) for item in items]
     for source in range(max(len(item.origins) for item in items)):
         for part, name in enumerate(("base", "y", "x")):
             columns[f"{name}{source}"] = [

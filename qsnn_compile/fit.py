@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
+from math import inf
 
 from .changes import changes
 from .ir import Graph
@@ -34,7 +35,14 @@ def excess(needed: Resources, device: Device) -> dict[str, tuple[int, int]]:
 
 def nearest(tried: list[Candidate], device: Device) -> Candidate:
     """The machine that needs the least too much; of several, the fastest."""
-    return min(tried, key=lambda one: (_overload(one.needed, device), one.clocks))
+    found, least = tried[0], (inf, inf)
+    for one in sorted(tried, key=lambda one: one.overload):
+        if one.overload > max(least[0], 1):
+            break
+        rated = _overload(one.needed, device), one.clocks
+        if rated < least:
+            found, least = one, rated
+    return found
 
 
 def _overload(needed: Resources, device: Device) -> float:

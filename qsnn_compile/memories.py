@@ -73,10 +73,24 @@ def memories(machine: Machine, image: Image | None = None,
              family: Family = ICE40) -> list[Memory]:
     """Every memory of *machine* but the weights' single-port RAM. With *image*, columns of
     parameters that are the same at every address don't count: synthesis drops them."""
-    found = [*_inputs(machine), *_results(machine, image), *_programs(_shape(machine))]
-    for bank in range(machine.banks):
-        found += _bank(machine, image, bank)
+    found = [*_data(machine, image), *_programs(_shape(machine))]
     return [replace(memory, family=family) for memory in found if memory.bits]
+
+
+def least_blocks(machine: Machine, family: Family) -> int:
+    """Block RAMs that *machine* takes at least, whatever its parameters: of input, spikes, state
+    and weights alone, for the programs of a large machine take long to write."""
+    small: Small = "logic" if machine.small_memories == "block" else machine.small_memories
+    bare = replace(machine, neuron_fields=(), readout_fields=(), small_memories=small)
+    return sum(replace(memory, family=family).ebr for memory in _data(bare, None) if memory.bits)
+
+
+def _data(machine: Machine, image: Image | None) -> Iterator[Memory]:
+    """All memories but the walkers' programs."""
+    yield from _inputs(machine)
+    yield from _results(machine, image)
+    for bank in range(machine.banks):
+        yield from _bank(machine, image, bank)
 
 
 def _inputs(machine: Machine) -> Iterator[Memory]:

@@ -21,7 +21,7 @@ from .mapping import (
     recurrent,
     with_image,
 )
-from .memories import Memory, spram
+from .memories import Memory, least_blocks, spram
 from .resource import Resources, predict
 from .speed import typical_clocks
 from .targets import Device, family_of
@@ -54,6 +54,12 @@ class Candidate:
     def needed(self) -> Resources:
         """What it takes as far as that can be said without the image."""
         return self._spared[1]
+
+    @cached_property
+    def overload(self) -> float:
+        """At least how many times it needs what the device has: of block RAM or single-port RAM."""
+        blocks = least_blocks(self.frame, family_of(self.device))
+        return max(blocks / max(self.device.ebr, 1), spram(self.frame) / max(self.device.spram, 1))
 
     @cached_property
     def _spared(self) -> tuple[Machine, Resources]:

@@ -2,6 +2,7 @@
 """
 
 import math
+from collections import Counter
 
 from qsnn_hw.arch import Machine
 from qsnn_hw.layers import WORD, Layer, Map
@@ -38,7 +39,9 @@ def _rotations(machine: Machine, index: int) -> int:
 def _pass_clocks(machine: Machine, index: int) -> float:
     """Clocks of a pass' words, and of its transfer."""
     layer, merged = machine.layers[index], machine.stride(index)
-    return 1 + max(sum(_word_clocks(layer.maps[word.source], merged) for word in window)
+    clocks = [_word_clocks(found, merged) for found in layer.maps]
+    return 1 + max(sum(count * clocks[source] for source, count in
+                       Counter(word.source for word in window).items())
                    for window in layer.windows) / _passes(layer)
 
 
