@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import zipfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ VERSION = 3
 KEYS = {"network", "config", "epochs", "state"}
 # what torch.load was seen to raise on damaged files
 UNREADABLE = (RuntimeError, ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError,
-              OSError, pickle.UnpicklingError)
+              OSError, pickle.UnpicklingError, zipfile.BadZipFile)
 
 
 def path_of(folder: Path, network: str) -> Path:
@@ -60,8 +61,11 @@ def epochs(folder: Path, network: str) -> int:
 def read(path: Path) -> dict[str, Any]:
     """The plain content of a checkpoint file, its tensors on the CPU. Raises CheckpointError."""
     if not path.is_file():
-        raise CheckpointError(f"{path}: no checkpoint there; train without --resume first")
+        raise CheckpointError(f"{path}: no checkpoint there; name one that qsnn "
+                              "train wrote, or train without --resume first")
     try:
+        if (damaged := zipfile.ZipFile(path).testzip()) is not None:
+            raise ValueError(damaged)
         found = dict(torch.load(path, weights_only=True, map_location="cpu"))
         version = found["version"]
     except UNREADABLE as error:

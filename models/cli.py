@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from rich.console import Console
@@ -146,6 +147,7 @@ def _check_json(file: str | None) -> None:
 def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=folder).close()
     except OSError as error:
         raise ModelsError(f"--out must be a folder that can be written, not {str(folder)!r}: "
                           f"{error.strerror}; choose another") from None
@@ -210,7 +212,9 @@ def _sweep(chosen: Recipe, space: Space, found: data.Dataset, arguments: argpars
            console: Console) -> None:
     """Run the trials, print the best and write its file."""
     def one(variant: Recipe, report: Report) -> None:
-        train(variant.network, variant.config, variant.inputs(found.train_x), found.train_y,
+        same = variant.config.data == chosen.config.data
+        its = found if same else data.load(variant.config.data, arguments.data)
+        train(variant.network, variant.config, variant.inputs(its.train_x), its.train_y,
               report=report)
 
     def say(line: str) -> None:

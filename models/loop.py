@@ -169,6 +169,9 @@ class Run:
         if not math.isfinite(row[0]):
             raise ModelsError(f"the loss must stay a number, but is {row[0]} after epoch {number}; "
                               "lower learning_rate")
+        if not all(bool(values.isfinite().all()) for values in self.model.parameters()):
+            raise ModelsError(f"the parameters must stay numbers, but some are none after epoch "
+                              f"{number}; lower learning_rate")
         layers = len(self.model.neurons)
         held = None
         if self.config.holdout:

@@ -1,6 +1,7 @@
 """What a network is, in plain values: what config files, ledgers and checkpoints hold."""
 
 from dataclasses import dataclass, fields
+from math import inf
 from typing import Any, Literal
 
 from qsnn_models.errors import ModelsError
@@ -58,8 +59,9 @@ class NetworkConfig:
             raise ModelsError(f"steps must be at least 1, not {self.steps!r}")
         if self.input_bits not in range(1, 9):
             raise ModelsError(f"input bits must be 1 to 8, not {self.input_bits!r}")
-        if not self.input_scale > 0:
-            raise ModelsError(f"input scale must be above 0, not {self.input_scale!r}")
+        if not 0 < self.input_scale < inf:
+            raise ModelsError("input scale must be a number above 0, not "
+                              f"{self.input_scale!r}")
         m, q = self.decay if len(self.decay) == 2 else (0, 0)
         if not (0 <= q <= 8 and 0 < m <= 2 ** q):
             raise ModelsError(f"decay must be (m, q) with 0 < m <= 2^q, q <= 8, "

@@ -104,6 +104,9 @@ class LIF(nn.Module):
         """Spikes for currents of *steps* steps, or of one that stands for all. *feedback*
         ``[C, C]``: integer weights by which the spikes of the step before add to I."""
         values = rows(current.values)
+        if steps < 1 or len(values) not in (1, steps):
+            raise ModelsError(f"currents must be of {steps!r} steps, at least 1, or of one that "
+                              f"stands for all, not of {len(values)!r}")
         cell = self._cell(current, values.dtype, feedback)
         hard = self.reset == "hard"
         if self.membrane.name == "released":

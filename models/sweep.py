@@ -49,6 +49,9 @@ def sweep(recipe: Recipe, space: Space, train: Training, *, trials: int, storage
     if recipe.config.holdout < 1:
         raise ModelsError("holdout must be above 0 for a sweep, which is judged by images held "
                           "back from training; --holdout 5000, for example")
+    if "training.holdout" in space:
+        raise ModelsError("training.holdout must be the same in all trials of a sweep, which it "
+                          "judges; give --holdout instead")
     optuna = _optuna()
     found = _study(optuna, recipe, space, storage, study or recipe.network.name)
     objective = _Objective(optuna, recipe, space, train, say)

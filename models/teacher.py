@@ -35,7 +35,8 @@ def read(path: Path, student: NetworkConfig) -> QSNN:
         model.load_state_dict(found["state"]["average"] or found["state"]["model"])
     except (RuntimeError, TypeError, KeyError) as error:
         raise checkpoint.unreadable(path, error) from None
-    for what, theirs, ours in zip(("input", "coding", "classes"), _face(config), _face(student),
+    for what, theirs, ours in zip(("input", "coding", "frames", "classes"), _face(config),
+                                  _face(student),
                                   strict=True):
         if theirs != ours:
             raise CheckpointError(f"teacher must have the student's {what} {ours!r}, not {theirs!r}"
@@ -45,7 +46,8 @@ def read(path: Path, student: NetworkConfig) -> QSNN:
 
 def _face(config: NetworkConfig) -> tuple[object, ...]:
     structure = config.structure
-    return (structure.shape, config.input_bits), config.coding, structure.classes
+    frames = config.steps if config.coding == "spikes" else 1
+    return (structure.shape, config.input_bits), config.coding, frames, structure.classes
 
 
 def divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:

@@ -34,6 +34,10 @@ def train(network: NetworkConfig, config: TrainConfig, x: Bytes, y: Bytes, *,
     if config.holdout >= len(x):
         raise ModelsError(f"holdout must be below the {len(x)} training images, "
                           f"not {config.holdout!r}")
+    classes = network.structure.classes
+    if int(y.max()) >= classes:
+        raise ModelsError(f"layers must end in {int(y.max()) + 1} or more, the classes of the "
+                          f"data, not {classes!r}")
     threads, device = torch.get_num_threads(), device_of(config.device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else ()):
         torch.set_num_threads(config.threads)

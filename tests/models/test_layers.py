@@ -189,3 +189,11 @@ def test_moments_and_their_gradient():
         results.append((mean.detach(), var.detach(), grad))
     for ours, theirs in zip(*results, strict=True):
         torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("frames, steps", [(3, 4), (5, 4), (2, 1), (1, 0)])
+def test_a_neuron_wants_a_current_for_every_step(frames, steps):
+    current = Current(torch.ones(frames, 2, 4), torch.ones(4), torch.zeros(4))
+    with pytest.raises(ModelsError, match=f"currents must be of {steps} steps, at least 1, or of "
+                                          f"one that stands for all, not of {frames}"):
+        LIF(4)(current, steps)

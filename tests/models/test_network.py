@@ -16,7 +16,7 @@ from qsnn_models.zoo import RECIPES
     ("reset", "none", "reset must be hard or soft, not 'none'"),
     ("readout", "last", "readout must be count or potential, not 'last'"),
     ("input_bits", 9, "input bits must be 1 to 8, not 9"),
-    ("input_scale", 0, "input scale must be above 0, not 0"),
+    ("input_scale", 0, "input scale must be a number above 0, not 0"),
     ("decay", (3, 1), r"decay must be \(m, q\) with 0 < m <= 2\^q, q <= 8, not \(3, 1\)"),
     ("decay", (1,), r"decay must be \(m, q\) .*, not \(1,\)"),
     ("weight_bits", (1, 8), r"weight bits must be one width or 1, not \(1, 8\)"),

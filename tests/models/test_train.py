@@ -1,3 +1,4 @@
+import zipfile
 from dataclasses import replace
 
 import numpy as np
@@ -82,6 +83,26 @@ def test_a_loss_that_is_no_number_ends_the_training(tmp_path):
                                           "lower learning_rate"):
         train(NETWORK, replace(SHORT, learning_rate=1e38, epochs=2), X, Y, folder=tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_parameters_that_are_no_numbers_end_the_training():
+    run = Run(NETWORK, SHORT, X, Y, None, CPU)
+    with torch.no_grad():
+        next(run.model.parameters())[0, 0] = torch.nan          # a sign quantiser hides it
+    with pytest.raises(ModelsError, match="the parameters must stay numbers, but some are none "
+                                          "after epoch 1; lower learning_rate"):
+        run._report(1, [0.5, 0.5, 0.2, 0.1])
+
+
+def test_a_checkpoint_with_other_bytes_is_refused(tmp_path):
+    train(NETWORK, SHORT, X, Y, folder=tmp_path)
+    path = checkpoint.path_of(tmp_path, "tiny")
+    with zipfile.ZipFile(path) as archive:
+        name = max(archive.infolist(), key=lambda entry: entry.file_size).filename
+        stored = archive.read(name)
+    path.write_bytes(path.read_bytes().replace(stored, bytes([stored[0] ^ 0x80, *stored[1:]])))
+    with pytest.raises(CheckpointError, match=r"can't be read \(ValueError\)"):
+        checkpoint.read(path)
 
 
 # -- the rate regulariser -------------------------------------------------------------------------

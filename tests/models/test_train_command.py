@@ -178,7 +178,12 @@ def test_a_log_is_written_or_the_missing_package_named_and_training_goes_on(
                             "File exists; choose another"),
     (("--log", "occupied"), "--log must be a folder that can be written, not 'occupied': "
                             "File exists; choose another"),
-    (("--resume",), "runs/tiny.checkpoint.pt: no checkpoint there; train without --resume first"),
+    (("--resume",), "runs/tiny.checkpoint.pt: no checkpoint there; name one that qsnn "
+                    "train wrote, or train without --resume first"),
+    (("--set", "network.layers=16-24-3"), "layers must end in 4 or more, the classes of the data, "
+                                          "not 3"),
+    (("--set", "network.input_scale=inf"), "--set: [network] input scale must be a number above "
+                                           "0, not inf"),
     (("--trials", "3"), "--trials must be given with --sweep FILE.toml"),
     (("--storage", "sqlite:///x"), "--storage must be given with --sweep FILE.toml"),
 ))

@@ -146,6 +146,13 @@ def test_the_test_set_judges_nothing():
         sweep(zoo.Recipe(NETWORK, CONFIG), SPACE, pretended([]), trials=1)
 
 
+def test_all_trials_are_judged_by_the_same_images():
+    space = SPACE | {"training.holdout": next(iter(SPACE.values()))}
+    with pytest.raises(ModelsError, match="training.holdout must be the same in all trials of a "
+                                          "sweep, which it judges; give --holdout instead"):
+        sweep(RECIPE, space, pretended([]), trials=1)
+
+
 def test_trials_that_fail_are_told_and_left_out():
     lines = []
 
@@ -177,6 +184,18 @@ def test_the_command_writes_the_best_as_a_file_to_train(command, tmp_path, capsy
     out = capsys.readouterr().out
     assert "trial 1: " in out and "wrote runs/tiny.best.toml: qsnn train runs/tiny.best.toml" in out
     assert [p.name for p in (tmp_path / "runs").iterdir()] == ["tiny.best.toml"]
+
+
+def test_a_trial_trains_on_the_data_that_it_says(command, write, monkeypatch):
+    loaded = []
+
+    def load(name, folder):
+        loaded.append(name)
+        return dataset()
+    monkeypatch.setattr(data, "load", load)
+    write('[training.data]\nchoices = ["another"]\n')
+    assert command("--trials", "1") == 0
+    assert loaded == [RECIPE.config.data, "another"]
 
 
 @pytest.mark.parametrize("options, said", (

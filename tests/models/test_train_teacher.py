@@ -75,6 +75,14 @@ def test_a_teacher_of_another_task_is_refused(taught, fields, message):
         teacher.read(Path(taught), replace(NETWORK, **fields))
 
 
+def test_a_teacher_of_other_frames_is_refused(tmp_path):
+    spiking = replace(NETWORK, coding="spikes", input_bits=1, steps=2)
+    x = np.zeros((64, 2, 16), np.uint8)
+    train(spiking, replace(CONFIG, epochs=1), x, Y[:64], folder=tmp_path)
+    with pytest.raises(CheckpointError, match="teacher must have the student's frames 3, not 2"):
+        teacher.read(checkpoint.path_of(tmp_path, "tiny"), replace(spiking, steps=3))
+
+
 def test_what_is_no_teacher(tmp_path):
     with pytest.raises(CheckpointError, match="nowhere.pt: no checkpoint there"):
         train(NETWORK, replace(CONFIG, teacher="nowhere.pt"), X, Y)
