@@ -154,7 +154,7 @@ FAMILIES = (
         {"lc": (("LUT4", "ALU"), ("DFF",)), "ebr": (("BSRAM",),), "spram": (), "dsp": ()},
         block_rams=((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
         block_cost=128, distributed=(16, 4), distributed_cost=4, multiplier=18, least_product=4,
-        cell_scale=1.45),
+        cell_scale=1.3),
 )
 DEVICES = (
     Device("up5k", "ice40", "Lattice iCE40 UltraPlus UP5K", 5_280, 30, 4, 8,
