@@ -72,8 +72,8 @@ class QDense(WeightLayer):
     """A fully connected layer, ``[..., N]`` -> a `Current` ``[..., C]``.
 
     ``I[c] = Σ_i w[c, i] · x[i]``, exact; then ``γ · (I - μ) / σ + β`` handed on as a `Current`,
-    unmultiplied. x are integers (pixels, spikes, counts). *weights* names the quantiser of *bits*
-    bits (`weights`).
+    unmultiplied. x are integers (pixels, spikes, counts) of *inputs* features, for a neuron behind
+    it ``[T or 1, B, N]``; *outputs* is C. *weights* names the quantiser of *bits* bits (`weights`).
     """
 
     def __init__(self, inputs: int, outputs: int, bits: int = 1,
@@ -90,7 +90,9 @@ class QConv2d(WeightLayer):
     """A convolution, ``[..., C_in, H, W]`` -> a `Current` ``[..., C, H', W']``; padding is zeros.
 
     ``I[c, y, x] = Σ_{i,dy,dx} w[c, i, dy, dx] · X[i, y·s + dy - p, x·s + dx - p]``, exact, then
-    batch norm per channel, over all steps, samples and positions, as in `QDense`.
+    batch norm per channel, over all steps, samples and positions, as in `QDense`; for a neuron
+    behind it x is ``[T or 1, B, C_in, H, W]``. *kernel*, *stride* s and *padding* p count pixels,
+    the same both ways; each of *groups* groups of channels sees its own inputs alone.
 
     *residual* adds the input to its own current, ``I[c] + g_c · X[c]``, g a learnt integer of 8
     bits per channel; one batch norm for the sum. *pool* then pools the integers, before the batch
