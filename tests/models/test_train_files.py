@@ -133,10 +133,12 @@ def test_every_field_of_training_has_a_type_a_file_can_say():
     assert build(TrainConfig, content, "") == TrainConfig("mnist")
 
 
-def test_the_network_of_ones_own_in_the_documentation_runs():
+def test_the_network_of_ones_own_in_the_documentation_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     text = (Path(__file__).parents[2] / "docs/training.md").read_text()
-    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    code = "".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
     exec(compile(code, "docs/training.md", "exec"), {"__name__": "docs"})
+    assert (tmp_path / "own.onnx").stat().st_size
 
 
 def test_the_files_in_the_documentation_are_read():
