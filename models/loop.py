@@ -59,7 +59,7 @@ class Run:
     """One training: a network, its optimiser, its data on the device."""
 
     def __init__(self, network: NetworkConfig, config: TrainConfig, x: Bytes, y: Bytes,
-                 taught: QSNN | None, device: torch.device) -> None:
+                 taught: teacher.Teacher | None, device: torch.device) -> None:
         torch.manual_seed(config.seed)
         self.network, self.config, self.device = network, config, device
         self.model = QSNN(network, config.dropout)

@@ -171,9 +171,9 @@ def _conv(config: NetworkConfig, layer: ConvLayer, bits: int) -> QConv2d:
                    layer.groups, bits, config.weights, layer.residual, pool)
 
 
-def logits_of(model: QSNN, x: Tensor) -> Tensor:
-    """*model*'s logits ``[N, classes]`` for inputs *x* ``[N, ...]``, a few samples at a time and
-    without gradients; in evaluation or not, as *model* is."""
+def logits_of(model: nn.Module, x: Tensor) -> Tensor:
+    """The logits ``[N, classes]`` of *model*'s `Output` for inputs *x* ``[N, ...]``, a few samples
+    at a time and without gradients; in evaluation or not, as *model* is."""
     with torch.no_grad():
         parts = [model(x[at:at + MEASURED].float()).logits for at in range(0, len(x), MEASURED)]
     return torch.cat(parts)

@@ -3,17 +3,39 @@
 Hinton, Vinyals, Dean: Distilling the Knowledge in a Neural Network, arXiv 1503.02531.
 """
 
+import zipfile
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 
+import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from qsnn_models import checkpoint
 from qsnn_models.errors import CheckpointError
-from qsnn_models.network import QSNN, NetworkConfig
+from qsnn_models.network import QSNN, NetworkConfig, Output, stacked
 
 FLOAT = "float"
+EXPORTED = ".pt2"
+
+
+class Exported(nn.Module):
+    """Any network, an ANN too, as a teacher: *call* takes the student's inputs, integers in floats
+    ``[B, *shape]`` (spikes: ``[B, T, *shape]``), on the CPU, to logits ``[B, classes]``."""
+
+    def __init__(self, call: Callable[[Tensor], Tensor], student: NetworkConfig) -> None:
+        super().__init__()
+        self.call, self.student = call, student
+
+    def forward(self, x: Tensor) -> Output:
+        frames = stacked(self.student, x.cpu()).transpose(0, 1)
+        found = self.call(frames[:, 0] if self.student.coding == "direct" else frames)
+        nothing = found.new_zeros(0)
+        return Output(found.to(x.device), nothing, nothing)
+
+
+Teacher = QSNN | Exported
 
 
 def float_twin(network: NetworkConfig) -> NetworkConfig:
@@ -22,11 +44,35 @@ def float_twin(network: NetworkConfig) -> NetworkConfig:
                    membrane="float")
 
 
-def read(path: Path, student: NetworkConfig) -> QSNN:
-    """The trained network in checkpoint *path*, as the teacher of *student*.
+def read(path: Path, student: NetworkConfig) -> Teacher:
+    """The trained network in *path*, as the teacher of *student*: a checkpoint, or a program that
+    `torch.export.save` wrote (.pt2), its batch size dynamic.
 
     Raises ModelsError where it takes other inputs or tells other classes apart.
     """
+    return exported(path, student) if path.suffix == EXPORTED else _trained(path, student)
+
+
+def exported(path: Path, student: NetworkConfig) -> Exported:
+    """The network in the .pt2 file *path*. Raises CheckpointError."""
+    if not zipfile.is_zipfile(path):
+        raise CheckpointError(f"{path} must be a file that torch.export.save wrote; name one, or a "
+                              "checkpoint of qsnn train")
+    steps = 1 if student.coding == "direct" else student.steps
+    found = Exported(torch.export.load(path).module(), student)
+    wanted = (3, student.structure.classes)
+    try:
+        answer = found(torch.zeros(3, steps, *student.structure.shape)).logits.shape
+    except (RuntimeError, TypeError, ValueError, AssertionError) as error:
+        raise CheckpointError(f"teacher must take the student's inputs, any number of them, which "
+                              f"{path} does not: {str(error).splitlines()[0]}") from None
+    if answer != wanted:
+        raise CheckpointError(f"teacher must answer 3 inputs with {wanted}, not {tuple(answer)!r} "
+                              f"as {path} does")
+    return found
+
+
+def _trained(path: Path, student: NetworkConfig) -> QSNN:
     found = checkpoint.read(path)
     try:
         known = {field.name for field in fields(NetworkConfig)}

@@ -70,7 +70,7 @@ def _repeat(run: Run, folder: Path | None, resume: bool, report: Report, tick: T
 
 
 def _teacher(network: NetworkConfig, config: TrainConfig, x: Bytes, y: Bytes,
-             **options: Any) -> QSNN | None:
+             **options: Any) -> teacher.Teacher | None:
     """The teacher that *config* asks for: read from a file, or trained here by the same recipe."""
     if not config.teacher:
         return None

@@ -28,8 +28,9 @@ class TrainConfig:
     ``target_rate`` is t for all layers, or one a layer; Q-SNN's is 0.5, a low one buys energy;
     ``rate_weight`` 0 switches the term off.
 
-    ``teacher`` ("" for none, "float", or a checkpoint's path) adds Hinton's distillation, see
-    `teacher.py`: ``(1 - teacher_weight) · CE + teacher_weight · KL`` at ``teacher_temperature``.
+    ``teacher`` ("" for none, "float", a checkpoint's path, or a .pt2 file's) adds Hinton's
+    distillation, see `teacher.py`: ``(1 - teacher_weight) · CE + teacher_weight · KL`` at
+    ``teacher_temperature``.
     ``ema`` > 0 keeps a moving average of the latent weights, which is then the result.
     ``start`` is another run's checkpoint to begin from. ``augment``: see `augment.parse`.
     ``holdout`` training images, the same for every seed, are kept back and only measured.

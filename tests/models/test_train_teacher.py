@@ -83,6 +83,47 @@ def test_a_teacher_of_other_frames_is_refused(tmp_path):
         teacher.read(checkpoint.path_of(tmp_path, "tiny"), replace(spiking, steps=3))
 
 
+def saved(path, network, *example):
+    batch = ({0: torch.export.Dim.AUTO},)
+    torch.export.save(torch.export.export(network.eval(), example, dynamic_shapes=batch), path)
+    return str(path)
+
+
+@pytest.mark.parametrize("augment", ("", "shift"))
+def test_a_student_learns_from_an_ann_alone(tmp_path, augment):
+    ann, x, y = torch.nn.Linear(16, 4), torch.from_numpy(X).float(), torch.from_numpy(Y).long()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        torch.nn.init.zeros_(ann.weight)
+        optimizer = torch.optim.Adam(ann.parameters(), 1e-3)
+        for _ in range(200):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(ann(x), y).backward()
+            optimizer.step()
+    path = saved(tmp_path / "ann.pt2", ann, torch.zeros(2, 16))
+    wrong = np.random.default_rng(99).integers(0, 4, len(Y)).astype(np.uint8)
+    student = train(NETWORK, replace(CONFIG, teacher=path, teacher_weight=1.0, augment=augment,
+                                     epochs=8), X, wrong)
+    assert accuracy_of(student, *map(torch.from_numpy, blobs(400, 1))) > 0.7
+
+
+@pytest.mark.parametrize("network, message", (
+    (torch.nn.Linear(16, 5), r"teacher must answer 3 inputs with \(3, 4\), not \(3, 5\) as"),
+    (torch.nn.Linear(12, 4), "teacher must take the student's inputs, any number of them, which"),
+))
+def test_an_ann_of_another_task_is_refused(tmp_path, network, message):
+    path = saved(tmp_path / "ann.pt2", network, torch.zeros(2, network.in_features))
+    with pytest.raises(CheckpointError, match=message):
+        teacher.read(Path(path), NETWORK)
+
+
+def test_a_file_that_is_no_ann(tmp_path):
+    (tmp_path / "ann.pt2").write_text("a letter")
+    for path in (tmp_path / "ann.pt2", tmp_path / "nowhere.pt2"):
+        with pytest.raises(CheckpointError, match="must be a file that torch.export.save wrote"):
+            teacher.read(path, NETWORK)
+
+
 def test_what_is_no_teacher(tmp_path):
     with pytest.raises(CheckpointError, match="nowhere.pt: no checkpoint there"):
         train(NETWORK, replace(CONFIG, teacher="nowhere.pt"), X, Y)
