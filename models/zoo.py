@@ -1,6 +1,7 @@
 """The networks that ``qsnn train`` knows by name, each with the recipe its zoo file came from.
 
-One without a file there has its ledgers in docs/results/reach."""
+One without a file there has its ledgers in docs/results/reach, is a step towards another
+(nmnist-saccades) or is measured in docs/results.md alone (mnist-rows)."""
 
 from dataclasses import dataclass, replace
 

@@ -45,7 +45,13 @@ class Cochlea:
             if not isinstance(value, int) or not 1 <= value <= most:
                 raise DataError(f"{name} of sound frames must be within 1 and {most}, "
                                 f"not {value!r}")
-        for name in ("window", "lowest", "span", "quiet", "gain", "rate"):
+        if not isinstance(self.window, int) or not 2 <= self.window <= 100_000:
+            raise DataError(f"window of sound frames must be within 2 and 100000, not "
+                            f"{self.window!r}")
+        if not self.lowest < self.rate / 2:
+            raise DataError(f"lowest of sound frames must be below half the rate of {self.rate!r}, "
+                            f"not {self.lowest!r}")
+        for name in ("lowest", "span", "quiet", "gain", "rate"):
             if not getattr(self, name) > 0:
                 raise DataError(f"{name} of sound frames must be above 0, "
                                 f"not {getattr(self, name)!r}")

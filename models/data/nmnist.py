@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -137,5 +138,11 @@ def _labels(path: Path, found: dict[str, bytes]) -> NDArray[np.int64]:
     if not lines or any(len(line) != 2 or not all(map(str.isdecimal, line)) for line in lines):
         raise DataError(f"{path} must hold a labels.txt with a number and a class a line; "
                         "delete it and get it again")
+    wrong = next((label for _, label in lines if not (label.isascii() and len(label) == 1)), None)
+    twice = next((n for n, count in Counter(n for n, _ in lines).items() if count > 1), None)
+    if wrong or twice:
+        raise DataError(f"{path} must have a class of 0 to 9 for each number, once, but "
+                        f"{f'has class {wrong}' if wrong else f'names {twice} twice'}; delete it "
+                        "and get it again")
     return np.array(lines, np.int64)
 

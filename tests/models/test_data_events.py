@@ -192,6 +192,10 @@ def damage(folder, kind):
         (folder / "labels.txt").write_text("1 two")
     elif kind == "few labels":
         (folder / "labels.txt").write_text("1 1")
+    elif kind == "a far label":
+        (folder / "labels.txt").write_text("1 300")
+    elif kind == "a number twice":
+        (folder / "labels.txt").write_text("1 3\n1 4")
 
 
 @pytest.mark.parametrize("kind, message", [
@@ -200,6 +204,8 @@ def damage(folder, kind):
     ("no labels", "must hold a labels.txt with a number and a class a line"),
     ("odd labels", "must hold a labels.txt with a number and a class a line"),
     ("few labels", "must hold 20 recordings and their labels, but 1 are there"),
+    ("a far label", "must have a class of 0 to 9 for each number, once, but has class 300; delete"),
+    ("a number twice", "for each number, once, but names 1 twice; delete it and get it again"),
 ])
 def test_a_damaged_subset(subset, kind, message):
     damage(subset, kind)

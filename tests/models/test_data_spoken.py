@@ -85,6 +85,8 @@ def test_edges_are_the_rises_and_falls():
     ({"bits": 9}, "bits of sound frames must be within 1 and 8, not 9"),
     ({"bands": 1.5}, "option bands of spoken-digits must be an integer, not 1.5"),
     ({"edges": 1}, "option edges of spoken-digits must be true or false, not 1"),
+    ({"window": 1}, "window of sound frames must be within 2 and 100000, not 1"),
+    ({"lowest": 5000}, "lowest of sound frames must be below half the rate of 8000, not 5000"),
     ({"span": 0}, "span of sound frames must be above 0, not 0"),
     ({"colour": 1}, "an option of spoken-digits must be one of steps, bands, .*, not 'colour'"),
 ])
