@@ -35,6 +35,7 @@ from qsnn_models.zoo import RECIPES, Recipe, recipe
 FLAGS = {"seed": "random seed", "epochs": "passes over the training images",
          "holdout": "training images kept back and only measured",
          "threads": "CPU threads; the result depends on it"}
+FULL = ("can't allocate memory", "out of memory")       # what torch says, on CPU and GPU
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,6 +46,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         _run(arguments, console)
     except (ModelsError, OSError) as error:
         print(f"qsnn train: {error}", file=sys.stderr)
+        return 2
+    except RuntimeError as error:
+        if not any(text in str(error) for text in FULL):
+            raise
+        print("qsnn train: network and batch must fit into memory, and they don't; take fewer "
+              "neurons, fewer steps or a smaller batch", file=sys.stderr)
         return 2
     return 0
 

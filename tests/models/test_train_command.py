@@ -194,6 +194,13 @@ def test_the_command_refuses_before_it_trains(command, tmp_path, capsys, options
     assert not [path for path in tmp_path.rglob("*") if path.name not in ("runs", "occupied")]
 
 
+def test_a_network_beyond_all_memory(command, capsys):
+    assert command("--set", "network.layers=16-99999999999-4") == 2
+    assert capsys.readouterr().err == ("qsnn train: network and batch must fit into memory, and "
+                                       "they don't; take fewer neurons, fewer steps or a smaller "
+                                       "batch\n")
+
+
 @pytest.mark.parametrize("arguments, said", (
     (["resnet"], "qsnn train: network must be one of fashion-mnist-mlp, fashion-mnist-mlp-soft, "
      "mnist-mlp"),
