@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from qsnn_models import checkpoint
 from qsnn_models.errors import CheckpointError
-from qsnn_models.network import QSNN, NetworkConfig, Output, stacked
+from qsnn_models.network import QSNN, NetworkConfig, Output
 
 FLOAT = "float"
 EXPORTED = ".pt2"
@@ -29,8 +29,8 @@ class Exported(nn.Module):
         self.call, self.student = call, student
 
     def forward(self, x: Tensor) -> Output:
-        frames = stacked(self.student, x.cpu()).transpose(0, 1)
-        found = self.call(frames[:, 0] if self.student.coding == "direct" else frames)
+        steps = () if self.student.coding == "direct" else (self.student.steps,)
+        found = self.call(x.cpu().reshape(len(x), *steps, *self.student.structure.shape))
         nothing = found.new_zeros(0)
         return Output(found.to(x.device), nothing, nothing)
 
@@ -50,10 +50,10 @@ def read(path: Path, student: NetworkConfig) -> Teacher:
 
     Raises ModelsError where it takes other inputs or tells other classes apart.
     """
-    return exported(path, student) if path.suffix == EXPORTED else _trained(path, student)
+    return _exported(path, student) if path.suffix == EXPORTED else _trained(path, student)
 
 
-def exported(path: Path, student: NetworkConfig) -> Exported:
+def _exported(path: Path, student: NetworkConfig) -> Exported:
     """The network in the .pt2 file *path*. Raises CheckpointError."""
     if not zipfile.is_zipfile(path):
         raise CheckpointError(f"{path} must be a file that torch.export.save wrote; name one, or a "

@@ -76,7 +76,7 @@ def rate(tried: Sequence[Candidate], target: Target, clock: Clock | None) -> lis
 
 
 def _rate(one: Candidate, target: Target, clock: Clock | None) -> Rating:
-    if one.overload > 1 or excess(one.least, target.device):
+    if excess(one.least, target.device):
         return Rating(one.needed, False)
     machine, image = one.complete()
     needed = predict(machine, image, target.device)

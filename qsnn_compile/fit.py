@@ -36,8 +36,8 @@ def excess(needed: Resources, device: Device) -> dict[str, tuple[int, int]]:
 def nearest(tried: list[Candidate], device: Device) -> Candidate:
     """The machine that needs the least too much; of several, the fastest."""
     found, least = tried[0], (inf, inf)
-    for one in sorted(tried, key=lambda one: one.overload):
-        if one.overload > max(least[0], 1):
+    for one in sorted(tried, key=lambda one: _overload(one.floor, device)):
+        if _overload(one.floor, device) > least[0]:
             break
         rated = _overload(one.needed, device), one.clocks
         if rated < least:

@@ -73,10 +73,7 @@ def _gemm(builder: Builder, node: OnnxNode, inputs: list[Value | None]) -> Resul
     if not node.integer("transB", 0):
         weight = ints(weight.T)
     _no_bias(node, inputs)
-    for name in ("alpha", "beta"):
-        if node.attributes.get(name, 1.0) != 1.0:
-            node.fail(f"{name} must be 1.0, not {node.attributes[name]!r}; fold it into the "
-                      "neuron's parameters")
+    _usual(node, {"alpha": 1.0, "beta": 1.0}, "fold it into the neuron's parameters")
     if node.integer("transA", 0):
         node.fail("transA must be 0, not 1; the input is [samples, features]")
     return builder.add(node.outputs[0], Dense(weight, bits), (x.source,), 1)

@@ -84,7 +84,7 @@ def choose(graph: Graph, target: Target, aim: Aim = FASTEST) -> tuple[Machine, I
     for bound, one in _bounded(tried, target, aim):
         if bound >= least:
             break                       # an image adds to what a machine needs, and to no clocks
-        if one.overload > 1 or not _allowed(one, one.least, target, aim):
+        if not _allowed(one, one.least, target, aim):
             continue
         machine, image = one.complete()
         needed = predict(machine, image, target.device)
@@ -119,8 +119,7 @@ def _allowed(one: Candidate, needed: Resources, target: Target, aim: Aim) -> boo
 # -- where there is none --------------------------------------------------------------------------
 
 def _refused(graph: Graph, tried: list[Candidate], target: Target, aim: Aim) -> str:
-    fitting = [(one, needed) for one in tried
-               if one.overload <= 1 and not excess(one.least, target.device)
+    fitting = [(one, needed) for one in tried if not excess(one.least, target.device)
                if not excess(needed := predict(*one.complete(), target.device), target.device)]
     if not fitting:
         return refusal(graph, tried, target.device)

@@ -56,10 +56,10 @@ class Candidate:
         return self._spared[1]
 
     @cached_property
-    def overload(self) -> float:
-        """At least how many times it needs what the device has: of block RAM or single-port RAM."""
+    def floor(self) -> Resources:
+        """What it takes at least, of memories that are quickly counted alone."""
         blocks = least_blocks(self.frame, family_of(self.device))
-        return max(blocks / max(self.device.ebr, 1), spram(self.frame) / max(self.device.spram, 1))
+        return Resources(0, blocks, spram(self.frame), 0)
 
     @cached_property
     def _spared(self) -> tuple[Machine, Resources]:
@@ -71,7 +71,10 @@ class Candidate:
 
     @cached_property
     def least(self) -> Resources:
-        """What it takes whatever its image: without the parameters' block RAM."""
+        """What it takes whatever its image: without the parameters' block RAM; its floor where that
+        is more than there is."""
+        if self.floor.ebr > self.device.ebr or self.floor.spram > self.device.spram:
+            return self.floor
         bare = predict(replace(self.machine, neuron_fields=tuple(
             replace(field, width=0, constant=field.base)
             for field in self.machine.neuron_fields)), device=self.device)
