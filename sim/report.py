@@ -83,7 +83,7 @@ def _layers(layers: list[dict[str, Any]]) -> Table:
     table = _table("layer")
     for name in ("neurons", "inputs", "events", "operations", "clocks", "lanes' roof",
                  "units' roof", "used"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap="'" not in name)
     for layer in layers:
         table.add_row(
             layer["name"], _size(layer), *(f"{layer[key]:,.0f}" for key in (
