@@ -2,8 +2,9 @@
 
 The core is a few rows of queues side by side, so its clocks are sums and maxima (a max-plus system)
 of event counts and arrival clocks; the rules below are those of `qsnn_hw.walker`, `reader`,
-`neurons` and `spikes`. They are monotone in every count: the all-active sample is the proven worst
-case.
+`neurons` and `spikes`. They are monotone in every count. Of the beats' clocks only the first and
+the last matter; with several banks the first decides whose turn it is to write. `worst_case` is the
+all-active sample at each of these turns, and so proven.
 
 A clock is the number of a cycle; all arrays run over samples. For each bank, in program order:
 
@@ -97,19 +98,22 @@ class _Banks:
         """A word's request and its *count* events."""
         self._put(rows, self._next(rows, gate, count, ends), (count > 0) | ends)
 
-    def pixels(self, rows: slice, gate: Ints, count: Ints, planes: int, ends: bool) -> None:
-        """The pixels of a list, a request of *planes* events each; the first of no pixels is a word
-        without events.
+    def pixels(self, rows: slice, gate: Ints, count: Ints, events: Ints, ends: bool) -> None:
+        """The pixels of a list, a request of *events* events each, [banks, 1]: of none where a bank
+        has nothing to do. The first of no pixels is a word without events.
 
-        From the fifth on each is as many clocks behind the one before, but for the one that ends a
-        pass.
+        From the fifth on each is as many clocks behind the one before (a request at least one), but
+        for the one that ends a pass.
         """
         for number in range(4):
-            found = self._next(rows, gate, np.full_like(count, planes), False)
-            self._put(rows, found, number < count - 1, skipped=True)
-        for clocks in (self.request, self.left, self.moved, self.spent):
-            clocks[rows] += planes * np.maximum(count - 5, 0)
-        self.word(rows, gate, planes * np.minimum(count, 1), ends)
+            there = number < count - 1
+            self._put(rows, self._next(rows, gate, events, False), there & (events > 0), there)
+        more = np.maximum(count - 5, 0)
+        for clocks in (self.request, self.left):
+            clocks[rows] += np.maximum(events, 1) * more
+        for clocks in (self.moved, self.spent):
+            clocks[rows] += events * more
+        self.word(rows, gate, events * np.minimum(count, 1), ends)
 
     def _next(self, rows: slice, gate: Ints, count: Ints, ends: bool) -> tuple[Ints, ...]:
         free = self.free[rows]
@@ -120,14 +124,12 @@ class _Banks:
         moved = np.maximum(left + 1, self.spent[rows])
         return asked + 1, left, moved, np.maximum(moved + 1, free) + np.maximum(count - 1, 0)
 
-    def _put(self, rows: slice, found: tuple[Ints, ...], kept: Any, skipped: bool = False) -> None:
+    def _put(self, rows: slice, clocks: tuple[Ints, ...], kept: Any, there: Any = True) -> None:
         """On to the next word: one that is not *kept* goes no further than the memories' output,
-        and where *skipped* there was none."""
-        request, left, moved, spent = found
-        if skipped:
-            request = np.where(kept, request, self.request[rows])
-            left = np.where(kept, left, self.left[rows])
-        self.request[rows], self.left[rows] = request, left
+        and where it is not *there* nothing happens."""
+        request, left, moved, spent = clocks
+        self.request[rows] = np.where(there, request, self.request[rows])
+        self.left[rows] = np.where(there, left, self.left[rows])
         self.moved[rows] = np.where(kept, moved, self.moved[rows])
         self.spent[rows] = np.where(kept, spent, self.spent[rows])
 
@@ -215,7 +217,8 @@ class _Run:
         if planes == 0:
             self.banks.word(rows, gates[word.early], np.zeros_like(self.begin), ends)
             return
-        self.banks.pixels(rows, gates[word.early], self.activity.listed, planes, ends)
+        events = planes * (channels > 0)[:, None]
+        self.banks.pixels(rows, gates[word.early], self.activity.listed, events, ends)
         self.lane_clocks[:, 0] += planes * self.activity.listed * channels.sum()
 
     def _transfer(self, rows: slice, index: int, closes: bool) -> Ints:
@@ -301,13 +304,20 @@ def _channels(machine: Machine, item: Item) -> int:
 
 
 def worst_case(machine: Machine) -> int:
-    """The latency of a sample (of a stream: a step) whose inputs and neurons are all active at
-    every step, and whose window has no early end."""
-    found = machine.input_map
-    channels = max(1, found.words * (WORD if found.kind == "spikes" else 1))
+    """The latency that no sample (of a stream: no step) exceeds, whenever its beats come.
+
+    It is that of a sample whose inputs and neurons are all active at every step, and whose window
+    has no early end. Its beats come one a clock, but for the first: up to banks - 1 clocks earlier,
+    which tries all turns at which the banks can write. A longer gap repeats one of them, and the
+    core begins sooner.
+    """
+    source, banks = machine.input_map, machine.banks
+    channels = max(1, source.words * (WORD if source.kind == "spikes" else 1))
     frames: tuple[int, ...] = () if machine.one_frame else (machine.steps,)
-    x = np.ones((1, *frames, channels, found.height, found.width), dtype=np.uint8)
+    x = np.ones((banks, *frames, channels, source.height, source.width), dtype=np.uint8)
     steps = 2 if machine.streaming else machine.steps
-    spikes = [np.ones((1, steps, layer.channels, layer.height, layer.width), np.uint8)
+    spikes = [np.ones((banks, steps, layer.channels, layer.height, layer.width), np.uint8)
               for layer in machine.layers if layer.fires]
-    return int(run(machine, x, spikes).latency[0])
+    arrivals = np.tile(np.arange(machine.input_beats), (banks, 1))
+    arrivals[:, 0] -= np.arange(banks)
+    return int(run(machine, x, spikes, arrivals=arrivals).latency.max())

@@ -32,7 +32,8 @@ class Bench:
         self.core = SpikingCore(replace(self.machine, weight_memory="ebr"), self.image)
         self.weights = weight_beats(self.machine, self.image)
         self.beats = input_beats(self.machine, self.plan.x).tolist()
-        self.patience = cycle.worst_case(self.machine) + PATIENCE
+        self.worst, self.latencies = cycle.worst_case(self.machine), []
+        self.patience = self.worst + PATIENCE
         self.clock, self.reset = 0, None
         self.shown = [[] for _ in range(self.machine.banks)]
 
@@ -110,6 +111,8 @@ class Bench:
         taken, result = await self.send(ctx, number), self.core.result
         await self.until(ctx, result.valid, f"sample {number}: no result")
         came, answer = self.clock, self.answer(ctx)
+        self.latencies.append(came - taken[-1])
+        assert self.latencies[-1] <= self.worst, f"sample {number} exceeds the worst case"
         await self.hold(ctx, answer)
         ctx.set(result.ready, 1)
         await self.tick(ctx)

@@ -8,7 +8,7 @@ from core_graphs import random_graph
 from image_graphs import image_graph
 from states import stateful
 
-from qsnn_compile.ir import Conv2d, Delay, Neuron, SumPool
+from qsnn_compile.ir import Conv2d, Delay, Neuron, SumPool, ints
 from qsnn_compile.mapping import map_graph
 from qsnn_compile.passes import PASSES, run_passes
 
@@ -70,6 +70,27 @@ def test_streams_may_be_slow(kind, seed, shape, gaps):
         await run.check(ctx)
 
     run.run(testbench)
+
+
+def eager():
+    """A network whose neurons fire at every step."""
+    graph = random_graph(6, weight_bits=1, membrane_bits=4, sizes=(5, 33, 20, 3))
+    return replace(graph, nodes=tuple(
+        replace(node, op=replace(node.op, threshold=ints(-1 << 20), reset="none"))
+        if isinstance(node.op, Neuron) else node for node in graph.nodes))
+
+
+def test_the_worst_case_is_reached():
+    """With everything active, behind gaps that shift the turns in which banks write."""
+    run = Bench(eager(), FOUR, samples=2, gaps=2)
+    free_running = run.plan.timing().latency[1]
+
+    async def testbench(ctx):
+        await run.load(ctx)
+        await run.check(ctx, [1] * 8)
+
+    run.run(testbench)
+    assert max(run.latencies) == run.worst > free_running
 
 
 # -- loading and reset ----------------------------------------------------------------------------

@@ -1,0 +1,100 @@
+"""Networks and machines at random, of all that the compiler can make: networks of all widths, steps
+and modes, and what its search chooses from, on every device."""
+
+import random
+from dataclasses import dataclass, replace
+
+from core_graphs import random_graph
+from image_graphs import image_graph
+from states import stateful
+
+from qsnn_compile.errors import Unsupported
+from qsnn_compile.ir import Graph
+from qsnn_compile.mapping import WINDOW, Mode
+from qsnn_compile.passes import run_passes
+from qsnn_compile.space import Candidate, candidates
+from qsnn_compile.targets import DEVICES, Device
+from qsnn_hw import schedule
+from qsnn_hw.arch import Image, Machine
+
+SAMPLES = 3                 # of a run
+MOST_LANES = 256            # in all: more of them are more of the same, and slow to simulate
+WEIGHT_BITS = (None, None, 1, 2, 3, 4, 6, 8)        # None: of each layer its own
+MODES = (*[WINDOW] * 5, Mode(stream=True), Mode(margin=2), Mode(stream=True, margin=5))
+
+
+@dataclass(frozen=True, eq=False)
+class Draw:
+    """A network, legalised, and a machine for it with its image."""
+
+    graph: Graph
+    machine: Machine
+    image: Image
+
+
+def draw(seed: int, clocks: float = 2000) -> Draw:
+    """The first network and machine from *seed* on whose weights load and whose samples run in
+    about so many *clocks*."""
+    rng = random.Random(seed)
+    while True:
+        mode, device = rng.choice(MODES), rng.choice(DEVICES)
+        try:
+            graph = run_passes(_network(rng), mode.passes)
+            tried = candidates(graph, device, _lanes(rng, device), mode)
+        except (Unsupported, ValueError):
+            continue
+        quick = [one for one in tried if _clocks(one) <= clocks]
+        if quick:
+            return Draw(graph, *rng.choice(quick).complete())
+
+
+def _lanes(rng: random.Random, device: Device) -> list[int]:
+    """What a search tries: all lanes that there are, or those that --lanes asks for."""
+    lanes = [lanes for lanes in device.lanes if lanes <= MOST_LANES]
+    return rng.choice([lanes, [rng.choice(lanes)]])
+
+
+def _network(rng: random.Random) -> Graph:
+    """Dense layers of 1 to 80 channels, mostly narrow, or images; some with second states."""
+    sizes = tuple(rng.randint(1, rng.choice([16, 40, 80])) for _ in range(rng.randint(2, 4)))
+    bits, steps = rng.choice(WEIGHT_BITS), rng.choice([*range(1, 10), 13, 16])
+    make, most = rng.choice([
+        (lambda seed: random_graph(seed, bits, sizes=sizes), steps), (image_graph, 5)])
+    make = rng.choice([make, make, stateful(make)])
+    return replace(make(rng.randrange(1 << 32)), steps=min(steps, most))
+
+
+def _clocks(one: Candidate) -> float:
+    frame = one.frame
+    inputs = SAMPLES * (frame.steps if frame.streaming else 1)
+    return (frame.rows * frame.row_beats * frame.banks
+            + inputs * (one.clocks + 2 * frame.input_beats))
+
+
+def features(machine: Machine) -> set[str]:
+    """What is special about a machine."""
+    banks = [schedule.items(machine, bank) for bank in range(machine.banks)]
+    idle = {item.layer for items in banks for item in items if item.silent}
+    first = machine.layers[0].maps[0]
+    given = {
+        machine.coding, machine.readout, f"order {machine.order}", machine.small_memories,
+        f"input of {machine.input_map.kind}", f"weights in {machine.weight_memory}",
+        f"banks {machine.banks}", f"units {machine.units}", f"columns {machine.columns}",
+        *(f"{planes} planes" for planes, _, _ in machine.formats),
+        *(f"pooling {layer.pooling}" for layer in machine.layers)}
+    return given | {name for name, here in {
+        "stream": machine.streaming, "exits": machine.exits, "two steps a pass": machine.batch_bits,
+        "one step": machine.steps == 1, "many steps": machine.steps > 4,
+        "one beat": machine.input_beats == 1, "joined banks": machine.joins,
+        "steps beyond columns": machine.steps % machine.columns,
+        "second states": machine.synapses, "wide banks": machine.lanes > 16,
+        "several groups": any(machine.groups(i) > 1 for i in range(len(machine.layers))),
+        "fewer channels than lanes": all(layer.channels < machine.lanes
+                                         for layer in machine.layers),
+        "recurrence": any(found.previous for layer in machine.layers for found in layer.maps),
+        "several places": any(layer.places > 1 for layer in machine.layers),
+        "banks without work": idle,
+        "banks without work at a list": machine.lists and 0 in idle,
+        "banks without work at planes of a list":
+            machine.lists and 0 in idle and first.planes > 1,
+    }.items() if here}
