@@ -76,15 +76,6 @@ def test_images_in_icarus(seed, shape, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(100, 130))
-def test_sweep(seed, tmp_path):
-    needs("icarus")
-    one = random_core(seed, *SHAPES[seed % 9])
-    built = build_core({"core.v": one.verilog()}, tmp_path, simulator="icarus")
-    check(run_plans(built, plans([one], 12)))
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(50, 80))
 def test_sweep_of_images(seed, tmp_path):
     needs("verilator")
