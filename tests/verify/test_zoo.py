@@ -46,7 +46,8 @@ def test_thousand_real_images_in_the_models(fashion, tmp_path, capsys):
                    tmp_path)
     assert found["samples"] == 1000 and found["accuracy"] > 0.85
     assert found["clocks"]["median"] <= 3100 and found["utilisation"] >= 0.85
-    assert "proven worst" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "proven worst" in shown and "µs with input, a beat a clock " in shown
     with np.load(tmp_path / "traces.npz") as traces:
         assert traces["spikes/lif1"].shape == (1000, 4, 256)
         assert np.abs(traces["membranes/lif1"]).max() <= 8
