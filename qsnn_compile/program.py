@@ -122,7 +122,9 @@ def _plain(machine: Machine) -> dict[str, Any]:
     """*machine* as JSON says it."""
     layers = [asdict(replace(layer, windows=())) | {"windows": _lines(layer.windows)}
               for layer in machine.layers]
-    return asdict(replace(machine, layers=())) | {"layers": layers}
+    parts = {name: [asdict(field) for field in getattr(machine, name)]
+             for name in ("neuron_fields", "readout_fields")}
+    return vars(machine) | parts | {"layers": layers, "input_map": asdict(machine.input_map)}
 
 
 def _lines(windows: tuple[tuple[Word, ...], ...]) -> list[list[str]]:
