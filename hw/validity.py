@@ -68,8 +68,8 @@ def _check_shape(machine: "Machine") -> None:
           f"a power of two from {WORD} on", lanes, f"take {WORD} or more of them")
     _must(units in UNITS, "neuron units of a bank", "1, 2, 4 or 8", units, "take one of them")
     _must(takes_turns(banks, units), "neuron units of all banks", f"at most {WORD}", banks * units,
-          f"{banks} banks take turns to write their spikes, and {units} units each send faster than "
-          f"that: take {WORD // banks or 'fewer banks and 1'} units a bank, or fewer banks")
+          f"{banks} banks take turns to write their spikes, and {units} units each would send "
+          "faster than that: take fewer of either")
     _must(_is_power(machine.columns), "columns", "a power of two", machine.columns,
           "take 1, 2 or 4 steps a line")
 

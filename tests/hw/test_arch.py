@@ -8,7 +8,6 @@ from benches import dense, machine
 
 from qsnn_hw import beats, schedule
 from qsnn_hw.arch import Image
-from qsnn_hw.fields import Field
 from qsnn_hw.layers import Layer, Map, Word
 from qsnn_hw.tables import item_columns, stored_bits, window_columns
 

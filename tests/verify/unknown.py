@@ -1,5 +1,5 @@
-"""A core's Verilog as pessimistic as its memories' promises: what nobody wrote is unknown, and so is
-what is read in the clock that writes it."""
+"""A core's Verilog whose memories promise nothing: what nobody wrote is unknown, and so is what is
+read in the clock that writes it."""
 
 import re
 
