@@ -12,9 +12,8 @@ RAM = re.compile(
 
 
 def unknown(verilog):
-    """*verilog*, its written memories powering up as X and read as X where they collide; and how
-    many they are."""
-    return RAM.subn(_pessimistic, verilog)
+    """*verilog*, its written memories powering up as X, and read as X where they collide."""
+    return RAM.sub(_pessimistic, verilog)
 
 
 def _pessimistic(found):
