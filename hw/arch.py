@@ -19,6 +19,7 @@ from typing import Literal
 
 from .fields import Field, field_clocks, unit_clocks
 from .layers import WORD, Layer, Map
+from .validity import check
 
 BLOCK_ROM_BITS = 1024       # a read-only memory from here on is block RAM, not 100 logic cells
 SPARED_ROM_BITS = 4096      # where block RAM is short, one up to here is logic
@@ -50,6 +51,8 @@ class Machine:
     ``streaming``: an input is one step's frame, its result is of all steps since the last restart,
     and state stays (`docs/streaming.md`). With an ``exit_margin`` a result is settled when the best
     score leads the next by so much; a window ends there.
+
+    Raises MachineError (`qsnn_hw.validity`) for a machine that would never answer or be wrong.
     """
 
     name: str
@@ -83,6 +86,9 @@ class Machine:
     streaming: bool = False
     exit_margin: int | None = None
     digest: str = ""
+
+    def __post_init__(self) -> None:
+        check(self)
 
     def __hash__(self) -> int:
         """Of what tells machines apart: the words of all windows would take long."""
@@ -178,9 +184,11 @@ class Machine:
 
     def used_slots(self, index: int) -> int:
         """Slots of a rotation of layer *index*: those with channels, whole words of them; one a
-        class."""
+        class, of those that fire as many as there are banks: so late does the word come, whose
+        turn the one before has had by then."""
         if self.is_last(index):
-            return min(self.group_size(index), self.classes)
+            least = self.banks if self.layers[index].fires else 1
+            return min(self.group_size(index), max(self.classes, least))
         words = -(-min(self.layers[index].channels, self.lanes) // WORD)
         return min(self.slots, words * WORD // self.units)
 

@@ -19,7 +19,8 @@ class SpikeMemory(wiring.Component):
     in ``banks``, counted from ``begin`` on; input words (``beat``) are written as they come, while
     no bank has any; 2. ``line`` of a bank is what stood at its ``address`` where ``enable``.
     ``progress`` counts the rounds that all banks have written. A reader waits for that, so no read
-    meets a write.
+    meets a write. Where a readout takes all columns of a line at once and the last line's are not
+    all steps, the word of its last step empties the columns behind it.
     """
 
     def __init__(self, machine):
@@ -38,7 +39,7 @@ class SpikeMemory(wiring.Component):
         m = Module()
         banks = self.machine.banks
         granted, written = (self.words[0], self.valid[0]) if banks == 1 else self._turns(m)
-        word, valid = Signal(word_layout(self.machine)), Signal()
+        word, valid, last = Signal(word_layout(self.machine)), Signal(), self._last_column()
         m.d.comb += [word.eq(Mux(self.beat_valid, self.beat.as_value(), granted.as_value())),
                      valid.eq(self.beat_valid | (written & granted.stored))]
         for bank in range(banks):
@@ -47,9 +48,11 @@ class SpikeMemory(wiring.Component):
                 m.submodules[name] = memory = table(WORD, self.machine.lines,
                                                          small=self.machine.small_memories)
                 write, read = memory.write_port(), memory.read_port()
+                empties = (word.column == last) if column > last else Const(0)
                 m.d.comb += [
-                    write.addr.eq(word.line), write.data.eq(word.spikes),
-                    write.en.eq(valid & (word.column == column)),
+                    write.addr.eq(word.line),
+                    write.data.eq(word.spikes & ~empties.replicate(WORD)),
+                    write.en.eq(valid & ((word.column == column) | empties)),
                     read.addr.eq(self.address[bank]), read.en.eq(self.enable[bank]),
                     self.lines[bank].word_select(column, WORD).eq(read.data),
                 ]
@@ -58,6 +61,12 @@ class SpikeMemory(wiring.Component):
         with m.If(self.begin):
             m.d.sync += self.progress.eq(0)
         return m
+
+    def _last_column(self):
+        """The column of the last step, where somebody looks at those behind it; else the last."""
+        machine = self.machine
+        looked = any(machine.merged(index) for index in range(len(machine.layers)))
+        return (machine.steps - 1 if looked else -1) % machine.columns
 
     def _turns(self, m):
         """The word of the bank whose turn it is, and whether it has one."""

@@ -74,8 +74,8 @@ def map_graph(graph: Graph, *, lanes: int, units: int = 2, banks: int = 1,
               columns: int | None = None, batch: bool = False,
               stepwise: bool | None = None, mode: Mode = WINDOW) -> tuple[Machine, Image]:
     """The machine that runs *graph* on *banks* of *lanes* accumulators and *units* neuron units
-    each, and its image; *batch*: two steps a pass, if `batches`. Raises ValueError for *banks*
-    that are not `possible`."""
+    each, and its image; *batch*: two steps a pass, if `batches`. Raises MachineError
+    (`qsnn_hw.validity`) for a machine that could not work."""
     prepared = prepare(graph, stepwise, mode)
     machine, pads = machine_of(prepared, banks, lanes, units, columns, batch)
     return with_image(prepared, machine, pads)
@@ -84,9 +84,8 @@ def map_graph(graph: Graph, *, lanes: int, units: int = 2, banks: int = 1,
 def machine_of(prepared: Prepared, banks: int, lanes: int, units: int,
                columns: int | None = None,
                batch: bool = False) -> tuple[Machine, tuple[Pad, Pad]]:
-    """The machine without its digest, and the parameters of a neuron's and a class's pad."""
-    if not possible(prepared, banks):
-        raise ValueError(f"Banks must be 1 for a readout of the input itself, not {banks!r}")
+    """The machine without its digest, and the parameters of a neuron's and a class's pad. Raises
+    MachineError."""
     columns = most_columns(prepared, columns)
     paired = batch and batches(prepared, columns)
     frame = replace(_frame(prepared, banks, lanes, units, columns), batch_bits=int(paired))
@@ -118,12 +117,6 @@ def _by_kind(prepared: Prepared) -> tuple[list[Channels], list[Channels]]:
 def recurrent(graph: Graph) -> bool:
     """Whether a step depends on what the step before sent, not only on membranes."""
     return any(isinstance(node.op, Delay) for node in graph.nodes)
-
-
-def possible(prepared: Prepared, banks: int) -> bool:
-    """Whether *banks* banks can share the readout: not one of a list of pixels."""
-    last, direct = prepared.found[-1], prepared.graph.input.coding == "direct"
-    return banks == 1 or last.fires or not (len(prepared.found) == 1 and direct)
 
 
 def most_columns(prepared: Prepared, wanted: int | None = None) -> int:

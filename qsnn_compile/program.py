@@ -22,7 +22,7 @@ from typing import Any
 from qsnn_hw import frames
 from qsnn_hw.arch import Image, Machine
 from qsnn_hw.fields import Field
-from qsnn_hw.layers import Layer, Map, Word
+from qsnn_hw.layers import WORD, Layer, Map, Word
 
 from .errors import QsnnError
 from .ir import Input
@@ -122,7 +122,9 @@ def _plain(machine: Machine) -> dict[str, Any]:
     """*machine* as JSON says it."""
     layers = [asdict(replace(layer, windows=())) | {"windows": _lines(layer.windows)}
               for layer in machine.layers]
-    return asdict(replace(machine, layers=())) | {"layers": layers}
+    parts = {name: [asdict(field) for field in getattr(machine, name)]
+             for name in ("neuron_fields", "readout_fields")}
+    return vars(machine) | parts | {"layers": layers, "input_map": asdict(machine.input_map)}
 
 
 def _lines(windows: tuple[tuple[Word, ...], ...]) -> list[list[str]]:
@@ -134,7 +136,8 @@ def _lines(windows: tuple[tuple[Word, ...], ...]) -> list[list[str]]:
 def _machine(given: dict[str, Any]) -> Machine:
     parts = {name: tuple(Field(**field) for field in given[name])
              for name in ("neuron_fields", "readout_fields")}
-    layers = tuple(_layer(layer, given["banks"]) for layer in given["layers"])
+    banks = min(given["banks"], WORD)           # of more no machine is made
+    layers = tuple(_layer(layer, banks) for layer in given["layers"])
     return Machine(**(given | parts | {"layers": layers, "input_map": _map(given["input_map"])}))
 
 

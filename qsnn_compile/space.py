@@ -6,6 +6,7 @@ from functools import cached_property
 
 from qsnn_hw.arch import Image, Machine
 from qsnn_hw.layers import WORD
+from qsnn_hw.validity import MachineError, takes_turns
 
 from .fields import Pad
 from .ir import Graph
@@ -16,7 +17,6 @@ from .mapping import (
     batches,
     machine_of,
     most_columns,
-    possible,
     prepare,
     recurrent,
     with_image,
@@ -28,7 +28,6 @@ from .targets import Device, family_of
 
 UNITS = (1, 2, 4)               # neuron units of a bank
 LEAST_LANES = 16                # of a bank: a word of spikes
-TURNS = 16                      # clocks in which all units of all banks send a word each
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,13 +84,26 @@ def candidates(graph: Graph, device: Device, lanes: Sequence[int],
                mode: Mode = WINDOW) -> list[Candidate]:
     """The machines of *graph*, legalised, with *lanes* lanes in all: the orders, banks, units,
     columns and steps a pass that go with them. Of several *lanes*, none of which a bank has more
-    than it can use."""
-    return [one for prepared in orders(graph, mode) for total in lanes
+    than it can use. Raises MachineError where no machine could work."""
+    found, refused = list[Candidate](), None
+    for prepared, banks, each, units in _shapes(graph, lanes, mode):
+        try:
+            found += _columned(prepared, device, banks, each, units)
+        except MachineError as error:
+            refused = error
+    if refused is not None and not found:
+        raise refused
+    return found
+
+
+def _shapes(graph: Graph, lanes: Sequence[int],
+            mode: Mode) -> Iterator[tuple[Prepared, int, int, int]]:
+    """An order, banks, and the lanes and units of each."""
+    return ((prepared, banks, total // banks, units)
+            for prepared in orders(graph, mode) for total in lanes
             for banks in _powers(total // LEAST_LANES)
-            for units in UNITS if banks * units <= TURNS
-            if possible(prepared, banks)
-            if len(lanes) == 1 or total // banks <= _widest(prepared, units)
-            for one in _columned(prepared, device, banks, total // banks, units)]
+            for units in UNITS if takes_turns(banks, units)
+            if len(lanes) == 1 or total // banks <= _widest(prepared, units))
 
 
 def _widest(prepared: Prepared, units: int) -> int:

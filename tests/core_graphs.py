@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from qsnn_compile.ir import Dense, Graph, Input, Neuron, Node, Readout, ints
+from qsnn_compile.ir import Add, Delay, Dense, Graph, Input, Neuron, Node, Readout, ints
 
 WEIGHT_BITS = (1, 2, 4, 8)
 
@@ -67,3 +67,19 @@ def random_data(graph, samples, seed):
     if source.coding == "direct":
         return rng.integers(0, 1 << source.bits, (samples, *source.shape), dtype=np.uint8)
     return rng.integers(0, 2, (samples, graph.steps, *source.shape), dtype=np.uint8)
+
+
+def recurrent(seed, classes=2, steps=3):
+    """A layer hears of the step before through a second one, which the readout passes by."""
+    rng = np.random.default_rng(seed)
+
+    def weights(count, fan_in):
+        return Dense(ints(rng.integers(-1, 2, (count, fan_in))), 2)
+
+    neuron = Neuron(4, ints(1))
+    nodes = (Node("seen", weights(16, 4), ("x",)), Node("before", Delay(), ("second",)),
+             Node("heard", weights(16, 16), ("before",)), Node("both", Add(), ("seen", "heard")),
+             Node("first", neuron, ("both",)), Node("fc", weights(16, 16), ("first",)),
+             Node("second", neuron, ("fc",)), Node("fc2", weights(classes, 16), ("first",)),
+             Node("out", neuron, ("fc2",)))
+    return Graph("recurrent", steps, Input((4,), 1, "spikes"), nodes, Readout("count", "out"))

@@ -19,6 +19,7 @@ from qsnn_compile.errors import DoesNotFit
 from qsnn_compile.explore import best, explore, front
 from qsnn_compile.fit import excess
 from qsnn_compile.fpga import Implementation, Placed
+from qsnn_compile.ir import Dense, Graph, Input, Node, Readout, ints
 from qsnn_compile.onnx_import import import_onnx
 from qsnn_compile.passes import PASSES, run_passes
 from qsnn_compile.resource import Resources, predict
@@ -26,6 +27,7 @@ from qsnn_compile.search import Aim, choose, nanojoules
 from qsnn_compile.space import candidates
 from qsnn_compile.speed import typical_clocks
 from qsnn_compile.targets import TargetError, target
+from qsnn_hw.validity import MachineError
 from qsnn_sim import cycle, golden
 from qsnn_sim.measure import Clock
 from qsnn_sim.plan import layer_spikes
@@ -172,6 +174,20 @@ def test_no_lanes_that_no_layer_has_channels_for():
     small = run_passes(random_graph(2, 1, 4, (8, 20, 4)), PASSES)
     assert max(one.frame.lanes for one in candidates(small, UP5K.device, (64, 32, 16))) == 32
     assert {one.frame.lanes for one in candidates(small, UP5K.device, (64,))} >= {64}
+
+
+def test_banks_that_cannot_share_a_readout_are_not_in_the_space():
+    """A readout of the input itself: where one bank can, several are left out."""
+    nodes = (Node("fc", Dense(ints([[1, -1, 1, 1]]), 1), ("x",)),)
+    graph = Graph("g", 1, Input((4,), 8, "direct"), nodes,
+                  Readout("potential", "fc", ints([1]), ints([0])))
+    legal = run_passes(graph, PASSES)
+    found = candidates(legal, target("ecp5-25f").device, (64, 32, 16))
+    assert {one.frame.banks for one in found} == {1}
+    wrong = "Banks must be 1 for a readout of the input itself, not 4"
+    with (mock.patch("qsnn_compile.space._columned", side_effect=MachineError(wrong)),
+          pytest.raises(MachineError, match=wrong)):
+        candidates(legal, UP5K.device, (16,))
 
 
 def test_weights_go_to_block_ram_where_single_port_ram_is_short(graph):

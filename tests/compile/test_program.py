@@ -117,6 +117,24 @@ def test_damaged_machine(tmp_path, damage):
     assert "must be a program of format 3, not a damaged one" in broken(tmp_path, other)
 
 
+@pytest.mark.parametrize("damage,message", [
+    ('"units": 8', "neuron units of all banks must be at most 16, not 32; "),
+    ('"banks": 1073741824', "neuron units of all banks must be at most 16, not 1073741824; "),
+    ('"banks": 3', "banks must be a power of two, not 3; "),
+    ('"columns": 7', "columns must be a power of two, not 7; "),
+    ('"order": "time"', "order must be one of layer, step, not 'time'; ")])
+def test_a_machine_that_could_not_work_is_not_loaded(tmp_path, damage, message):
+    graph, path = run_passes(random_graph(3), PASSES), tmp_path / "program.json"
+    machine, image = map_graph(graph, lanes=16, units=1, banks=4)
+    Program(machine, image, graph.input, "ice40", "icebreaker", 30.0).save(tmp_path)
+    name = damage.split(":")[0]
+    path.write_text(re.sub(rf"{name}: [^,\n]+", damage, path.read_text(), count=1))
+    with pytest.raises(ProgramError) as found:
+        Program.load(tmp_path)
+    assert (f"{path}: must be a program of format 3, not a damaged one "
+            f"(MachineError: {message}") in str(found.value)
+
+
 def test_digest_depends_on_machine_and_image():
     one = program(3)
     assert one.machine.digest != program(4).machine.digest

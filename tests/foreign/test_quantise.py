@@ -174,6 +174,20 @@ def test_weights_on_a_grid_are_kept():
     assert np.array_equal(graph["fc"].op.weight, codes * [[-1], [1], [1], [-1]])
 
 
+def test_a_channel_of_little_gain_fires_as_its_input_says():
+    """Its membrane has far coarser steps than its current, which alone decides."""
+    first = np.where(np.arange(12) == 0, 1.0, 0.0)
+    neuron = Neuron(reals(1 - first), gain=reals(np.where(first, 2.0 ** -30, 1.0)),
+                    decay=reals(0), reset="none", initial=reals(first))
+    network, x = dense(neuron), inputs()
+    graph, report = quantise(network, steps=STEPS, weight_bits=16)
+    codes = np.rint(x * 255).astype(np.int64)
+    expected = float_model.run(network, x).spikes["n1"][..., 0]
+    found = golden.run(graph, codes, record="spikes").spikes[report.nodes["n1"]][..., 0]
+    assert 0.1 < expected.mean() < 0.9
+    assert (expected != found).mean() < 0.06
+
+
 def test_strict_thresholds_and_ties_are_exact():
     scale = reals(0.1)
     for strict, expected in ((True, 11), (False, 10)):

@@ -117,8 +117,9 @@ def tiny():
 
 
 def machine(layers=None, **changes):
-    """A small machine; *changes* replaces its parameters."""
-    layers = layers or tiny()
+    """A small machine; *changes* replaces its parameters. A layer of one window is each bank's."""
+    layers = tuple(replace(layer, windows=layer.windows * changes.get("banks", 1))
+                   if len(layer.windows) == 1 else layer for layer in layers or tiny())
     given = dict(
         name="tiny", steps=2, coding="direct", input_bits=4, input_map=layers[0].maps[0],
         layers=layers, readout="count",

@@ -8,7 +8,6 @@ from benches import dense, machine
 
 from qsnn_hw import beats, schedule
 from qsnn_hw.arch import Image
-from qsnn_hw.fields import Field
 from qsnn_hw.layers import Layer, Map, Word
 from qsnn_hw.tables import item_columns, stored_bits, window_columns
 
@@ -220,8 +219,8 @@ def test_a_synapse_makes_the_units_a_clock_longer():
 
 def test_banks_join_for_a_potential_readout_alone():
     assert not fashion("potential").joins
-    assert replace(fashion("potential"), banks=2).joins
-    assert not replace(fashion("count"), banks=2).joins
+    assert fashion("potential", banks=2).joins
+    assert not fashion("count", banks=2).joins
 
 
 # -- items and windows ----------------------------------------------------------------------------
@@ -294,6 +293,5 @@ def test_weights_go_bank_by_bank_lowest_lanes_first():
 
 
 def test_a_machine_is_a_value():
-    field = Field("bits", 0, constant=2)
     assert machine() == machine() and hash(machine()) == hash(machine())
-    assert machine(readout_fields=(field,)) != machine()
+    assert machine(neuron_fields=unit(decay=3).neuron_fields) != machine()

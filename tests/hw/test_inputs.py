@@ -148,26 +148,33 @@ def test_words_of_spikes_fill_column_by_column(count, steps, columns):
     bench.run(testbench)
 
 
-@pytest.mark.parametrize("kind", ["list", "values", "spikes"])
-def test_reset_forgets_half_a_sample(kind):
-    bench = Bench(core(kind, 40), kind)
-    count = bench.machine.input_beats
+@pytest.mark.parametrize("kind,steps,columns", [
+    ("list", 1, 1), ("values", 1, 1), ("values", 3, 1), ("spikes", 1, 1), ("spikes", 5, 2)])
+def test_reset_forgets_a_sample_and_any_part_of_it(kind, steps, columns):
+    m = core(kind, 40, steps=steps, columns=columns)
+    bench, words = Bench(m, kind), m.frame_words
+    count = m.input_beats
 
     async def testbench(ctx, pins):
-        for cut in (1, count // 2, count - 1, count - 1):
+        for cut in range(1, count + 1, max(1, count // 11)):
             for _ in range(cut):
                 pins.apply({"beat_valid": 1, "beat": 1})
                 await ctx.tick()
             pins.apply({"beat_valid": 0, "rst": 1})
             await ctx.tick()
             pins.apply({"rst": 0})
-        beats = [bench.value() for _ in range(count)]
-        await bench.fill(ctx, pins, beats)
-        await ctx.tick()
-        kept = [(i, beat) for i, beat in enumerate(beats) if beat]
-        if kind == "spikes":
-            assert bench.seen.words == [(i, 0, beat) for i, beat in enumerate(beats)]
-        else:
-            await bench.read(ctx, pins, kept if kind == "list" else beats)
+            left = {name: pins.get(name) for name in ("ready", "filling", "begin", "arriving")}
+            assert not any(left.values()), f"after {cut} of {count} beats: {left}"
+            beats = [bench.value() for _ in range(count)]
+            await bench.fill(ctx, pins, beats)
+            await ctx.tick()
+            kept = [(i, beat) for i, beat in enumerate(beats) if beat]
+            if kind == "spikes":
+                assert bench.seen.words == [
+                    (i // words // columns * words + i % words, i // words % columns, beat)
+                    for i, beat in enumerate(beats)]
+            else:
+                await bench.read(ctx, pins, kept if kind == "list" else beats)
+            await bench.finish(ctx, pins)
 
     bench.run(testbench)

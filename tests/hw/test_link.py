@@ -213,7 +213,7 @@ def test_result_becomes_a_reply(classes, index, score, reply):
 
 @pytest.mark.parametrize("settled", [0, 1])
 def test_a_reply_says_whether_it_is_settled(settled):
-    dut = Framer(machine(exit_margin=2))
+    dut = Framer(machine(order="step", exit_margin=2))
     seen = {}
 
     async def core(ctx):

@@ -115,6 +115,7 @@ def test_score_is_gain_times_current_plus_bias(stored, seed):
     wanted = [gain * (-i if flip else i) + (bias - flip * gain)     # bias holds b + flip · g
               for (flip, gain, bias), i in zip(rows, currents, strict=True)]
     dut = PotentialScore(machine(
+        layers=(dense("out", 3, 3, fires=False),), coding="spikes",
         readout="potential", readout_fields=score_fields(rng, stored, rows),
         current_bits=signed_width(-limit, limit - 1), score_bits=signed_width(*wanted)))
     offsets = {name: clock for name, clock in (("flip", 0), ("gain", 0), ("bias", 2))

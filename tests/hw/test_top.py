@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from qsnn_compile.ir import Dense, Graph, Input, Neuron, Node, Readout, ints
 from qsnn_compile.mapping import map_graph
 from qsnn_compile.passes import PASSES, run_passes
 from qsnn_hw.plls import pll_for
-from qsnn_hw.top import BoardTop, Clocking, linked_verilog, top_verilog
+from qsnn_hw.top import POWER_ON, BoardTop, Clocking, linked_verilog, top_verilog
 from qsnn_runtime import protocol
 from qsnn_sim import golden, rtl
 
@@ -115,6 +116,41 @@ def test_pll_refuses_what_it_cannot_make(wanted):
 @pytest.fixture(scope="module")
 def linked():
     return map_graph(run_passes(network("direct", "count"), PASSES), lanes=16, units=2)
+
+
+# A PLL that locks late, in Verilog of its own; the rest of the board's top as it is synthesised.
+BENCH_OF_RESET = """
+module SB_PLL40_PAD #(parameter FEEDBACK_PATH = "", DIVR = 0, DIVF = 0, DIVQ = 0, FILTER_RANGE = 0)
+    (input RESETB, BYPASS, PACKAGEPIN, output PLLOUTGLOBAL, output reg LOCK);
+  initial begin LOCK = 0; #800 LOCK = 1; end
+  assign PLLOUTGLOBAL = PACKAGEPIN;
+endmodule
+module bench;
+  reg clk = 0;
+  always #5 clk = ~clk;
+  top board(.clk(clk), .uart_rx(1'b1));
+  integer held = 0, edges = 0;
+  always @(posedge clk) begin
+    edges = edges + 1;
+    if (board.rst !== 0) held = held + 1;
+    if (board.rst !== 0 && edges != held) begin $display("reset again"); $finish; end
+    if (edges == 200) begin $display("held %0d", held); $finish; end
+  end
+endmodule
+"""
+
+
+@pytest.mark.parametrize("clocking,held", [
+    (Clocking(27, 27, ""), POWER_ON - 1), (Clocking(), 80 + 2)], ids=["no PLL", "PLL"])
+def test_a_board_is_held_in_reset_first(clocking, held, linked, tmp_path):
+    """For POWER_ON clocks, or until the PLL locks (and two clocks more, to be in step)."""
+    if shutil.which("iverilog") is None:
+        pytest.skip("needs iverilog")
+    (tmp_path / "top.v").write_text(top_verilog(*linked, clocking=clocking) + BENCH_OF_RESET)
+    subprocess.run(["iverilog", "-g2005", "-s", "bench", "-o", "bench", "top.v"], cwd=tmp_path,
+                   check=True, capture_output=True)
+    out = subprocess.run(["vvp", "bench"], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert out.stdout.split() == ["held", str(held)]
 
 
 def test_the_top_is_the_same_text_each_time(linked):

@@ -7,9 +7,9 @@ from qsnn_hw.layers import Layer, Map, Word
 from qsnn_runtime import protocol
 
 
-def layer(name, inputs, channels):
+def layer(name, inputs, channels, banks=1):
     window = (Word(0, 0, 0, 0, 0, ends=True, final=True),)
-    return Layer(name, channels, (Map("spikes", -1, words=-(-inputs // 16)),), (window,) * 2,
+    return Layer(name, channels, (Map("spikes", -1, words=-(-inputs // 16)),), (window,) * banks,
                  inputs)
 
 
@@ -45,7 +45,7 @@ def test_another_board_is_refused(reply, message):
 
 
 def test_load_sends_bank_by_bank_lowest_lanes_first():
-    two = machine(layers=(layer("out", 2, 3),), banks=2, lanes=16)
+    two = machine(layers=(layer("out", 2, 3, banks=2),), banks=2, lanes=16)
     rows = ((0x2211, 0x4433), (0x6655, 0x8877))
     frame = protocol.load(two, Image(weights=rows))
     assert frame == b"W\x11\x22\x33\x44\x55\x66\x77\x88"
