@@ -1,6 +1,7 @@
 """The byte link's frames, as both of its ends know them: plain constants and sizes, no HDL.
 
-To the board, a command byte and its data:
+A frame, either way, ends with the two bytes of ``END``. To the board, before them, a command byte
+and its data:
 
 - ``W``: every weight row, bank by bank, beats of 16 bits, low byte first;
 - ``X``: one sample's input beats (`qsnn_hw.beats`), one or two bytes each, low byte first; of a
@@ -10,18 +11,23 @@ To the board, a command byte and its data:
 
 From the board: to ``X`` the class (one byte, two above 256 classes) and the score (four bytes,
 two's complement), with an exit margin one byte more, 1 where the result is settled; to ``I`` the
-identification; all low byte first. ``W`` and ``R`` have no reply. Other commands are ignored. The
-host waits for a reply before it sends the next sample. A break (the line low for longer than a
-byte) resets link and core; the weights must then be sent again.
+identification; all low byte first. ``W`` and ``R`` have no reply. The host waits for a reply before
+it sends the next sample. A break (the line low for longer than a byte) resets link and core; the
+weights must then be sent again.
+
+A frame with a byte too many or too few ends in the wrong place: one of the two bytes at its end is
+not ``END``'s, whatever the data are, for the two differ. Such a frame, or another command, has no
+reply, and nothing after it has, until a break. What ``END`` can't show is a byte that was changed.
 """
 
 from .arch import Image, Machine
 
-VERSION = 1
+VERSION = 2
 WEIGHTS = ord("W")
 INPUT = ord("X")
 RESTART = ord("R")
 IDENTIFY = ord("I")
+END = b"\xa5\x5a"           # two that differ, and no command
 SCORE_BYTES = 4
 DIGEST_BYTES = 4
 BAUD = 1_000_000            # a divisor of 12 MHz, so that the board's USB chip makes it exactly
@@ -71,10 +77,10 @@ def settled_bytes(machine: Machine) -> int:
 
 
 def result_bytes(machine: Machine) -> int:
-    """Bytes of the reply to ``X``."""
+    """Data bytes of the reply to ``X``."""
     return index_bytes(machine) + SCORE_BYTES + settled_bytes(machine)
 
 
 def identification(machine: Machine) -> bytes:
-    """The reply to ``I``: protocol version, then the first bytes of the program's digest."""
+    """The data of the reply to ``I``: protocol version, first bytes of the program's digest."""
     return bytes([VERSION]) + bytes.fromhex(machine.digest.ljust(16, "0"))[:DIGEST_BYTES]

@@ -30,10 +30,11 @@ def uart_divisor(clock_hz, baud):
 class UartRx(wiring.Component):
     """Receives bytes: 8 data bits, lowest first, no parity, one stop bit.
 
-    A clock: 1. ``rx`` passes two flip-flops; 2. while idle, a low line starts a byte; 3. half a
+    A clock: 1. ``rx`` passes two flip-flops; 2. while idle, a falling line starts a byte; 3. half a
     bit later, and then each ``divisor`` clocks, the line is sampled: a high start bit was a
     glitch, data bits shift in; 4. at the stop bit the byte goes to ``bytes``; if the last one
-    was not taken yet, the new one is lost. A low stop bit raises ``broken`` for one clock.
+    was not taken yet, the new one is lost. A low stop bit raises ``broken`` for one clock; what is
+    left of a break is no byte.
     """
 
     def __init__(self, *, divisor):
@@ -48,8 +49,9 @@ class UartRx(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        line = Signal(init=1)
+        line, before = Signal(init=1), Signal(init=1)
         m.submodules.line = FFSynchronizer(self.rx, line, init=1)
+        m.d.sync += before.eq(line)
         timer = Signal(range(self.divisor))
         shift = Signal(BYTE)
         bit = Signal(range(BYTE + 2))
@@ -62,7 +64,7 @@ class UartRx(wiring.Component):
             self.broken.eq(stop & ~line),
         ]
         with m.If(~busy):
-            m.d.sync += [busy.eq(~line), timer.eq(self.divisor // 2 - 1), bit.eq(0)]
+            m.d.sync += [busy.eq(before & ~line), timer.eq(self.divisor // 2 - 1), bit.eq(0)]
         with m.Elif(~sample):
             m.d.sync += timer.eq(timer - 1)
         with m.Else():
@@ -121,8 +123,10 @@ class Framer(wiring.Component):
 
     A received byte: 1. a command byte sets the number of data bytes to come; 2. the first byte of
     a two-byte beat is kept; 3. the last byte of a beat is passed on with the kept one and waits
-    until the core takes the beat. A reply: the identification, when asked for, goes before a
-    waiting result; a result is taken from the core with its last byte.
+    until the core takes the beat; 4. the two bytes of END are compared, and only then is the
+    command's reply due. Another command or another end: what comes is taken and dropped until the
+    reset. A reply: the identification, when asked for, goes before a waiting result; a result is
+    taken from the core with its last byte.
     """
 
     def __init__(self, machine):
@@ -141,12 +145,12 @@ class Framer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        asked = Signal()
-        self._receive(m, asked)
-        self._reply(m, asked)
+        asked, due = Signal(), Signal()         # an identification, a result
+        self._receive(m, asked, due)
+        self._reply(m, asked, due)
         return m
 
-    def _receive(self, m, asked):
+    def _receive(self, m, asked, due):
         weight_bytes = frames.weight_bytes(self.machine)
         input_bytes = frames.input_bytes(self.machine)
         byte = self.received
@@ -154,9 +158,15 @@ class Framer(wiring.Component):
         left = Signal(range(max(weight_bytes, input_bytes)))
         with m.If(byte.valid & byte.ready):
             m.d.sync += [kept.eq(byte.payload), left.eq(left - 1)]
+        identify, restart, sample = Signal(), Signal(), Signal()
         with m.FSM(name="receive"):
             with m.State("COMMAND"):
                 m.d.comb += byte.ready.eq(1)
+                m.d.sync += [
+                    identify.eq(byte.payload == frames.IDENTIFY),
+                    restart.eq(byte.payload == frames.RESTART),
+                    sample.eq(byte.payload == frames.INPUT),
+                ]
                 with m.If(byte.valid), m.Switch(byte.payload):
                     with m.Case(frames.WEIGHTS):
                         m.d.sync += left.eq(weight_bytes - 1)
@@ -164,11 +174,10 @@ class Framer(wiring.Component):
                     with m.Case(frames.INPUT):
                         m.d.sync += left.eq(input_bytes - 1)
                         m.next = "INPUT"
-                    with m.Case(frames.IDENTIFY):
-                        m.d.sync += asked.eq(1)
-                    if self.machine.streaming:
-                        with m.Case(frames.RESTART):
-                            m.d.comb += self.restart.eq(1)
+                    with m.Case(frames.IDENTIFY, *[frames.RESTART] * self.machine.streaming):
+                        m.next = "END0"
+                    with m.Default():
+                        m.next = "LOST"
             for state, beats, size in (("WEIGHTS", self.weights, WORD // BYTE),
                                        ("INPUT", self.inputs, frames.beat_bytes(self.machine))):
                 whole = ~left[0] if size == 2 else C(1)     # of an even count, evens remain
@@ -179,15 +188,28 @@ class Framer(wiring.Component):
                         byte.ready.eq(beats.ready | ~whole),
                     ]
                     with m.If(byte.valid & byte.ready & (left == 0)):
-                        m.next = "COMMAND"
+                        m.next = "END0"
+            for number, after in enumerate(("END1", "COMMAND")):
+                with m.State(f"END{number}"):
+                    m.d.comb += byte.ready.eq(1)
+                    with m.If(byte.valid & (byte.payload != frames.END[number])):
+                        m.next = "LOST"
+                    with m.Elif(byte.valid):
+                        m.next = after
+                        if after == "COMMAND":
+                            m.d.sync += [asked.eq(asked | identify), due.eq(due | sample)]
+                            if self.machine.streaming:
+                                m.d.comb += self.restart.eq(restart)
+            with m.State("LOST"):
+                m.d.comb += byte.ready.eq(1)
 
-    def _reply(self, m, asked):
-        own = frames.identification(self.machine)
+    def _reply(self, m, asked, due):
+        own = frames.identification(self.machine) + frames.END
         known = C(int.from_bytes(own, "little"), BYTE * len(own))
         score = Signal(signed(BYTE * frames.SCORE_BYTES))
         index = Signal(BYTE * frames.index_bytes(self.machine))
         settled = Signal(BYTE * frames.settled_bytes(self.machine))
-        result = Cat(index, score, settled)
+        result = Cat(index, score, settled, C(int.from_bytes(frames.END, "little"), 2 * BYTE))
         if len(settled):
             m.d.comb += settled.eq(self.result.payload.settled)
         m.d.comb += [score.eq(self.result.payload.score), index.eq(self.result.payload.index)]
@@ -197,7 +219,8 @@ class Framer(wiring.Component):
                 with m.If(asked):
                     m.d.sync += asked.eq(0)
                     m.next = "IDENTIFY"
-                with m.Elif(self.result.valid):
+                with m.Elif(self.result.valid & due):
+                    m.d.sync += due.eq(0)
                     m.next = "RESULT"
             for state, text in (("IDENTIFY", known), ("RESULT", result)):
                 last = position == len(text) // BYTE - 1

@@ -27,6 +27,10 @@ class Device(ABC):
         """The next *count* bytes. Raises `DeviceError` if they don't come in time."""
 
     @abstractmethod
+    def pending(self) -> int:
+        """How many bytes came and were not received. Raises `DeviceError` if it is gone."""
+
+    @abstractmethod
     def close(self) -> None:
         """Give the device back."""
 

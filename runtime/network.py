@@ -20,15 +20,17 @@ from qsnn_hw import frames
 
 from . import protocol
 from .device import Device
+from .link import Link
 from .stream import Stream
 from .uart_device import UartDevice
 
 
 class Network:
-    """One program on one device. `load` comes first; then any number of `run`."""
+    """One program on one device. `load` comes first; then any number of `run`. After an error of
+    the link `load` comes first again."""
 
     def __init__(self, program: Program, device: Device) -> None:
-        self.program, self.device = program, device
+        self.program, self.device, self._link = program, device, Link(device)
 
     @classmethod
     def open(cls, build: str | Path, port: str, baud: int = frames.BAUD) -> Self:
@@ -37,13 +39,12 @@ class Network:
         return cls(program, UartDevice(port, baud))
 
     def load(self) -> None:
-        """Reset the device, check that it holds this program, load the weights."""
-        machine = self.program.machine
-        self.device.reset()
-        self.device.send(protocol.identify())
-        reply = self.device.receive(protocol.IDENTIFICATION_BYTES)
-        protocol.check_identification(machine, reply)
-        self.device.send(protocol.load(machine, self.program.image))
+        """Reset the device, check that it holds this program, load the weights, and check that it
+        took as many as there are."""
+        self._link.reset()
+        self._link.identify(self.program.machine)
+        self._link.send(protocol.load(self.program.machine, self.program.image))
+        self._link.identify(self.program.machine)
 
     def run(self, x: Any, progress: Callable[[int], None] = lambda done: None,
             ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -51,26 +52,26 @@ class Network:
 
         *x* is [N, ...] (direct coding) or [N, T, ...] (spikes): integers, or the real values that
         the model was trained on. *progress* hears how many samples are done. A program that streams
-        is restarted for each sample, and given its steps until it is settled.
+        is restarted for each sample, and given its steps until it is settled. Raises QsnnError, and
+        gives no answer at all, where one can't be trusted.
         """
         answers = np.zeros((2, len(x)), np.int64)
         for number, sample in enumerate(self._quantized(x)):
             result = self._result(sample)
             answers[:, number] = result.index, result.score
             progress(number + 1)
+        self._link.identify(self.program.machine)       # the board took every frame whole
         return answers[0], answers[1]
 
     def stream(self) -> Stream:
         """The network's steps one by one. Raises QsnnError for a program of windows."""
-        return Stream(self.program, self.device)
+        return Stream(self.program, self._link)
 
     def _result(self, sample: NDArray[np.uint8]) -> protocol.Result:
         machine = self.program.machine
         if machine.streaming:
             return self._last_step(sample)
-        self.device.send(protocol.sample(machine, sample))
-        return protocol.parse_result(machine,
-                                     self.device.receive(protocol.result_bytes(machine)))
+        return self._link.sample(machine, sample)
 
     def _last_step(self, sample: NDArray[np.uint8]) -> protocol.Result:
         stream, machine = self.stream(), self.program.machine

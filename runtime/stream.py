@@ -16,29 +16,26 @@ from qsnn_compile.ir import Graph, Input, IrError, Readout, quantize_input
 from qsnn_compile.program import Program
 
 from . import protocol
-from .device import Device
+from .link import Link
 
 
 class Stream:
     """A network's state on a device, kept from step to step until `reset`."""
 
-    def __init__(self, program: Program, device: Device) -> None:
+    def __init__(self, program: Program, link: Link) -> None:
         if not program.machine.streaming:
             raise QsnnError(f"program {program.machine.name!r} must be a stream, not a window of "
                             f"{program.machine.steps} steps; compile it with qsnnc --stream")
-        self.program, self.device = program, device
+        self.program, self._link = program, link
 
     def step(self, frame: Any) -> protocol.Result:
         """The answer after one more step, whose input is *frame*: integers, or the real values
         that the model was trained on. Of a direct-coded network it may be another at each step."""
-        machine = self.program.machine
-        self.device.send(protocol.sample(machine, self._quantized(frame)))
-        reply = self.device.receive(protocol.result_bytes(machine))
-        return protocol.parse_result(machine, reply)
+        return self._link.sample(self.program.machine, self._quantized(frame))
 
     def reset(self) -> None:
         """Make the next step a first one: nothing before it counts."""
-        self.device.send(protocol.restart())
+        self._link.send(protocol.restart())
 
     def _quantized(self, frame: Any) -> Any:
         given = self.program.input

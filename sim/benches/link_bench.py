@@ -15,7 +15,7 @@ from cocotb.triggers import ClockCycles, with_timeout
 from cocotbext.uart import UartSink, UartSource
 
 CLOCK_NS = 10
-PATIENCE_US = 10_000        # of simulated time, for one reply
+PATIENCE_US = 200           # of simulated time, for one reply: 20,000 clocks
 
 
 class Host:

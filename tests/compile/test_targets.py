@@ -89,7 +89,8 @@ def program():
     ("ulx3s-85f", 'LOCATE COMP "uart_rx" SITE "M1";\n'
                   'IOBUF PORT "uart_rx" IO_TYPE=LVCMOS33 PULLMODE=UP;\n'),
     ("tang-nano-9k", 'IO_LOC "clk" 52;\nIO_PORT "clk" IO_TYPE=LVCMOS33 PULL_MODE=NONE;\n')])
-def test_constraints_name_every_port_of_the_top(name, line, program, tmp_path):
+def test_constraints_name_every_port_of_the_top(name, line, program, tmp_path, monkeypatch):
+    monkeypatch.setattr("qsnn_hw.verilog.core_verilog", lambda *given: "")
     goal = target(name)
     write_sources(tmp_path, run_passes(random_graph(3, 1, 4, (12, 8, 4)), PASSES),
                   replace(program, board=name, clock_mhz=goal.board.clock_mhz))
@@ -112,7 +113,8 @@ def test_a_device_is_a_table_entry(monkeypatch, program, tmp_path):
     monkeypatch.setattr(targets, "DEVICES", (*DEVICES, device))
     monkeypatch.setattr(targets, "BOARDS", (*BOARDS, board))
     save(random_graph(3, 1, 4, (12, 8, 4)), tmp_path / "net.onnx")
-    made = qsnn_compile.compile(tmp_path / "net.onnx", target="lp8k", output=tmp_path / "build")
+    made = qsnn_compile.compile(tmp_path / "net.onnx", target="lp8k", output=tmp_path / "build",
+                                lanes=16)
     assert made.report["board"] == "tinyfpga-bx" and made.report["available"]["lc"] == 7_680
     assert made.program.machine.weight_memory == "ebr" and made.report["predicted"]["spram"] == 0
     assert "set_io clk B2" in (tmp_path / "build/top.pcf").read_text()
@@ -178,7 +180,9 @@ def test_a_refusal_names_the_array_that_is_too_large():
 
 @pytest.mark.parametrize("device", DEVICES, ids=lambda device: device.name)
 def test_the_command_compiles_for_every_chip(device, tmp_path, capsys, monkeypatch):
-    """Its table too, where a chip has none of something."""
+    """Its table too, where a chip has none of something. (What is written for each family's
+    boards: above.)"""
+    monkeypatch.setattr("qsnn_compile.compiler.write_sources", lambda *arguments: None)
     monkeypatch.setenv("COLUMNS", "100")
     save(random_graph(3, 1, 4, (12, 8, 4)), tmp_path / "net.onnx")
     assert qsnnc.main([str(tmp_path / "net.onnx"), "--target", device.name, "--lanes", "16",

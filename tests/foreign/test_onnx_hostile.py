@@ -2,28 +2,27 @@
 
 import contextlib
 import random
-import time
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+import work
 from onnx import TensorProto, helper, numpy_helper
 
 from qsnn_compile.errors import QsnnError
 from qsnn_compile.foreign.onnx_front import read_onnx
 
 CASES = Path(__file__).parent.parent / "cases" / "onnx"
+CALLS = 1_000_000           # about a second
 STEP = CASES / "snntorch_leaky_dense_step__dynamo.onnx"
 
 
 def refused(path: Path, match: str) -> str:
-    """The error that reading *path* gives, within two seconds."""
-    begin = time.monotonic()
-    with pytest.raises(QsnnError, match=match) as caught:
+    """The error that reading *path* gives, soon."""
+    with pytest.raises(QsnnError, match=match) as caught, work.at_most(CALLS):
         read_onnx(path)
-    assert time.monotonic() - begin < 2
     assert str(path) in str(caught.value)
     return str(caught.value)
 
@@ -65,10 +64,8 @@ def test_flipped_bytes_never_crash(tmp_path: Path, seed: int) -> None:
         data[rng.randrange(len(data))] = rng.randrange(256)
     path = tmp_path / "flipped.onnx"
     path.write_bytes(bytes(data))
-    begin = time.monotonic()
-    with contextlib.suppress(QsnnError):
+    with contextlib.suppress(QsnnError), work.at_most(CALLS):
         read_onnx(path)
-    assert time.monotonic() - begin < 5
 
 
 def test_no_nodes_and_no_input(tmp_path: Path) -> None:

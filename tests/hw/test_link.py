@@ -7,6 +7,8 @@ from amaranth.sim import Simulator
 from qsnn_hw import frames
 from qsnn_hw.link import Framer, UartRx, UartTx, uart_divisor
 
+END = frames.END
+
 
 def machine(**changes):
     return benches.machine(**{"input_bits": 8, "score_bits": 3, "digest": "0123456789abcdef"}
@@ -90,6 +92,22 @@ def test_rx_ignores_a_glitch_and_reports_a_break():
     simulate(dut, send, limit=len(levels))
     assert not any(valid for valid, _ in seen[:200])
     assert sum(broken for _, broken in seen) == 1
+
+
+@pytest.mark.parametrize("length", range(77, 330, 11))
+def test_a_break_of_any_length_is_no_byte(length):
+    dut, seen = UartRx(divisor=8), []
+    levels = [1] * 9 + [0] * length + [1] * 100 + line_levels(0x5a, 8) + [1] * 9
+
+    async def send(ctx):
+        for level in levels:
+            ctx.set(dut.rx, level)
+            await ctx.tick()
+            seen.append((ctx.get(dut.bytes.valid), ctx.get(dut.broken)))
+
+    simulate(dut, send, limit=len(levels))
+    assert sum(broken for _, broken in seen) == 1
+    assert not any(valid for valid, _ in seen[:109 + length]) and seen[-1][0]
 
 
 def test_rx_keeps_the_byte_that_was_not_taken():
@@ -181,7 +199,7 @@ def test_frames_become_beats(coding, kind, input_bits, inputs, sent, banks):
     seen = {}
 
     async def host(ctx):
-        await say(ctx, dut, b"?" + b"W" + weights + b"X" + sent + b"zX" + sent)
+        await say(ctx, dut, b"W" + weights + END + b"X" + sent + END + b"X" + sent + END)
 
     async def core(ctx):
         seen["weights"] = await accept(ctx, dut.weights, len(beats), random.Random(4))
@@ -192,11 +210,15 @@ def test_frames_become_beats(coding, kind, input_bits, inputs, sent, banks):
 
 
 @pytest.mark.parametrize("classes,index,score,reply", [
-    (3, 2, 3, b"\x02\x03\0\0\0"), (3, 0, -4, b"\0\xfc\xff\xff\xff"),
-    (300, 299, 1, b"\x2b\x01\x01\0\0\0")])
+    (3, 2, 3, b"\x02\x03\0\0\0\xa5\x5a"), (3, 0, -4, b"\0\xfc\xff\xff\xff\xa5\x5a"),
+    (300, 299, 1, b"\x2b\x01\x01\0\0\0\xa5\x5a")])
 def test_result_becomes_a_reply(classes, index, score, reply):
     dut = Framer(machine(layers=(benches.dense("out", 3, classes, kind="list"),)))
     seen = {}
+
+    async def inputs(ctx):
+        ctx.set(dut.inputs.ready, 1)
+        await say(ctx, dut, b"X\1\2\3" + END)
 
     async def core(ctx):
         await stream_put(ctx, dut.result, {"index": index, "score": score})
@@ -207,7 +229,7 @@ def test_result_becomes_a_reply(classes, index, score, reply):
         await ctx.tick().repeat(3)
         assert not ctx.get(dut.replies.valid)
 
-    simulate(dut, core, host, limit=200)
+    simulate(dut, core, inputs, host, limit=200)
     assert seen["bytes"] == reply
 
 
@@ -220,10 +242,12 @@ def test_a_reply_says_whether_it_is_settled(settled):
         await stream_put(ctx, dut.result, {"index": 1, "score": 3, "settled": settled})
 
     async def host(ctx):
-        seen["bytes"] = await hear(ctx, dut, 6)
+        ctx.set(dut.inputs.ready, 1)
+        await say(ctx, dut, b"X\1\2\3" + END)
+        seen["bytes"] = await hear(ctx, dut, 8)
 
     simulate(dut, core, host, limit=200)
-    assert seen["bytes"] == bytes([1, 3, 0, 0, 0, settled])
+    assert seen["bytes"] == bytes([1, 3, 0, 0, 0, settled]) + END
     assert frames.result_bytes(dut.machine) == 6
 
 
@@ -232,7 +256,7 @@ def test_restart_comes_before_the_beats_behind_it():
     dut, seen = Framer(streams), []
 
     async def host(ctx):
-        await say(ctx, dut, b"RX\1\2\3RX\4\5\6")
+        await say(ctx, dut, b"".join(part + END for part in (b"R", b"X\1\2\3") * 2))
 
     async def core(ctx):
         ctx.set(dut.inputs.ready, 1)
@@ -242,10 +266,10 @@ def test_restart_comes_before_the_beats_behind_it():
             seen.extend(["R"] * restart + [payload] * valid)
 
     simulate(dut, host, core, limit=200)
-    assert seen == ["R", 1, 2, 3, "R", 4, 5, 6]
+    assert seen == ["R", 1, 2, 3] * 2
 
 
-def test_identification_comes_first_and_once():
+def test_each_answer_comes_once_its_frame_is_whole():
     dut = Framer(machine())
     seen = {}
 
@@ -254,11 +278,88 @@ def test_identification_comes_first_and_once():
         await stream_put(ctx, dut.result, {"index": 1, "score": 1})
 
     async def host(ctx):
-        await say(ctx, dut, b"I")
-        seen["bytes"] = await hear(ctx, dut, 10)
+        ctx.set(dut.inputs.ready, 1)
+        await say(ctx, dut, b"X\1\2\3" + END[:1])
+        await ctx.tick().repeat(20)
+        assert not ctx.get(dut.replies.valid)       # the result waits for the frame's end
+        await say(ctx, dut, END[1:] + b"I" + END)
+        seen["bytes"] = await hear(ctx, dut, 14)
 
     simulate(dut, core, host, limit=200)
-    assert seen["bytes"] == b"\x01\x01\x23\x45\x67" + b"\x01\x01\0\0\0"
+    answers = b"\x01\x01\0\0\0" + END, b"\x02\x01\x23\x45\x67" + END
+    assert seen["bytes"] == b"".join(answers)
+
+
+def naive_framer(shape, text):
+    """Beats, restarts and how many results go to the core and back; identifications."""
+    sizes = {b"I": 0, b"X": 3, b"W": frames.weight_bytes(shape),
+             **({b"R": 0} if shape.streaming else {})}
+    seen = {"weights": [], "inputs": [], "restarts": 0, "results": 0, "identified": 0}
+    while text[:1] in sizes:
+        size = 1 + sizes[text[:1]]
+        command, data, end, text = text[:1], text[1:size], text[size:size + 2], text[size + 2:]
+        if command == b"W":
+            seen["weights"] += [int.from_bytes(data[i:i + 2], "little")
+                                for i in range(0, len(data) - 1, 2)]
+        elif command == b"X":
+            seen["inputs"] += data
+        if end != END:
+            break
+        seen["restarts"] += command == b"R"
+        seen["results"] += command == b"X"
+        seen["identified"] += command == b"I"
+    return seen
+
+
+def bent(rng, shape):
+    """A session with up to two faults."""
+    def data(size):
+        return bytes(rng.choice(b"WXRI\xa5\x5a" + rng.randbytes(6)) for _ in range(size))
+    parts = [b"W" + data(frames.weight_bytes(shape)), b"I", *[b"R"] * shape.streaming,
+             b"X" + data(3), b"X" + data(3), b"I"]
+    text = b"".join(part + END for part in parts)
+    for _ in range(rng.randrange(3)):
+        starts = [i for i in range(len(text)) if text[:i].endswith(END)]
+        at = rng.choice([rng.randrange(len(text)), *starts[:-1]])
+        changed = rng.choice([b"", text[at:at + 1] * 2, data(1), data(1) + text[at:at + 1],
+                              END[1:] + text[at:at + 1]])
+        text = text[:at] + changed + text[at + 1:]
+    return text
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("seed", range(12))
+def test_a_frame_of_another_length_is_the_last(streaming, seed):
+    """Whatever comes: what the naive framer says goes to the core, and back."""
+    shape = machine(streaming=streaming, order="step" if streaming else "layer")
+    text, dut = bent(random.Random(f"{streaming} {seed}"), shape), Framer(shape)
+    got = {"weights": [], "inputs": [], "restarts": 0}
+    replies = bytearray()
+
+    async def host(ctx):
+        await say(ctx, dut, text)
+
+    async def core(ctx):
+        for stream in (dut.weights, dut.inputs):
+            ctx.set(stream.ready, 1)
+        ctx.set(dut.result.valid, 1)                # one after the other, much too early
+        ctx.set(dut.replies.ready, 1)
+        while True:
+            *_, weights, weight, inputs, pixel, restart, replied, reply = await ctx.tick().sample(
+                dut.weights.valid, dut.weights.payload, dut.inputs.valid, dut.inputs.payload,
+                dut.restart if streaming else dut.inputs.valid & 0, dut.replies.valid,
+                dut.replies.payload)
+            got["weights"] += [weight] * weights
+            got["inputs"] += [pixel] * inputs
+            got["restarts"] += restart
+            replies.extend([reply] * replied)
+
+    simulate(dut, host, core, limit=len(text) + 60)
+    wanted = naive_framer(shape, text)
+    identified = frames.identification(shape) + END
+    assert replies.count(identified) == wanted.pop("identified")
+    assert bytes(replies).replace(identified, b"") == wanted.pop("results") * (bytes(5) + END)
+    assert got == wanted
 
 
 def test_framer_refuses_a_wide_score():

@@ -1,9 +1,11 @@
+import functools
 import json
 import os
 import threading
 
 import numpy as np
 import pytest
+from boards import FakeBoard
 
 from qsnn_compile.errors import QsnnError
 from qsnn_compile.ir import Dense, Graph, Input, Node, Readout, ints, to_text
@@ -13,9 +15,7 @@ from qsnn_compile.program import Program
 from qsnn_compile.report import make_report, write_report
 from qsnn_compile.resource import predict
 from qsnn_compile.targets import target
-from qsnn_hw import frames
 from qsnn_runtime import commands, protocol
-from qsnn_runtime.device import Device, DeviceError
 from qsnn_runtime.network import Network
 from qsnn_runtime.uart_device import UartDevice
 from qsnn_sim import golden
@@ -42,50 +42,6 @@ def program(graph):
 @pytest.fixture
 def x():
     return np.random.default_rng(6).integers(0, 256, (7, 6), dtype=np.uint8)
-
-
-class FakeBoard(Device):
-    """A board in Python: the frames' meaning, and the golden model for the core."""
-
-    def __init__(self, program, graph):
-        self.machine, self.image, self.graph = program.machine, program.image, graph
-        self.received, self.replies, self.loaded = b"half a frame", b"left over", False
-
-    def reset(self):
-        self.received, self.replies, self.loaded = b"", b"", False
-
-    def send(self, data):
-        self.received += data
-        while self.received and self._take():
-            pass
-
-    def receive(self, count):
-        reply, self.replies = self.replies[:count], self.replies[count:]
-        if len(reply) < count:
-            raise DeviceError("nothing comes")
-        return reply
-
-    def close(self):
-        self.machine = None
-
-    def _take(self):
-        """Whether a whole frame was there."""
-        sizes = {frames.WEIGHTS: frames.weight_bytes(self.machine),
-                 frames.INPUT: frames.input_bytes(self.machine)}
-        end = 1 + sizes.get(self.received[0], 0)
-        frame, rest = self.received[:end], self.received[end:]
-        if len(frame) < end:
-            return False
-        self.received = rest
-        if frame[0] == frames.IDENTIFY:
-            self.replies += protocol.identification(self.machine)
-        elif frame[0] == frames.WEIGHTS:
-            self.loaded = frame == protocol.load(self.machine, self.image)
-        elif frame[0] == frames.INPUT and self.loaded:
-            done = golden.run(self.graph, np.frombuffer(frame[1:], np.uint8)[None])
-            index = int(done.classes[0])
-            self.replies += protocol.result(self.machine, index, int(done.scores[0, index]))
-        return True
 
 
 def test_network_on_any_device(program, graph, x):
@@ -126,7 +82,7 @@ def test_data_of_another_shape(program, graph):
 # -- a serial port --------------------------------------------------------------------------------
 
 @pytest.fixture
-def port(program, graph):
+def port(program, graph, monkeypatch):
     """A pseudo-terminal with a fake board at its other end."""
     pytest.importorskip("serial")
     if not hasattr(os, "openpty"):
@@ -139,14 +95,18 @@ def port(program, graph):
         while True:
             try:
                 board.send(os.read(board_end, 4096))
-            except OSError:
+            except OSError:                     # the other end is closed
                 return
             os.write(board_end, board.replies)
             board.replies = b""
 
-    threading.Thread(target=serve, daemon=True).start()
+    server = threading.Thread(target=serve, daemon=True)
+    server.start()
+    patient = functools.partial(UartDevice, timeout_s=600)
+    monkeypatch.setattr(commands, "UartDevice", patient)
     yield os.ttyname(host_end)
     os.close(host_end)
+    server.join()
     os.close(board_end)
 
 
@@ -181,19 +141,6 @@ def test_run_command_without_data(program, graph, port, tmp_path, capsys):
     captured = capsys.readouterr()
     assert json.loads(captured.out) == {"port": port, "loaded": True}
     assert captured.err == f"weights loaded through {port}\n"
-
-
-def test_a_silent_port(port):
-    with UartDevice(port, timeout_s=0.05) as device, \
-            pytest.raises(DeviceError, match=r"3 bytes must come within 0.05 s, not 0; is this "):
-        device.receive(3)
-
-
-def test_a_port_that_there_is_not():
-    pytest.importorskip("serial")
-    with pytest.raises(DeviceError, match="port must be a serial port that can be opened, "
-                                          "not '/dev/no-such-port'"):
-        UartDevice("/dev/no-such-port")
 
 
 def test_run_command_refuses_data_before_it_opens_the_port(program, graph, tmp_path):

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from boards import FakeBoard
 from core_graphs import random_graph
 
 from qsnn_compile.errors import QsnnError
@@ -8,52 +9,39 @@ from qsnn_compile.passes import run_passes
 from qsnn_compile.program import Program
 from qsnn_hw import frames
 from qsnn_runtime import protocol
-from qsnn_runtime.device import Device, DeviceError
 from qsnn_runtime.network import Network
 from qsnn_sim import golden, stream
 from qsnn_sim.plan import random_samples
 
 
-class FakeStream(Device):
-    """A streaming board in Python: the frames' meaning, the golden model for the core."""
-
-    def __init__(self, program, graph):
-        self.program, self.machine, self.graph = program, program.machine, graph
-        self.replies, self.steps = b"", []
+class FakeStream(FakeBoard):
+    """A streaming board. The test puts the frames that it will send into ``coming``."""
 
     def reset(self):
-        self.replies, self.steps = b"", []
+        super().reset()
+        self.steps = []
 
-    def send(self, data):
-        if data[:1] == bytes([frames.RESTART]):
-            assert len(data) == 1
+    def sizes(self):
+        return {**super().sizes(), frames.RESTART: 0}
+
+    def obey(self, command, data):
+        if command == frames.RESTART:
             self.steps = []
-        elif data[0] == frames.IDENTIFY:
-            self.replies += protocol.identification(self.machine)
-        elif data[0] == frames.INPUT:
-            assert len(data) == 1 + frames.input_bytes(self.machine)
+        elif command == frames.INPUT:
             self.replies += self.answer(data)
+        else:
+            super().obey(command, data)
 
     def answer(self, data):
-        """To a step whose frame the test has put into ``coming``."""
         frame = self.coming.pop(0)
-        assert data == protocol.sample(self.machine, frame)
+        assert data == protocol.sample(self.machine, frame)[1:-2]
         self.steps.append(frame)
         longer = stream.by_frames(self.graph, len(self.steps))
         reads = golden.run(longer, np.array([self.steps])).reads
-        found = stream.answers(self.graph, reads, stream=True)
-        settled = found.settled(self.machine.exit_margin or 0)[0, -1]
-        return protocol.result(self.machine, int(found.classes[0, -1]),
-                               int(found.scores[0, -1]), bool(settled))
-
-    def receive(self, count):
-        reply, self.replies = self.replies[:count], self.replies[count:]
-        if len(reply) < count:
-            raise DeviceError("nothing comes")
-        return reply
-
-    def close(self):
-        self.machine = None
+        answers = stream.answers(self.graph, reads, stream=True)
+        settled = answers.settled(self.machine.exit_margin or 0)[0, -1]
+        return protocol.result(self.machine, int(answers.classes[0, -1]),
+                               int(answers.scores[0, -1]), bool(settled))
 
 
 def network(seed, mode):
@@ -86,6 +74,7 @@ def test_state_stays_without_a_reset():
     longer = stream.by_frames(graph, 2 * graph.steps)
     reads = golden.run(longer, np.array([[*x, *x]])).reads
     made.device.coming, steps = [*x, *x], made.stream()
+    made.load()
     got = [steps.step(frame).score for frame in (*x, *x)]
     assert got == stream.answers(graph, reads, stream=True).scores[0].tolist()
 
@@ -98,6 +87,7 @@ def test_samples_are_streams_until_they_are_settled():
     assert len(set(ends.tolist())) > 1
     made.device.coming = [sample for sample, end in zip(x, ends, strict=True)
                           for _ in range(end + 1)]
+    made.load()
     classes, scores = made.run(x)
     assert np.array_equal(classes, found.classes[n, ends])
     assert np.array_equal(scores, found.scores[n, ends])

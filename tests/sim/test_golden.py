@@ -6,10 +6,12 @@ from graphs import graphs, runs
 from hypothesis import HealthCheck, given, settings
 
 from qsnn_compile.ir import (
+    Conv2d,
     Dense,
     Graph,
     Input,
     IrError,
+    MaxPool,
     Neuron,
     Node,
     Readout,
@@ -138,6 +140,16 @@ def test_sums_beyond_float32_stay_exact():
     x = np.full((1, 2000), 255)
     x[0, 0] = 254
     assert run(graph, x).scores.tolist() == [[32767 * (255 * 2000 - 1)]]
+
+
+def test_a_flipped_channel_pools_the_least():
+    pool = MaxPool((2, 2), (2, 2), ints([[[0]], [[1]]]))
+    weight = ints([[[[1]]], [[[-1]]]])
+    graph = Graph("pool", 1, Input((1, 2, 4), 8, "direct"), (
+        Node("i", Conv2d(weight, 2), ("x",)), Node("p", pool, ("i",)),
+        Node("n", Neuron(8, ints(0)), ("p",))), Readout("count", "n"))
+    pooled = run(graph, [[[[1, 2, 5, 6], [3, 4, 7, 8]]]], record="all").values["p"]
+    assert pooled.tolist() == [[[[[4, 8]], [[-4, -8]]]]]
 
 
 @SHORT
