@@ -1,6 +1,7 @@
 """A log that TensorBoard reads: one event file a run, one point a value and epoch."""
 
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import TracebackType
 from typing import Any, Self
 
@@ -24,6 +25,7 @@ class BoardLog:
         self.folder, self.text, self.done = folder, text, done
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            TemporaryFile(dir=folder).close()
         except OSError as error:
             raise ModelsError(f"--log must be a folder that can be written, not {str(folder)!r}: "
                               f"{error.strerror}; choose another") from None

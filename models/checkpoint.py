@@ -1,5 +1,6 @@
 """Checkpoints: tensors and plain values, written whole or not at all, checked when read."""
 
+import io
 import os
 import pickle
 import zipfile
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 
 from qsnn_models.errors import CheckpointError
+from qsnn_models.files import whole
 from qsnn_models.network import NetworkConfig
 from qsnn_models.train_config import TrainConfig
 
@@ -33,13 +35,13 @@ def save(path: Path, network: NetworkConfig, config: TrainConfig, epochs: int,
     one whole checkpoint is there.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        torch.save({"version": VERSION, "network": asdict(network), "config": asdict(config),
-                    "epochs": epochs, "state": state}, file)
+    content = io.BytesIO()              # torch's own writing hides what a full disk says
+    torch.save({"version": VERSION, "network": asdict(network), "config": asdict(config),
+                "epochs": epochs, "state": state}, content)
+    with whole(path) as part, part.open("wb") as file:
+        file.write(content.getbuffer())
         file.flush()
         os.fsync(file.fileno())
-    os.replace(part, path)
 
 
 def load(path: Path, network: NetworkConfig, config: TrainConfig) -> tuple[int, dict[str, Any]]:

@@ -5,7 +5,6 @@ NAME is a recipe (--list) or a TOML file with the tables [network] and [training
 
 import argparse
 import json
-import os
 import shlex
 import sys
 import time
@@ -23,6 +22,7 @@ from qsnn_models import checkpoint, config_file, data, folds, ledger, search_spa
 from qsnn_models.board import MISSING, BoardLog
 from qsnn_models.describe import described
 from qsnn_models.errors import ModelsError
+from qsnn_models.files import check_file, whole
 from qsnn_models.loop import Epoch, Report
 from qsnn_models.network import QSNN
 from qsnn_models.outcome import deliver
@@ -145,10 +145,8 @@ def _list(console: Console) -> None:
 
 def _check_json(file: str | None) -> None:
     """Refuse ``--json`` *file* that can't be written now, not after the training."""
-    if file not in (None, "-") and (
-            Path(file).is_dir() or not os.access(Path(file).absolute().parent, os.W_OK)):
-        raise ModelsError("--json must name a file in a folder that can be written, "
-                          f"not {file!r}; choose another")
+    if file not in (None, "-"):
+        check_file("--json", str(file))
 
 
 def _make(folder: Path) -> None:
@@ -233,7 +231,8 @@ def _sweep(chosen: Recipe, space: Space, found: data.Dataset, arguments: argpars
     text = (f"best of study {best.study}: {best.accuracy:.2%} of {chosen.config.holdout:,} "
             f"held-out images; {best.finished} trials finished, {best.pruned} ended early, "
             f"{best.failed} failed")
-    path.write_text(f"# {text}\n{config_file.text_of(best.recipe)}", encoding="utf-8")
+    with whole(path) as part:
+        part.write_text(f"# {text}\n{config_file.text_of(best.recipe)}", encoding="utf-8")
     say(f"{text}\nwrote {path}: qsnn train {path}")
     if arguments.json:
         _write_json(arguments.json, {"version": 1, **asdict(best)})

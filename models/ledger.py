@@ -1,7 +1,6 @@
 """The accuracy ledger: one line a stage, from the trained floats to the file in onnxruntime."""
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from qsnn_models.files import whole
 from qsnn_models.freeze import FrozenNetwork
 from qsnn_models.network import MEASURED, QSNN, logits_of
 
@@ -70,9 +70,8 @@ def evaluate_floats(model: QSNN, x: Array, y: Array) -> Evaluation:
 
 def write(path: Path, content: dict[str, Any]) -> None:
     """Write *content* as JSON, whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    os.replace(part, path)
+    with whole(path) as part:
+        part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def _shape(model: QSNN, x: Array) -> tuple[int, ...]:

@@ -5,7 +5,6 @@ Knows numpy and onnx, not torch: any IR graph can be written, wherever it came f
 
 import json
 import math
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,6 +14,7 @@ import onnx
 from onnx import ModelProto, ValueInfoProto, helper
 
 from qsnn_compile.ir import Delay, Graph, Ints, Neuron, Node, ints, verify
+from qsnn_models.files import whole
 from qsnn_models.onnx_nodes import DOUBLE, FLOAT, Writer, emit, kind_of
 from qsnn_models.onnx_qlif import DOMAIN, OPSET
 
@@ -55,10 +55,8 @@ def save(graph: Graph, path: str | Path, shape: Shape = "scan") -> None:
     """Write `export` of *graph* to *path*, checked, whole or not at all."""
     model = export(graph, shape)
     onnx.checker.check_model(model, full_check=True)
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(model.SerializeToString(deterministic=True))
-    os.replace(part, path)
+    with whole(path) as part:
+        part.write_bytes(model.SerializeToString(deterministic=True))
 
 
 def _states(writer: Writer) -> list[State]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from .emit import build_folder, write_sources
+from .emit import build_folder, check_place, write_sources
 from .errors import QsnnError, Unsupported
 from .foreign.quantise_file import Foreign, Options, is_foreign, quantise_file, runnable
 from .fpga import Implementation, Progress, find_tools, implement
@@ -46,6 +46,8 @@ def compile_model(model: str | Path, *, target_name: str, output: str | Path | N
     """Compile the file *model*; see `qsnn_compile.compile`. *options* are for a file of another
     library; *understood* is shown what the front end read."""
     goal = target(target_name)
+    if output is not None:
+        check_place(output)
     if bitstream:
         find_tools(goal.family)         # before the work, not after it
     aim.mode.check()

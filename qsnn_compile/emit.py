@@ -1,42 +1,86 @@
-"""The build folder: written beside its place under another name, then moved there whole."""
+"""The build folder: written beside its place under another name, then put there whole.
 
+A folder that is there already is exchanged with the new one in one step of the system (Linux), so
+that whenever the process is killed a whole build is there. Where a system can't do that, the old
+build is renamed first and the new one next; `restore` puts the old one back after a kill between
+the two, and every command that reads or writes a build calls it.
+"""
+
+import ctypes
+import errno
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .errors import QsnnError
+from . import manifest
 from .ir import Graph, to_text
+from .outputs import OutputError, mode_of_new
+from .processes import held
 from .program import Program
 from .targets import Target, target
 
-OURS = {"report.json", "program.json"}      # both tell a build from somebody's folder
-
-
-class OutputError(QsnnError):
-    """The build can't be written where the user wants it."""
+OLDER = {"report.json", "program.json"}     # told a build from somebody's folder once
+AT_FDCWD, RENAME_EXCHANGE = -100, 2         # of Linux's renameat2
 
 
 @contextmanager
 def build_folder(output: str | Path) -> Iterator[Path]:
-    """A folder to write into, which becomes *output* when the block ends without an exception.
+    """A folder to write into, which becomes *output*, with a manifest, when the block ends.
 
-    An earlier build there is replaced; on an exception it stays, and nothing new is left.
-    Raises OutputError.
+    An earlier build there is replaced. On an exception it stays and nothing new is left; so it does
+    when the disk is full. Raises OutputError.
     """
     place = Path(output)
-    _check_place(place)
+    check_place(place)
+    part = None
     try:
-        part = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=_parent(place)))
-    except OSError as error:
-        raise _unwritable(place, error) from None
-    try:
+        with held():
+            part = _beside(place)
         yield part
-        _publish(part, place)
+        manifest.write(part)
+        with held():
+            _publish(part, place)
+    except OSError as error:
+        if error.filename is not None and str(part) not in str(error.filename):
+            raise                           # not of this folder
+        raise _unwritable(place, error) from None
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        with held():
+            shutil.rmtree(part or "", ignore_errors=True)
+
+
+def check_place(output: str | Path, option: str = "output") -> None:
+    """Raise OutputError unless *output* is a new or empty folder or one that a command of ours
+    wrote, and can be written: before the work, not after it."""
+    place = Path(output)
+    restore(place)
+    try:
+        entries = sorted(os.listdir(place)) if place.exists() else []
+        _try(_existing(place))
+    except OSError as error:
+        raise _unwritable(place, error, option) from None
+    if place.exists() and (Path.cwd().is_relative_to(place.resolve()) or place.is_mount()):
+        raise OutputError(f"{option} must be a folder that can be replaced, not {str(place)!r}, "
+                          "the current folder or a mount; choose another"
+                          f"{_own(option)}, as {str(place / 'build')!r}")
+    if entries:
+        _check_strangers(place, entries, option)
+
+
+def restore(output: str | Path) -> None:
+    """Put back a build that a kill between two renames left beside its place."""
+    place = Path(output)
+    with suppress(OSError):
+        if os.path.lexists(place) or not place.name:
+            return
+        for old in place.parent.iterdir():
+            ours = old.name.startswith(f".{place.name}.") and old.name.endswith(".old")
+            if ours and (old / manifest.NAME).is_file():
+                old.rename(place)
+                return
 
 
 def write_sources(folder: Path, graph: Graph, program: Program) -> None:
@@ -81,44 +125,74 @@ def _cst(name: str, pin: str, pull_up: bool) -> str:
 PIN_WRITERS = {"pcf": _pcf, "lpf": _lpf, "cst": _cst}
 
 
-def _parent(place: Path) -> Path:
-    parent = place.resolve().parent
-    parent.mkdir(parents=True, exist_ok=True)
-    return parent
+def _existing(place: Path) -> Path:
+    """The nearest folder above *place*, free of links, that is there."""
+    return next(folder for folder in place.resolve().parents if os.path.lexists(folder))
 
 
-def _check_place(place: Path) -> None:
+def _try(parent: Path) -> None:
+    """Raise OSError unless new folders can be made in *parent*."""
+    if not parent.is_dir():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+    tempfile.TemporaryFile(dir=parent).close()
+
+
+def _beside(place: Path) -> Path:
+    """A hidden new folder on the file system of *place*, whose parents are made at the end."""
     try:
-        entries = set(os.listdir(place)) if place.exists() else set()
+        return Path(tempfile.mkdtemp(prefix=f".{place.resolve().name}.", dir=_existing(place)))
     except OSError as error:
         raise _unwritable(place, error) from None
-    if place.exists() and (place.resolve() == Path.cwd() or place.is_mount()):
-        raise OutputError(f"output must be a folder that can be replaced, not {str(place)!r}, the "
-                          "current folder or a mount; choose another -o, as "
-                          f"{str(place / 'build')!r}")
-    if entries and not entries >= OURS:
-        raise OutputError(f"output must be a new or empty folder or an earlier build, not "
-                          f"{str(place)!r}, which holds {min(entries)!r}; choose another -o")
+
+
+def _check_strangers(place: Path, entries: list[str], option: str) -> None:
+    """Raise OutputError unless all of *place*, which holds *entries*, is listed as ours."""
+    must = (f"{option} must be a new or empty folder or an earlier build, not {str(place)!r}, "
+            "which holds")
+    try:
+        name = manifest.stranger(place)
+    except FileNotFoundError:
+        if not set(entries) >= OLDER:
+            raise OutputError(f"{must} {entries[0]!r}; choose another{_own(option)}") from None
+        raise OutputError(f"{must} {', '.join(map(repr, entries))} and no {manifest.NAME!r} that "
+                          "lists what is ours; delete it if an older qsnnc made it all, or choose "
+                          f"another{_own(option)}") from None
+    if name is not None:
+        raise OutputError(f"{must} {name!r}, which {manifest.NAME!r} does not list; move it away, "
+                          f"or choose another{_own(option)}")
 
 
 def _publish(part: Path, place: Path) -> None:
-    """Put *part* in the place of *place*, or of what that links to."""
-    umask = os.umask(0)
-    os.umask(umask)
-    part.chmod(0o777 & ~umask)
+    """Put *part* in the place of *place*, or of what that links to; *part* is the old build then.
+    """
+    check_place(place)                      # again: somebody may have put something there
+    part.chmod(mode_of_new(0o777))
     real = place.resolve()
+    real.parent.mkdir(parents=True, exist_ok=True)
+    if not real.exists() or not any(real.iterdir()):
+        part.rename(real)
+    elif not _exchanged(part, real):
+        old = part.with_name(part.name + ".old")
+        real.rename(old)
+        part.rename(real)
+        shutil.rmtree(old)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Whether the system could exchange both folders in one step."""
     try:
-        if real.exists():
-            old = part.with_name(part.name + ".old")
-            real.rename(old)
-            part.rename(real)
-            shutil.rmtree(old)
-        else:
-            part.rename(real)
-    except OSError as error:
-        raise _unwritable(place, error) from None
+        rename = ctypes.CDLL(None).renameat2
+    except (OSError, AttributeError):
+        return False
+    names = [os.fsencode(path) for path in (one, other)]
+    return bool(rename(AT_FDCWD, names[0], AT_FDCWD, names[1], RENAME_EXCHANGE) == 0)
 
 
-def _unwritable(place: Path, error: OSError) -> OutputError:
-    return OutputError(f"output must be a folder that can be written, not {str(place)!r}: "
-                       f"{error.strerror}; choose another -o")
+def _unwritable(place: Path, error: OSError, option: str = "output") -> OutputError:
+    return OutputError(f"{option} must be a folder that can be written, not {str(place)!r}: "
+                       f"{error.strerror or error}; choose another{_own(option)}")
+
+
+def _own(option: str) -> str:
+    """How *option* is called where one chooses another."""
+    return " -o" if option == "output" else ""

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from qsnn_hw.arch import Machine
 
+from . import processes
 from .emit import write_sources
 from .errors import DoesNotFit
 from .fit import excess, refusal
@@ -150,7 +151,7 @@ def best(points: Sequence[Point]) -> dict[Goal, Point]:
 def _spread(executor: Executor, function: Callable[..., Answer], tasks: Sequence[tuple[Any, ...]],
             progress: Callable[[int], None]) -> list[Answer]:
     """What *function* makes of each of the *tasks*; where one fails, the others are dropped."""
-    futures = [executor.submit(function, *task) for task in tasks]
+    futures = [executor.submit(_work, function, *task) for task in tasks]
     progress(0)
     try:
         for done, future in enumerate(as_completed(futures), 1):
@@ -160,6 +161,12 @@ def _spread(executor: Executor, function: Callable[..., Answer], tasks: Sequence
         for future in futures:
             future.cancel()
     return [future.result() for future in futures]
+
+
+def _work(function: Callable[..., Answer], *task: Any) -> Answer:
+    """One task; none is begun by a process that is told to end."""
+    processes.check()
+    return function(*task)
 
 
 def _point(one: Candidate, rating: Rating, target: Target) -> Point:

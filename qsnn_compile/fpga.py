@@ -18,6 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from . import processes
 from .errors import DoesNotFit, QsnnError
 from .targets import Device, Family, family_of, yowasp
 
@@ -92,7 +93,7 @@ def find_tools(family: Family) -> Tools:
 
 
 def _version_of(command: tuple[str, ...]) -> str:
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    run = processes.run(command)
     return (run.stdout + run.stderr).strip().splitlines()[0]
 
 
@@ -130,7 +131,7 @@ def _nextpnr(tools: Tools, folder: Path, device: Device, report: Path,
     pins = family_of(device).pins.split()
     command = (*tools.nextpnr, *device.nextpnr, "--json", "top.json", "--report", report.name,
                "-q", *pins, *arguments)
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return processes.run(command, cwd=folder)
 
 
 def _filled(arguments: str, seed: int) -> list[str]:
@@ -173,7 +174,7 @@ def _placed(runs: tuple[Placed, ...]) -> list[float]:
 
 
 def _run(command: tuple[str, ...], folder: Path) -> None:
-    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    run = processes.run(command, cwd=folder)
     if run.returncode:
         raise _failed(command, run)
 

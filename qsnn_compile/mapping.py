@@ -81,6 +81,18 @@ def map_graph(graph: Graph, *, lanes: int, units: int = 2, banks: int = 1,
     return with_image(prepared, machine, pads)
 
 
+def mapped_again(graph: Graph, machine: Machine) -> tuple[Machine, Image]:
+    """The machine of *graph* by the choices that made *machine* (lanes, banks, order, memories …),
+    and its image: both equal to the first ones, if *graph* is what *machine* was made of."""
+    mode = Mode(machine.streaming, machine.exit_margin)
+    stepwise = machine.order == "step" or mode.stepwise or recurrent(graph)
+    prepared = prepare(graph, stepwise, mode)
+    again, pads = machine_of(prepared, machine.banks, machine.lanes, machine.units,
+                             machine.columns, machine.batch_bits > 0)
+    memories = {name: getattr(machine, name) for name in ("weight_memory", "small_memories")}
+    return with_image(prepared, replace(again, **memories), pads)
+
+
 def machine_of(prepared: Prepared, banks: int, lanes: int, units: int,
                columns: int | None = None,
                batch: bool = False) -> tuple[Machine, tuple[Pad, Pad]]:

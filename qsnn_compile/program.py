@@ -17,17 +17,19 @@ import hashlib
 import json
 from dataclasses import asdict, astuple, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from qsnn_hw import frames
 from qsnn_hw.arch import Image, Machine
-from qsnn_hw.fields import Field
+from qsnn_hw.fields import NEURON_FIELDS, READOUT_FIELDS, Field
 from qsnn_hw.layers import WORD, Layer, Map, Word
 
 from .errors import QsnnError
 from .ir import Input
 
 FORMAT = 3
+CHOICES = ("banks", "lanes", "units", "columns")
+MOST = 4096                     # of each: beyond any chip
 
 
 class ProgramError(QsnnError):
@@ -44,6 +46,11 @@ class Program:
     target: str
     board: str
     clock_mhz: float
+
+    @property
+    def images(self) -> list[str]:
+        """The files of its memory images, by name."""
+        return [f"memory/{name}" for name in sorted(_memory_images(self))]
 
     def save(self, folder: Path) -> None:
         """Write the program into *folder*, which exists."""
@@ -106,7 +113,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         raise ProgramError(f"{path.parent}: must be a folder that qsnnc wrote, not one without "
                            f"{path.name!r}; compile a model into it: "
                            f"qsnnc model.onnx -o {path.parent}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ProgramError(f"{path}: must be a readable JSON file: {error}; "
                            "compile the model again with qsnnc") from None
     found = manifest.get("format") if isinstance(manifest, dict) else None
@@ -134,11 +141,36 @@ def _lines(windows: tuple[tuple[Word, ...], ...]) -> list[list[str]]:
 
 
 def _machine(given: dict[str, Any]) -> Machine:
-    parts = {name: tuple(Field(**field) for field in given[name])
-             for name in ("neuron_fields", "readout_fields")}
+    _check_choices(given)
+    parts = {name: tuple(_field(field, known) for field in given[name])
+             for name, known in (("neuron_fields", NEURON_FIELDS),
+                                 ("readout_fields", READOUT_FIELDS))}
     banks = min(given["banks"], WORD)           # of more no machine is made
     layers = tuple(_layer(layer, banks) for layer in given["layers"])
     return Machine(**(given | parts | {"layers": layers, "input_map": _map(given["input_map"])}))
+
+
+def _check_choices(given: dict[str, Any]) -> None:
+    """Raise ValueError for what no machine of any network is."""
+    for name in CHOICES:
+        if type(given[name]) is not int or not 1 <= given[name] <= MOST:
+            raise ValueError(f"{name} must be in 1..{MOST}, not {given[name]!r}")
+    margin = given["exit_margin"]
+    if type(given["streaming"]) is not bool or not (
+            margin is None or (type(margin) is int and margin >= 0)):
+        raise ValueError(f"streaming and exit_margin must be a mode, not {given['streaming']!r} "
+                         f"and {margin!r}")
+    for name, hint in get_type_hints(Machine).items():
+        if get_origin(hint) is Literal and given[name] not in get_args(hint):
+            raise ValueError(f"{name} must be one of {', '.join(get_args(hint))}, "
+                             f"not {given[name]!r}")
+
+
+def _field(given: dict[str, Any], known: tuple[str, ...]) -> Field:
+    """Its name is that of a file, too."""
+    if given["name"] not in known:
+        raise ValueError(f"field must be one of {', '.join(known)}, not {given['name']!r}")
+    return Field(**given)
 
 
 def _layer(given: dict[str, Any], banks: int) -> Layer:

@@ -8,7 +8,9 @@ from typing import Any
 
 from qsnn_hw.arch import Machine
 
+from . import manifest
 from .channels import neuron_shape
+from .emit import restore
 from .errors import QsnnError
 from .fpga import Implementation
 from .ir import Graph, Interval, NeuronBounds, bounds
@@ -80,12 +82,13 @@ def write_report(report: Report, path: Path) -> None:
 def read_report(folder: str | Path) -> Report:
     """The report of the build in *folder*. Raises ReportError."""
     path = Path(folder) / "report.json"
+    restore(folder)
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
     except OSError:
         raise ReportError(f"{folder}: must be a folder that qsnnc wrote, not one without "
                           f"'report.json'; qsnnc model.onnx -o {folder} makes one") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ReportError(f"{path}: must be JSON: {error}; compile the model again") from None
     found = report.get("schema") if isinstance(report, dict) else None
     if found != SCHEMA:
@@ -100,6 +103,7 @@ def read_report(folder: str | Path) -> Report:
     except (AttributeError, LookupError, TypeError, ValueError):
         raise ReportError(f"{path}: must hold what docs/report-schema.md says, and it is damaged; "
                           "compile the model again") from None
+    manifest.check(Path(folder), path.name)
     return dict(report)
 
 

@@ -4,15 +4,18 @@ import argparse
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from qsnn_compile.cli.qsnnc import check_file, check_json, write_json
+from qsnn_compile import manifest
+from qsnn_compile.cli.qsnnc import check_json, write_json
+from qsnn_compile.emit import check_place
 from qsnn_compile.errors import QsnnError
+from qsnn_compile.outputs import OutputError, check_file, whole
 
 from .data import Build, Samples, read_samples
 
@@ -46,9 +49,10 @@ def verify(argv: Sequence[str]) -> int:
     """The command line of ``qsnn verify``; its exit code, 1 where the RTL differs. Raises QsnnError
     on bad input."""
     from .plan import Traffic, plan, random_samples
-    from .verify import build_core, run_plans
+    from .verify import build_core, core_again, run_plans
     options = _verify_parser().parse_args(argv)
     check_json(options.json)
+    _check_work(options.work)
     build = Build.load(options.build)
     samples = (read_samples(options.data, build.graph).first(options.samples) if options.data else
                Samples(random_samples(build.graph, options.samples, options.seed), None))
@@ -57,9 +61,10 @@ def verify(argv: Sequence[str]) -> int:
                         f"not {options.resets!r}")
     traffic = Traffic(options.idle, options.stall, options.resets, options.seed)
     what = plan(build.program, build.graph, samples.x, traffic)
+    verilog = core_again(build)
     with _work_folder(options.work) as folder:
         with _spinner(f"{options.simulator} compiles the core"):
-            built = build_core([build.folder / "core.v"], folder, simulator=options.simulator)
+            built = build_core({"core.v": verilog}, folder, simulator=options.simulator)
         with _spinner(f"{len(samples.x)} samples in {options.simulator}"):
             (verdict,) = run_plans(built, [what])
     report = asdict(verdict) | {"simulator": options.simulator, "name": build.graph.name,
@@ -143,38 +148,41 @@ def _record(path: Path, found: Any) -> None:
     """Spikes and membranes [N, T, neurons] by neuron, beside each sample's answer."""
     arrays = {f"spikes/{name}": values for name, values in found.spikes.items()}
     arrays |= {f"membranes/{name}": values for name, values in found.membranes.items()}
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("wb") as file:           # a name without .npz stays as it is
-            np.savez_compressed(file, classes=found.classes, scores=found.scores,
-                                clocks=found.latency, **arrays)
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise QsnnError(f"--record must name a file that can be written, not {str(path)!r}: "
-                        f"{error.strerror}") from None
+    with whole("--record", path) as part, part.open("wb") as file:  # without .npz it stays as it is
+        np.savez_compressed(file, classes=found.classes, scores=found.scores,
+                            clocks=found.latency, **arrays)
 
 
 @contextmanager
 def _work_folder(given: str | None) -> Iterator[Path]:
-    """The folder *given*, or a temporary one that stays only if something fails in it."""
-    folder = Path(given) if given else Path(tempfile.mkdtemp(prefix="qsnn-verify-"))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise QsnnError(f"--work must be a folder that can be written, not {given!r}: "
-                        f"{error.strerror}; choose another") from None
+    """The folder *given*, kept with a list of what is in it, or a temporary one that stays only if
+    something fails in it."""
+    if given:
+        try:
+            yield Path(given)
+        finally:
+            with suppress(OSError):
+                manifest.write(Path(given))
+        return
+    folder = Path(tempfile.mkdtemp(prefix="qsnn-verify-"))
     try:
         yield folder
     except (ImportError, KeyboardInterrupt):        # no log in it that would say more
-        _discard(folder, given)
-        raise
-    _discard(folder, given)
-
-
-def _discard(folder: Path, given: str | None) -> None:
-    if not given:
         shutil.rmtree(folder, ignore_errors=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_work(given: str | None) -> None:
+    """Raise OutputError unless ``--work`` names a new folder or one that we filled."""
+    if not given:
+        return
+    try:
+        Path(given).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"--work must be a folder that can be written, not {given!r}: "
+                          f"{error.strerror}; choose another") from None
+    check_place(given, "--work")
 
 
 @contextmanager

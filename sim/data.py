@@ -2,7 +2,7 @@
 
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -10,15 +10,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qsnn_compile import manifest
 from qsnn_compile.errors import QsnnError
-from qsnn_compile.ir import Graph, IrError, parse, quantize_input, shapes
+from qsnn_compile.ir import Graph, IrError, parse, quantize_input, shapes, verify
+from qsnn_compile.mapping import mapped_again
 from qsnn_compile.program import Program
 from qsnn_compile.report import read_report
 
 
 @dataclass(frozen=True, eq=False)
 class Build:
-    """A folder that qsnnc wrote, read back."""
+    """A folder that qsnnc wrote, read back: `load` trusts none of its files before the others.
+
+    The program is mapped anew from the graph and must be equal, the report must be of that program,
+    and the files must be those that the folder's manifest lists.
+    """
 
     folder: Path
     graph: Graph
@@ -39,12 +45,30 @@ class Build:
         except ValueError as error:                 # IrError, or bytes that are no text
             raise QsnnError(f"{path}: must be the IR that qsnnc wrote: {error}; "
                             "compile the model again with qsnnc") from None
-        machine = program.machine
-        if ((graph.name, graph.steps, graph.input) != (machine.name, machine.steps, program.input)
-                or report.get("digest") != machine.digest):
+        again = _again(graph, program, report)
+        if again is None:
             raise QsnnError(f"{folder}: model.qir, program.json and report.json must be of one "
                             "build, not of several; compile the model again with qsnnc")
-        return Build(folder, graph, program, report)
+        manifest.check(folder, "report.json", "program.json", "model.qir", "weights.bin",
+                       *program.images)
+        return Build(folder, graph, again, report)
+
+
+def _again(graph: Graph, program: Program, report: dict[str, Any]) -> Program | None:
+    """*program*, made anew of *graph* with its own choice of lanes and the like; None where that is
+    another one, or where *report* is not of both."""
+    machine = program.machine
+    facts = (machine.digest, program.target, program.board, program.clock_mhz)
+    if ((graph.name, graph.steps, graph.input) != (machine.name, machine.steps, program.input)
+            or tuple(map(report.get, ("digest", "target", "board", "clock_mhz"))) != facts):
+        return None
+    try:
+        verify(graph)
+        made = mapped_again(graph, machine)
+    except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError):
+        return None                 # choices with which no machine runs this graph
+    same = made == (machine, program.image)
+    return replace(program, machine=made[0], image=made[1]) if same else None
 
 
 @dataclass(frozen=True, eq=False)

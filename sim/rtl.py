@@ -9,6 +9,7 @@ import importlib.util
 import logging
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from qsnn_compile import processes
 from qsnn_compile.errors import Mismatch, QsnnError
 from qsnn_sim import verilated
 
@@ -143,8 +145,19 @@ def _found(tool: str) -> bool:
 
 
 def _runner(simulator: str) -> Any:
+    """cocotb's runner, whose programs end when we are stopped."""
     from cocotb_tools.runner import get_runner
-    return verilated.runner() if simulator == "verilator" else get_runner(simulator)
+    runner: Any = verilated.runner() if simulator == "verilator" else get_runner(simulator)
+
+    def execute(commands: Sequence[Sequence[str]], cwd: str | Path, output: Any = None) -> None:
+        for command in commands:
+            done = processes.run(command, cwd=cwd, env=runner.env, output=output,
+                                 errors=subprocess.STDOUT)
+            if done.returncode:
+                raise RuntimeError(f"Command failed with return code: {done.returncode}")
+
+    runner._execute_cmds = execute
+    return runner
 
 
 def _sources(verilog: Mapping[str, str] | Sequence[Path], build_dir: Path) -> list[Path]:

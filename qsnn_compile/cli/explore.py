@@ -6,15 +6,19 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qsnn_compile.errors import QsnnError
+from qsnn_compile.outputs import check_file
+from qsnn_compile.processes import GRACE, follow
 from qsnn_compile.targets import target_names
 
 from .foreign import add_options, options_of
-from .qsnnc import check_file, check_json, write_json
+from .qsnnc import check_json, write_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -131,8 +135,30 @@ def _executor(options: argparse.Namespace) -> Iterator[Executor]:
         with ThreadPoolExecutor(1) as executor:
             yield executor
     else:
-        with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as executor:
+        with _processes(options.jobs) as executor:
             yield executor
+
+
+@contextmanager
+def _processes(jobs: int) -> Iterator[Executor]:
+    """Processes of this machine; where something fails or stops us, what they do is dropped."""
+    with ProcessPoolExecutor(jobs, get_context("spawn"), initializer=follow) as executor:
+        try:
+            yield executor
+        except BaseException:
+            working = active_children()
+            executor.shutdown(wait=False, cancel_futures=True)
+            _end(working)
+            raise
+
+
+def _end(children: Sequence[BaseProcess]) -> None:
+    """Tell worker processes to end; again, for a signal may come just before a long wait."""
+    for tell in (BaseProcess.terminate, BaseProcess.terminate, BaseProcess.kill):
+        for child in children:
+            tell(child)
+        for child in children:
+            wait([child.sentinel], GRACE)
 
 
 @contextmanager

@@ -8,8 +8,8 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
-from qsnn_compile.errors import QsnnError
 from qsnn_compile.explore import best
+from qsnn_compile.outputs import whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,18 +22,15 @@ PLACES = {"latency": (8, 12), "area": (-8, -14), "energy": (-8, -16)}   # of the
 
 def plot(file: Path, title: str, points: "Sequence[Point]", shown: "Sequence[Point]") -> None:
     """Draw *points*, of which *shown* are the front, into *file*; the same points give the same
-    file. Raises QsnnError where it can't be written."""
+    file. Raises OutputError where it can't be written."""
     with rc_context({"svg.hashsalt": "qsnn", "svg.fonttype": "none", "font.size": 9}):
         figure = Figure(figsize=(6.5, 4.2), layout="constrained")
         axes = figure.add_subplot(title=title, xlabel="µs of a sample at the board's clock",
                                   ylabel="logic cells", xscale="log")
         _draw(axes, points, shown)
         dated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
-        try:
-            figure.savefig(file, dpi=150, metadata=dated.get(file.suffix))
-        except OSError as error:
-            raise QsnnError(f"--plot must name a file that can be written, not {str(file)!r}: "
-                            f"{error.strerror}; choose another") from None
+        with whole("--plot", file) as path:
+            figure.savefig(path, dpi=150, metadata=dated.get(file.suffix), format=file.suffix[1:])
 
 
 def _draw(axes: "Axes", points: "Sequence[Point]", shown: "Sequence[Point]") -> None:

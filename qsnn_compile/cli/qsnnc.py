@@ -2,13 +2,12 @@
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qsnn_compile.outputs import check_file, check_outside, whole
 from qsnn_compile.targets import target_names
 
 from .errors import Version, run
@@ -78,7 +77,7 @@ def _compile(options: argparse.Namespace) -> int:
     from qsnn_compile.mapping import Mode
     from qsnn_compile.report import print_report
     from qsnn_compile.search import Aim
-    check_json(options.json)
+    _check(options)
     if options.output is None:
         found = read_model(options.model, options.steps, options.readout, options_of(options))
         _shown(found, options)
@@ -96,6 +95,14 @@ def _compile(options: argparse.Namespace) -> int:
     if options.json:
         write_json(build.report, options.json)
     return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Raise OutputError for a place where something can't be written: before the work."""
+    check_json(options.json)
+    check_file("--nir", options.nir)
+    for option, file in (("--json", options.json), ("--nir", options.nir)):
+        check_outside(option, file, options.output)
 
 
 def _aside(found: "Graph | Foreign", options: argparse.Namespace) -> None:
@@ -150,31 +157,14 @@ def check_json(file: str | None) -> None:
         check_file("--json", file)
 
 
-def check_file(option: str, file: str | None) -> None:
-    """Raise OutputError unless *option*'s *file*, if there is one, can be written."""
-    from qsnn_compile.emit import OutputError
-    if file is None:
-        return
-    path = Path(file)
-    if path.is_dir():
-        raise OutputError(f"{option} must name a file, not the folder {file!r}; choose another")
-    if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
-        raise OutputError(f"{option} must name a file in a folder that can be written, not "
-                          f"{file!r}; choose another")
-
-
 def write_json(data: dict[str, Any], file: str) -> None:
     """*data* as JSON into *file*, ``-`` for standard output. Raises OutputError."""
-    from qsnn_compile.emit import OutputError
     text = json.dumps(data, indent=1) + "\n"
     if file == "-":
         sys.stdout.write(text)
         return
-    try:
-        Path(file).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"--json must name a file that can be written, not {file!r}: "
-                          f"{error.strerror}; choose another") from None
+    with whole("--json", file) as path:
+        path.write_text(text, encoding="utf-8")
 
 
 def _print_pass(options: argparse.Namespace) -> Callable[[str, str, "Graph"], None]:

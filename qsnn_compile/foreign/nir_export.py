@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import ir
+from ..outputs import whole
 from .nir_file import NirError
 
 if TYPE_CHECKING:
@@ -28,11 +29,8 @@ def export_nir(graph: ir.Graph, path: str | Path, *, dt: float = 1.0) -> list[st
     import nir
     writer = _Writer(graph, dt)
     nodes, edges = writer.write()
-    try:
-        nir.write(path, nir.NIRGraph(nodes, edges, type_check=False))
-    except OSError as error:
-        raise NirError(f"path must name a file that can be written, not {str(path)!r}: {error}; "
-                       "choose another") from None
+    with whole("path", path) as part:
+        nir.write(part, nir.NIRGraph(nodes, edges, type_check=False))
     return writer.notes
 
 

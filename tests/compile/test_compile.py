@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import qsnn_compile
+from qsnn_compile import manifest
 from qsnn_compile.cli import qsnn, qsnnc
 from qsnn_compile.errors import DoesNotFit, QsnnError
 from qsnn_compile.ir import equal, parse
@@ -15,7 +16,8 @@ from qsnn_compile.program import Program
 from qsnn_compile.targets import target
 
 MODEL = "models/zoo/mnist_mlp.onnx"
-FILES = {"core.v", "model.qir", "program.json", "report.json", "top.pcf", "top.v", "weights.bin"}
+FILES = {"core.v", "manifest.json", "model.qir", "program.json", "report.json", "top.pcf", "top.v",
+         "weights.bin"}
 
 
 @pytest.fixture(scope="module")
@@ -71,19 +73,20 @@ def earlier(tmp_path):
     folder.mkdir()
     for name in ("program.json", "report.json", "stale.v"):
         (folder / name).write_text("{}")
+    manifest.write(folder)
     return folder
 
 
 def test_an_earlier_build_is_replaced(earlier, no_verilog):
     qsnn_compile.compile(MODEL, output=earlier)
-    assert set(contents(earlier.parent)) == {"build/report.json"}
+    assert set(contents(earlier.parent)) == {"build/report.json", "build/manifest.json"}
 
 
 def test_an_earlier_build_survives_an_error(earlier, no_verilog, monkeypatch):
     monkeypatch.setattr("qsnn_compile.compiler.write_report", broken)
     with pytest.raises(RuntimeError):
         qsnn_compile.compile(MODEL, output=earlier)
-    assert set(contents(earlier)) == {"program.json", "report.json", "stale.v"}
+    assert set(contents(earlier)) == {"program.json", "report.json", "stale.v", "manifest.json"}
     assert [path.name for path in earlier.parent.iterdir()] == ["build"]
 
 
@@ -91,13 +94,14 @@ def test_a_link_leads_to_the_build(earlier, no_verilog):
     link = earlier.with_name("link")
     link.symlink_to(earlier)
     qsnn_compile.compile(MODEL, output=link)
-    assert link.is_symlink() and set(contents(earlier)) == {"report.json"}
+    assert link.is_symlink() and set(contents(earlier)) == {"report.json", "manifest.json"}
     assert {path.name for path in earlier.parent.iterdir()} == {"build", "link"}
 
 
 @pytest.mark.parametrize("name", ("report.json", "program.json"))
 def test_a_folder_of_others_with_one_of_our_names_is_kept(earlier, no_verilog, name):
     (earlier / name).unlink()
+    (earlier / "manifest.json").unlink()
     with pytest.raises(QsnnError, match="^output must be a new or empty folder or an earlier "):
         qsnn_compile.compile(MODEL, output=earlier)
     assert (earlier / "stale.v").exists()
