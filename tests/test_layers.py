@@ -46,7 +46,8 @@ ALLOWED = {
     "runtime": (("qsnn_runtime", *MACHINE, "qsnn_hw.beats", "qsnn_hw.frames",
                  "qsnn_compile.errors", "qsnn_compile.files", "qsnn_compile.ir",
                  "qsnn_compile.program"), set()),
-    "models": (("qsnn_models", "qsnn_compile.files", "qsnn_compile.ir"), {"torch", "onnx", "onnxruntime", "matplotlib"}),
+    "models": (("qsnn_models", "qsnn_compile.files", "qsnn_compile.ir"),
+               {"torch", "onnx", "onnxruntime", "matplotlib"}),
 }
 
 
