@@ -1,10 +1,11 @@
 """Files that a user names, opened with suspicion: regular files alone, of a bounded size."""
 
 import errno
+import json
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 LARGEST = 1 << 29               # bytes: far beyond any network of a core like ours
 
@@ -36,3 +37,16 @@ def read_bytes(path: str | Path, *, most: int = LARGEST) -> bytes:
     if len(data) > most:                            # a file that says no size, as those of /proc
         raise OSError(errno.EFBIG, f"larger than {most:,} bytes")
     return data
+
+
+def read_json(path: str | Path) -> Any:
+    """What the JSON file at *path* holds. Raises OSError, as `opened` does, and ValueError where it
+    is no JSON, or nests so deep that it can't be read."""
+    try:
+        return json.loads(read_bytes(path).decode(), parse_constant=_no_number)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"numbers must be finite, not {name}")

@@ -10,6 +10,7 @@ from qsnn_hw.arch import Machine
 
 from .channels import neuron_shape
 from .errors import QsnnError
+from .files import read_json
 from .fpga import Implementation
 from .ir import Graph, Interval, NeuronBounds, bounds
 from .lowering import lower
@@ -81,7 +82,7 @@ def read_report(folder: str | Path) -> Report:
     """The report of the build in *folder*. Raises ReportError."""
     path = Path(folder) / "report.json"
     try:
-        report = json.loads(path.read_text(encoding="utf-8"))
+        report = read_json(path)
     except OSError:
         raise ReportError(f"{folder}: must be a folder that qsnnc wrote, not one without "
                           f"'report.json'; qsnnc model.onnx -o {folder} makes one") from None

@@ -10,17 +10,21 @@ from .device import Device, DeviceError
 TIMEOUT_S = 2.0             # for bytes that should come at once; an inference takes under 10 ms
 BREAK_S = 0.01              # many bytes' time at any usual rate
 BYTE_BITS = 10
+BAUDS = range(50, 12_000_001)
 
 
 class UartDevice(Device):
     """The serial port *port*, 8N1 at *baud*, which the bitstream fixes."""
 
     def __init__(self, port: str, baud: int = frames.BAUD, timeout_s: float = TIMEOUT_S) -> None:
+        if baud not in BAUDS:
+            raise DeviceError(f"baud rate must be {BAUDS[0]} to {BAUDS[-1]}, not {baud!r}; leave "
+                              "it out for the bitstream's own")
         self.port, self.baud, self.timeout_s = port, baud, timeout_s
         self._serial_module = _pyserial()
         try:
             self._serial: Any = self._serial_module.Serial(port, baud, timeout=timeout_s)
-        except (self._serial_module.SerialException, ValueError) as error:
+        except (self._serial_module.SerialException, ValueError, OverflowError) as error:
             raise DeviceError(f"port must be a serial port that can be opened, not {port!r}: "
                               f"{error}; is the board plugged in, and may you read it?") from None
 
