@@ -3,23 +3,28 @@
 import io
 import os
 import pickle
+import struct
 import zipfile
+import zlib
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from qsnn_compile.files import opened
 from qsnn_models.errors import CheckpointError
 from qsnn_models.files import whole
 from qsnn_models.network import NetworkConfig
 from qsnn_models.train_config import TrainConfig
 
 VERSION = 3
-KEYS = {"network", "config", "epochs", "state"}
 # what torch.load was seen to raise on damaged files
 UNREADABLE = (RuntimeError, ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError,
-              OSError, pickle.UnpicklingError, zipfile.BadZipFile)
+              OSError, OverflowError, MemoryError, AssertionError, struct.error, zlib.error,
+              pickle.UnpicklingError, zipfile.BadZipFile)
+KINDS = {"network": dict, "config": dict, "epochs": int, "state": dict}
+LARGEST = 1 << 30               # bytes of the tensors: far beyond any network that fits a chip
 
 
 def path_of(folder: Path, network: str) -> Path:
@@ -66,18 +71,28 @@ def read(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path}: no checkpoint there; name one that qsnn "
                               "train wrote, or train without --resume first")
     try:
-        if (damaged := zipfile.ZipFile(path).testzip()) is not None:
-            raise ValueError(damaged)
-        found = dict(torch.load(path, weights_only=True, map_location="cpu"))
+        with opened(path, most=LARGEST) as file:
+            _whole(zipfile.ZipFile(file))
+            file.seek(0)
+            found = dict(torch.load(file, weights_only=True, map_location="cpu"))
         version = found["version"]
     except UNREADABLE as error:
         raise unreadable(path, error) from None
     if version != VERSION:
         raise CheckpointError(f"{path}: checkpoint version must be {VERSION}, not {version!r}; "
                               "delete it and train again")
-    if not found.keys() >= KEYS:
-        raise unreadable(path, KeyError())
+    for name, kind in KINDS.items():
+        if type(found.get(name)) is not kind:
+            raise unreadable(path, TypeError() if name in found else KeyError())
     return found
+
+
+def _whole(archive: zipfile.ZipFile) -> None:
+    """Raise ValueError unless the *archive* is undamaged, and of a size that memory takes."""
+    if sum(info.file_size for info in archive.infolist()) > LARGEST:
+        raise ValueError(f"larger than {LARGEST:,} bytes")
+    if (damaged := archive.testzip()) is not None:
+        raise ValueError(damaged)
 
 
 def unreadable(path: Path, error: Exception) -> CheckpointError:

@@ -21,11 +21,13 @@ from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from qsnn_compile.files import read_bytes
 from qsnn_models.errors import ModelsError
 from qsnn_models.network import NetworkConfig
 from qsnn_models.train_config import TrainConfig
 from qsnn_models.zoo import Recipe
 
+LARGEST = 1 << 20               # bytes of a file
 TABLES = {"network": NetworkConfig, "training": TrainConfig}
 FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 NAMES = {int: "an integer", float: "a number", str: "a string", bool: "true or false"}
@@ -40,11 +42,19 @@ def read(path: Path) -> Recipe:
 def parse(path: Path) -> dict[str, Any]:
     """The content of TOML file *path*."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return _toml(read_bytes(path, most=LARGEST).decode())
+    except ValueError as error:             # TOMLDecodeError and UnicodeDecodeError are some
         raise ModelsError(f"{path} must be a TOML file: {error}") from None
     except OSError as error:
         raise ModelsError(f"{path} must be a file that can be read: {error.strerror}") from None
+
+
+def _toml(text: str) -> dict[str, Any]:
+    """What *text* holds. Raises ValueError where it is no TOML, or nests too deep to be read."""
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
 
 
 def recipe_of(content: Mapping[str, Any], where: str) -> Recipe:
@@ -125,8 +135,8 @@ def _known(found: Mapping[str, Any], known: Mapping[str, Any], where: str, what:
 
 def _value(text: str) -> Any:
     try:
-        return tomllib.loads(f"x = {text}")["x"]
-    except tomllib.TOMLDecodeError:
+        return _toml(f"x = {text}")["x"]
+    except ValueError:
         return text
 
 

@@ -10,7 +10,7 @@ from qsnn_models.errors import ModelsError
 
 Shape = tuple[int, ...]
 FORMS = "N, NR, NCk (then sS, gG, pP, +), Pk or Ak"
-_CONV = re.compile(r"(\d+)C(\d+)((?:[sgp]\d+)*)(\+?)")
+_CONV = re.compile(r"(\d{1,12})C(\d{1,12})((?:[sgp]\d{1,12})*)(\+?)")
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def _refuse(text: str, what: str, token: object) -> NoReturn:
 
 def _input(text: str, token: str) -> Shape:
     sizes = token.split("x")
-    good = all(size.isdecimal() and int(size) > 0 for size in sizes) and len(sizes) in (1, 3)
+    good = len(sizes) in (1, 3) and all(re.fullmatch(r"0*[1-9]\d{0,11}", size) for size in sizes)
     if not good:
         _refuse(text, "the first must be the input's shape, N or CxHxW", token)
     return tuple(map(int, sizes))
@@ -131,7 +131,7 @@ def _layer(text: str, token: str, source: Shape) -> Layer:
     found = _CONV.fullmatch(token)
     if found:
         return _conv(text, token, found, source)
-    if not re.fullmatch(r"[1-9]\d*R?", token):
+    if not re.fullmatch(r"[1-9]\d{0,11}R?", token):
         _refuse(text, f"a layer must be {FORMS}", token)
     return DenseLayer(math.prod(source), int(token.rstrip("R")), token.endswith("R"))
 
@@ -163,7 +163,7 @@ def _checked(text: str, token: str, layer: ConvLayer) -> ConvLayer:
 
 
 def _pooled(text: str, token: str, last: Layer | None) -> ConvLayer:
-    if not re.fullmatch(r"[PA][1-9]\d*", token):
+    if not re.fullmatch(r"[PA][1-9]\d{0,11}", token):
         _refuse(text, "a pool must be Pk (max) or Ak (average)", token)
     if not isinstance(last, ConvLayer) or last.pool:
         _refuse(text, "a pool must follow a convolution", token)

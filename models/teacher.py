@@ -12,9 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from qsnn_compile.files import opened
 from qsnn_models import checkpoint
 from qsnn_models.errors import CheckpointError
 from qsnn_models.network import QSNN, NetworkConfig, Output
+from qsnn_models.warm_start import tensors
 
 FLOAT = "float"
 EXPORTED = ".pt2"
@@ -55,11 +57,8 @@ def read(path: Path, student: NetworkConfig) -> Teacher:
 
 def _exported(path: Path, student: NetworkConfig) -> Exported:
     """The network in the .pt2 file *path*. Raises CheckpointError."""
-    if not zipfile.is_zipfile(path):
-        raise CheckpointError(f"{path} must be a file that torch.export.save wrote; name one, or a "
-                              "checkpoint of qsnn train")
     steps = 1 if student.coding == "direct" else student.steps
-    found = Exported(torch.export.load(path).module(), student)
+    found = Exported(_program(path), student)
     wanted = (3, student.structure.classes)
     try:
         answer = found(torch.zeros(3, steps, *student.structure.shape)).logits.shape
@@ -72,14 +71,25 @@ def _exported(path: Path, student: NetworkConfig) -> Exported:
     return found
 
 
+def _program(path: Path) -> Callable[[Tensor], Tensor]:
+    try:
+        with opened(path, most=checkpoint.LARGEST) as file:
+            if not zipfile.is_zipfile(file):
+                raise ValueError("no archive")
+        return torch.export.load(path).module()
+    except (*checkpoint.UNREADABLE, SyntaxError, ImportError):
+        raise CheckpointError(f"{path} must be a file that torch.export.save wrote; name one, or a "
+                              "checkpoint of qsnn train") from None
+
+
 def _trained(path: Path, student: NetworkConfig) -> QSNN:
     found = checkpoint.read(path)
     try:
         known = {field.name for field in fields(NetworkConfig)}
         config = NetworkConfig(**{k: v for k, v in found["network"].items() if k in known})
         model = QSNN(config)
-        model.load_state_dict(found["state"]["average"] or found["state"]["model"])
-    except (RuntimeError, TypeError, KeyError) as error:
+        model.load_state_dict(tensors(path))
+    except checkpoint.UNREADABLE as error:
         raise checkpoint.unreadable(path, error) from None
     for what, theirs, ours in zip(("input", "coding", "frames", "classes"), _face(config),
                                   _face(student),

@@ -57,7 +57,7 @@ def _repeat(run: Run, folder: Path | None, resume: bool, report: Report, tick: T
         first, state = checkpoint.load(path, run.network, run.config)
         try:
             run.restore(state)
-        except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        except checkpoint.UNREADABLE as error:
             raise checkpoint.unreadable(path, error) from None
     elif run.config.start:
         run.begin_from(run.config.start)

@@ -16,6 +16,7 @@ SHARES = ("dropout", "label_smoothing", "ema")      # 0 <= x < 1
 POSITIVE = ("learning_rate", "teacher_temperature")
 NOT_NEGATIVE = ("rate_weight",)
 LARGEST = 2 ** 63 - 1
+MOST_THREADS = 256              # far beyond that torch ends the process
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class TrainConfig:
             object.__setattr__(self, "target_rate", tuple(self.target_rate))
         for names, needed, fits in (
                 (AT_LEAST_ONE, "at least 1", lambda v: v >= 1),
+                (("threads",), f"at most {MOST_THREADS}", lambda v: v <= MOST_THREADS),
                 (COUNTS, "at least 0", lambda v: 0 <= v <= LARGEST),
                 (SHARES, "from 0 to below 1", lambda v: 0 <= v < 1),
                 (POSITIVE, "above 0", lambda v: 0 < v < math.inf),

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from qsnn_models import checkpoint
 from qsnn_models.errors import CheckpointError
@@ -17,8 +17,7 @@ def warm_start(model: nn.Module, path: str) -> None:
     if not Path(path).is_file():
         raise CheckpointError(f"start must be a checkpoint of qsnn train, but {path} is not there; "
                               "train that network first, or name another file")
-    state = checkpoint.read(Path(path))["state"]
-    theirs, ours = state["average"] or state["model"], model.state_dict()
+    theirs, ours = tensors(Path(path)), model.state_dict()
     shared = {name: value for name, value in theirs.items() if name in ours}
     for name, value in shared.items():
         if value.shape != ours[name].shape:
@@ -28,3 +27,14 @@ def warm_start(model: nn.Module, path: str) -> None:
         raise CheckpointError(f"start must be a checkpoint of the same layers; {path} has none "
                               "of this network's parameters")
     model.load_state_dict(shared, strict=False)
+
+
+def tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors that the training of the checkpoint at *path* came to, by their names. Raises
+    CheckpointError."""
+    state = checkpoint.read(path)["state"]
+    theirs = state.get("average") or state.get("model")
+    if not isinstance(theirs, dict) or not all(isinstance(value, Tensor)
+                                               for value in theirs.values()):
+        raise checkpoint.unreadable(path, TypeError())
+    return dict(theirs)

@@ -9,19 +9,15 @@ from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from .errors import QsnnError
 from .ir import Ints, ints
+from .onnx_model import load_model
+from .onnx_parse import OnnxError as OnnxError
 
 Array = NDArray[Any]
 T = TypeVar("T")
-
-
-class OnnxError(QsnnError):
-    """A model file that can't be read, or says something the front end doesn't take."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +30,7 @@ class OnnxNode:
     @property
     def name(self) -> str:
         """Its name, or that of its first output."""
-        return self.proto.name or self.outputs[0]
+        return self.proto.name or next(filter(None, self.outputs), self.proto.op_type)
 
     @property
     def op(self) -> str:
@@ -97,9 +93,7 @@ class OnnxFile:
 
     def constants(self, graph: onnx.GraphProto) -> dict[str, Array]:
         """The initialisers of *graph*."""
-        base = str(Path(self.name).parent)
-        return {tensor.name: numpy_helper.to_array(tensor, base_dir=base)
-                for tensor in graph.initializer}
+        return {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
 
     def integer(self, key: str, advice: str, given: int | None = None) -> int:
         """Metadata *key* as an integer; *given* goes first."""
@@ -133,29 +127,4 @@ class OnnxFile:
 
 def load(path: str | Path) -> OnnxFile:
     """The ONNX file at *path*. Raises OnnxError."""
-    name = str(path)
-    try:
-        model = onnx.load(name)
-    except OSError as error:
-        raise OnnxError(f"{name}: must be a readable ONNX file: {error.strerror or error}; "
-                        "check the path") from None
-    except (DecodeError, onnx.checker.ValidationError):
-        start = _start(name)
-        if start.startswith(IR_VERSION):
-            raise OnnxError(f"{name}: must be a whole ONNX file, not a truncated or damaged one; "
-                            "copy or export it again") from None
-        raise OnnxError(f"{name}: must be an ONNX file, not one that starts with {start!r}; "
-                        f"{_EXPORT}") from None
-    if not model.graph.node:
-        raise OnnxError(f"{name}: must be an ONNX file with a graph, not one without nodes; "
-                        f"{_EXPORT}")
-    return OnnxFile(name, model)
-
-
-def _start(name: str) -> bytes:
-    with Path(name).open("rb") as file:
-        return file.read(8)
-
-
-IR_VERSION = b"\x08"          # what an ONNX file starts with: the tag of its first field
-_EXPORT = "export the network with qsnn train or qsnn_models.onnx_export.save"
+    return OnnxFile(str(path), load_model(path))

@@ -25,6 +25,7 @@ from qsnn_hw.fields import NEURON_FIELDS, READOUT_FIELDS, Field
 from qsnn_hw.layers import WORD, Layer, Map, Word
 
 from .errors import QsnnError
+from .files import read_bytes, read_json
 from .ir import Input
 
 FORMAT = 3
@@ -108,7 +109,7 @@ def _manifest(program: Program) -> dict[str, Any]:
 
 def _read_manifest(path: Path) -> dict[str, Any]:
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = read_json(path)
     except FileNotFoundError:
         raise ProgramError(f"{path.parent}: must be a folder that qsnnc wrote, not one without "
                            f"{path.name!r}; compile a model into it: "
@@ -255,7 +256,7 @@ def _read_weights(path: Path, machine: Machine) -> tuple[tuple[int, ...], ...]:
 
 def _read_bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_bytes(path)
     except OSError as error:
         raise ProgramError(f"{path}: must be a readable memory image: {error.strerror}; "
                            "compile the model again with qsnnc") from None

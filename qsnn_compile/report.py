@@ -12,6 +12,7 @@ from . import manifest
 from .channels import neuron_shape
 from .emit import restore
 from .errors import QsnnError
+from .files import read_json
 from .fpga import Implementation
 from .ir import Graph, Interval, NeuronBounds, bounds
 from .lowering import lower
@@ -84,7 +85,7 @@ def read_report(folder: str | Path) -> Report:
     path = Path(folder) / "report.json"
     restore(folder)
     try:
-        report = json.loads(path.read_text(encoding="utf-8"))
+        report = read_json(path)
     except OSError:
         raise ReportError(f"{folder}: must be a folder that qsnnc wrote, not one without "
                           f"'report.json'; qsnnc model.onnx -o {folder} makes one") from None

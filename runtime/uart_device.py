@@ -14,14 +14,16 @@ TIMEOUT_S = 2.0             # for bytes that should come at once; an inference t
 BREAK_S = 0.01              # many bytes' time at any usual rate
 SETTLE_S = 0.05             # a USB chip hands on within 16 ms what it has
 BYTE_BITS = 10
+BAUDS = range(50, 12_000_001)
 
 
 class UartDevice(Device):
     """The serial port *port*, 8N1 at *baud*, which the bitstream fixes."""
 
     def __init__(self, port: str, baud: int = frames.BAUD, timeout_s: float = TIMEOUT_S) -> None:
-        if baud < 1:
-            raise DeviceError(f"baud must be the bitstream's rate, as {frames.BAUD}, not {baud!r}")
+        if baud not in BAUDS:
+            raise DeviceError(f"baud rate must be {BAUDS[0]} to {BAUDS[-1]}, not {baud!r}; leave "
+                              "it out for the bitstream's own")
         self.port, self.baud, self.timeout_s = port, baud, timeout_s
         serial = _pyserial()
         self._errors = (serial.SerialException, *_terminal_errors())

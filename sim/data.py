@@ -1,7 +1,5 @@
 """What the commands read: a build folder, and samples from an ``.npz`` file."""
 
-import zipfile
-import zlib
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -11,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qsnn_compile import manifest
+from qsnn_compile.arrays import ArrayError, NotNpz, read_npz
 from qsnn_compile.errors import QsnnError
+from qsnn_compile.files import read_bytes
 from qsnn_compile.ir import Graph, IrError, parse, quantize_input, shapes, verify
 from qsnn_compile.mapping import mapped_again
 from qsnn_compile.program import Program
@@ -38,7 +38,7 @@ class Build:
         report, program = read_report(folder), Program.load(folder)
         path = folder / "model.qir"
         try:
-            graph = parse(path.read_text(encoding="utf-8"))
+            graph = parse(read_bytes(path).decode())
         except OSError as error:
             raise QsnnError(f"{path}: must be a readable file: {error.strerror}; "
                             "compile the model again with qsnnc") from None
@@ -86,10 +86,7 @@ class Samples:
 def read_samples(path: str | Path, graph: Graph) -> Samples:
     """The samples of an ``.npz`` file, checked against *graph*'s input; images [C, H, W] may be
     flat, row by row. Raises QsnnError."""
-    arrays = _read(Path(path))
-    if "x" not in arrays:
-        raise QsnnError(f"{path}: data must hold an array 'x' [N, ...], not only "
-                        f"{sorted(arrays)!r}; write it with numpy.savez(file, x=..., y=...)")
+    arrays = _read(path)
     try:
         x = quantize_input(graph, _unfolded(graph, arrays["x"]))
     except IrError as error:
@@ -105,18 +102,20 @@ def _unfolded(graph: Graph, x: NDArray[Any]) -> NDArray[Any]:
     return x.reshape(-1, *shape) if flat else x
 
 
-def _read(path: Path) -> dict[str, NDArray[Any]]:
+def _read(path: str | Path) -> dict[str, NDArray[Any]]:
+    """The arrays x and, where there is one, y."""
     try:
-        with path.open("rb") as file:
-            if not zipfile.is_zipfile(file):
-                raise QsnnError(f"{path}: data must be a whole .npz file, not a truncated one or "
-                                "one of another kind; write it with "
-                                "numpy.savez(file, x=..., y=...)")
-        with np.load(path) as data:
-            return {name: data[name] for name in data.files}
+        with read_npz(path) as arrays:
+            if "x" not in arrays.names:
+                raise QsnnError(f"{path}: data must hold an array 'x' [N, ...], not only "
+                                f"{arrays.names!r}; write it with numpy.savez(file, x=..., y=...)")
+            return {name: arrays[name] for name in ("x", "y") if name in arrays.names}
+    except NotNpz:
+        raise QsnnError(f"{path}: data must be a whole .npz file, not a truncated one or one of "
+                        "another kind; write it with numpy.savez(file, x=..., y=...)") from None
     except OSError as error:
         raise QsnnError(f"{path}: data must be a readable .npz file: {error.strerror}") from None
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+    except ArrayError as error:
         raise QsnnError(f"{path}: data must be a readable .npz file: {error}") from None
 
 

@@ -27,9 +27,10 @@ ALLOWED = {
     "hw/tables.py": ((*MACHINE, "qsnn_hw.schedule"), set()),
     "hw": (("qsnn_hw",), {"amaranth"}),
     "qsnn_compile/errors.py": ((), set()),
+    "qsnn_compile/files.py": ((), set()),
     "qsnn_compile/ir": (("qsnn_compile.ir",), set()),
-    "qsnn_compile/program.py": (("qsnn_compile.errors", "qsnn_compile.ir", *MACHINE,
-                                 "qsnn_hw.frames"), set()),
+    "qsnn_compile/program.py": (("qsnn_compile.errors", "qsnn_compile.files", "qsnn_compile.ir",
+                                 *MACHINE, "qsnn_hw.frames"), set()),
     "qsnn_compile/cli/explore.py": (tuple(OURS.values()), {"matplotlib", "distributed"}),
     "qsnn_compile/cli/explore_plot.py": (("qsnn_compile",), {"matplotlib"}),
     "qsnn_compile/cli": (tuple(OURS.values()), set()),
@@ -44,8 +45,10 @@ ALLOWED = {
     "runtime/commands.py": (("qsnn_runtime", "qsnn_hw.frames", "qsnn_compile.cli.qsnnc",
                              "qsnn_sim.data"), set()),
     "runtime": (("qsnn_runtime", *MACHINE, "qsnn_hw.beats", "qsnn_hw.frames",
-                 "qsnn_compile.errors", "qsnn_compile.ir", "qsnn_compile.program"), set()),
-    "models": (("qsnn_models", "qsnn_compile.ir"), {"torch", "onnx", "onnxruntime", "matplotlib"}),
+                 "qsnn_compile.errors", "qsnn_compile.files", "qsnn_compile.ir",
+                 "qsnn_compile.program"), set()),
+    "models": (("qsnn_models", "qsnn_compile.files", "qsnn_compile.ir"),
+               {"torch", "onnx", "onnxruntime", "matplotlib"}),
 }
 
 

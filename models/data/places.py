@@ -93,7 +93,7 @@ def cached(name: str, key: object, make: Callable[[], Arrays]) -> Arrays:
     try:
         with path.open("rb") as file, np.load(file) as found:
             return dict(found)
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+    except (OSError, ValueError, EOFError, KeyError, zlib.error, zipfile.BadZipFile):
         arrays = make()
     _keep(path, arrays)
     return arrays

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 SAMPLES = 100                   # of the data, where nobody says how many
 PICTURES = (".png", ".svg", ".pdf")
 WIDTH = 120                     # of the table where no terminal bounds it
-PATIENCE = "10s"                # for a Dask scheduler to answer
+MOST_JOBS = 1024
+PATIENCE = "5s"                 # for a Dask scheduler to answer
 
 
 def explore(argv: list[str]) -> int:
@@ -104,6 +105,9 @@ def _check(options: argparse.Namespace) -> None:
         value = getattr(options, name)
         if value is not None and value < 1:
             raise QsnnError(f"--{name} must be 1 or more, not {value!r}")
+    if options.jobs > MOST_JOBS:
+        raise QsnnError(f"--jobs must be at most {MOST_JOBS} processes, not {options.jobs!r}; "
+                        "leave it out for one a core")
     if options.samples is not None and options.data is None:
         raise QsnnError(f"--samples {options.samples} must come with --data: they are the first of "
                         "its samples")
@@ -166,7 +170,7 @@ def _dask(address: str) -> Iterator[Executor]:
     from distributed import Client
     try:
         client = Client(address, timeout=PATIENCE)
-    except (OSError, ValueError) as error:
+    except (OSError, TypeError, ValueError) as error:     # what Dask says of odd addresses
         raise QsnnError(f"--dask must be the address of a scheduler that answers, not {address!r} "
                         f"({error}); 'dask scheduler' starts one") from None
     with client, client.get_executor() as executor:

@@ -1,16 +1,15 @@
 """What a network's input and membranes range over: from the user's data, else from random data."""
 
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qsnn_compile.arrays import ArrayError, NotNpz, Npz, read_npz
 from qsnn_compile.errors import QsnnError
 
 from .float_model import DataError, Machine, arranged
@@ -19,7 +18,6 @@ from .normal import Network, Neuron, Reals
 Array = NDArray[Any]
 SAMPLES = 64
 DEFAULT_STEPS = 16
-UNREADABLE = (OSError, ValueError, EOFError)
 
 
 @dataclass(frozen=True)
@@ -44,11 +42,11 @@ def read_data(file: str | Path, name: str = "x") -> Array:
     """Array *name* of an .npz file. Raises DataError."""
     try:
         with _opened(file, name) as data:
-            if name not in data.files:
-                raise DataError(f"{file}: must hold the array {name!r}, not {sorted(data.files)!r};"
+            if name not in data.names:
+                raise DataError(f"{file}: must hold the array {name!r}, not {data.names!r};"
                                 f" store it with np.savez(file, {name}={name})")
-            found = np.asarray(data[name])
-    except (*UNREADABLE, BadZipFile, zlib.error) as error:
+            found = data[name]
+    except ArrayError as error:
         raise DataError(f"{file}: array {name!r} must be readable numbers, not damaged or of "
                         f"objects: {error!s:.80}; store it again with np.savez") from None
     if found.dtype.kind not in "biuf":
@@ -65,23 +63,22 @@ def read_data(file: str | Path, name: str = "x") -> Array:
 def names_in(file: str | Path) -> list[str]:
     """The arrays of an .npz file. Raises DataError."""
     with _opened(file, "x") as data:
-        return list(data.files)
+        return data.names
 
 
 @contextmanager
-def _opened(file: str | Path, name: str) -> Iterator[Any]:
+def _opened(file: str | Path, name: str) -> Iterator[Npz]:
     """The .npz file, open. Raises DataError."""
     with ExitStack() as stack:
         try:
-            data = np.load(stack.enter_context(Path(file).open("rb")), allow_pickle=False)
-        except (*UNREADABLE, BadZipFile) as error:
-            reason = f": {error.strerror or error}" if isinstance(error, OSError) else ""
-            raise DataError(f"data must be a readable .npz file, not {str(file)!r}{reason}; choose "
-                            "another") from None
-        if not hasattr(data, "files"):
+            data = stack.enter_context(read_npz(file))
+        except OSError as error:
+            raise DataError(f"data must be a readable .npz file, not {str(file)!r}: "
+                            f"{error.strerror}; choose another") from None
+        except NotNpz:
             raise DataError(f"data must be an .npz file with the array {name!r}, not "
-                            f"{str(file)!r}; store it with np.savez(file, {name}={name})")
-        yield stack.enter_context(data)
+                            f"{str(file)!r}; store it with np.savez(file, {name}={name})") from None
+        yield data
 
 
 def input_codes(x: Array | None, bits: int) -> InputCodes:

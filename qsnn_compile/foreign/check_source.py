@@ -1,6 +1,7 @@
 """The source model run by its own runtime: onnxruntime, qonnx's executor, or NIR's equations."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import onnx
 from numpy.typing import NDArray
 
 from ..errors import QsnnError
+from ..onnx_model import inlined, load_model
 from .nir_euler import run_nir
 from .nir_file import is_nir
 from .normal import Network
@@ -16,7 +18,6 @@ from .normal_shapes import shapes
 from .onnx_blocks import Sym
 from .onnx_inputs import Dims, dims_of, first_sample, input_among, input_block, sizes
 from .onnx_interp import Interpreter
-from .onnx_model import load_model
 from .onnx_step import pair_states
 from .onnx_trace import Trace
 
@@ -36,6 +37,7 @@ def run_source(path: str | Path, network: Network, x: Array, *, dt: str | float 
         return "NIR's equations", run_nir(path, x, dt=dt, reset=reset)
     model = load_model(path)
     name, engine = _engine(path, model)
+    model = inlined(model)
     known = {tensor.name for tensor in model.graph.initializer}
     inputs = {value.name: dims_of(value) for value in model.graph.input if value.name not in known}
     types = {value.name: _type(value) for value in model.graph.input}
@@ -49,25 +51,40 @@ def run_source(path: str | Path, network: Network, x: Array, *, dt: str | float 
 
 
 def _engine(path: str | Path, model: onnx.ModelProto) -> tuple[str, Engine]:
+    """The runtime's name, and the runtime. What it refuses is a SourceError, whatever it raises."""
     domains = {node.domain for node in model.graph.node}
-    if any(domain.startswith(("qonnx", "finn", "onnx.brevitas")) for domain in domains):
-        return "qonnx", _qonnx(path)
-    return "onnxruntime", _onnxruntime(path)
+    ours = any(domain.startswith(("qonnx", "finn", "onnx.brevitas")) for domain in domains)
+    name, make = ("qonnx", _qonnx) if ours else ("onnxruntime", _onnxruntime)
+    with _refusals(path, name):
+        engine = make(model)
+
+    def run(feed: Feed) -> dict[str, Array]:
+        with _refusals(path, name):
+            return engine(feed)
+    return name, run
 
 
-def _onnxruntime(path: str | Path) -> Engine:
+@contextmanager
+def _refusals(path: str | Path, name: str) -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError:
+        raise
+    except Exception as error:                      # theirs, of any class, Exception itself too
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise SourceError(f"{path}: {name} must run the model, not refuse it: {text:.300}; "
+                          f"update {name}") from error
+
+
+def _onnxruntime(model: onnx.ModelProto) -> Engine:
     import onnxruntime
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4
     options.intra_op_num_threads = 1
     # Fused with DequantizeLinear, a MatMul would round its activations to 8 bits.
     options.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "1")
-    try:
-        session = onnxruntime.InferenceSession(str(path), options,
-                                               providers=["CPUExecutionProvider"])
-    except (RuntimeError, onnxruntime.capi.onnxruntime_pybind11_state.Fail) as error:
-        raise SourceError(f"{path}: onnxruntime must run the model, not refuse it: "
-                          f"{error!s:.300}; update onnxruntime") from None
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options,
+                                           providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
 
     def run(feed: Feed) -> dict[str, Array]:
@@ -75,14 +92,14 @@ def _onnxruntime(path: str | Path) -> Engine:
     return run
 
 
-def _qonnx(path: str | Path) -> Engine:
+def _qonnx(model: onnx.ModelProto) -> Engine:
     from qonnx.core.modelwrapper import ModelWrapper
     from qonnx.core.onnx_exec import execute_onnx
     from qonnx.transformation.infer_shapes import InferShapes
-    model = ModelWrapper(str(path)).transform(InferShapes())
+    made = ModelWrapper(model).transform(InferShapes())
 
     def run(feed: Feed) -> dict[str, Array]:
-        return dict(execute_onnx(model, dict(feed)))
+        return dict(execute_onnx(made, dict(feed)))
     return run
 
 

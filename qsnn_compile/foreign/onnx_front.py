@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 
 from qsnn_compile.onnx_file import OnnxError
+from qsnn_compile.onnx_model import inlined, load_model
 
 from .normal import Network
 from .onnx_blocks import Const, Sym, Value
@@ -36,7 +37,6 @@ from .onnx_inputs import (
     tied,
 )
 from .onnx_interp import Interpreter
-from .onnx_model import load_model
 from .onnx_neurons import Neurons
 from .onnx_recut import recut
 from .onnx_roll import NotRolled, histories, roll
@@ -54,7 +54,7 @@ def read_onnx(path: str | Path, *, steps: int | None = None) -> Network:
     if steps is not None and steps < 1:
         raise OnnxError(f"{path}: steps must be at least 1, not {steps!r}")
     try:
-        network = _Reader(load_model(path), str(path)).read()
+        network = _Reader(inlined(load_model(path)), str(path)).read()
     except OnnxError as error:
         text = str(error)
         raise OnnxError(text if text.startswith(f"{path}:") else f"{path}: {text}") from None

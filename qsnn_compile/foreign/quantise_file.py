@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from qsnn_compile import ir
 from qsnn_compile.errors import Unsupported
+from qsnn_compile.onnx_parse import OnnxError, parsed
 
 from .calibrate import DEFAULT_STEPS, read_data
 from .float_model import DataError
@@ -55,11 +54,10 @@ def is_foreign(path: str | Path) -> bool:
     if is_nir(path):
         return True
     try:
-        model = onnx.ModelProto()
-        model.ParseFromString(Path(path).read_bytes())
-    except (OSError, DecodeError, ValueError):
+        model = parsed(path)
+    except OnnxError:
         return False
-    if not model.graph.node or any(p.key.startswith("qsnn.") for p in model.metadata_props):
+    if any(p.key.startswith("qsnn.") for p in model.metadata_props):
         return False
     ours = [node for owner in (model.graph, *model.functions) for node in owner.node]
     return not any(node.domain == "qsnn" and node.op_type == "QLIF" for node in ours)

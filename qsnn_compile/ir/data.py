@@ -63,7 +63,8 @@ def _quantize(graph: Graph, x: NDArray[Any]) -> NDArray[np.float64]:
     """Real values to (unchecked) codes. Still floats: infinities have no integer."""
     if not np.isfinite(x).all():
         raise IrError(f"x must be finite, not {float(x[~np.isfinite(x)][0])!r}")
-    codes: NDArray[np.float64] = np.rint(x.astype(np.float64) / graph.input.scale)
+    with np.errstate(over="ignore"):        # what overflows is out of range below
+        codes: NDArray[np.float64] = np.rint(x.astype(np.float64) / graph.input.scale)
     codes += graph.input.zero_point
     _check_real(graph, x, codes)
     return codes

@@ -98,9 +98,13 @@ def float_weights(value):
     return proto
 
 
-def renamed_operator(name, op, domain=""):
+def renamed_operator(name, op, domain="", inputs=None):
+    """The model with another operator in place of node *name*'s, well formed as such."""
     proto = model()
-    node(proto, name).op_type, node(proto, name).domain = op, domain
+    found = node(proto, name)
+    found.op_type, found.domain = op, domain
+    if inputs is not None:
+        del found.input[inputs:], found.attribute[:]
     return proto
 
 
@@ -136,8 +140,8 @@ MODELS = {
     "not_onnx": lambda: b"a picture, perhaps",
     "empty": lambda: b"",
     "truncated": lambda: model().SerializeToString()[:-100],
-    "unknown_op": lambda: renamed_operator("fc1", "Softmax"),
-    "matmul": lambda: renamed_operator("fc1", "MatMul"),
+    "unknown_op": lambda: renamed_operator("fc1", "Softmax", inputs=1),
+    "matmul": lambda: renamed_operator("fc1", "MatMul", inputs=2),
     "float_neuron": lambda: renamed_operator("lif1", "LIF", "qsnn"),
     "float_weights": lambda: float_weights(0.125),
     "nan_weights": lambda: float_weights(np.nan),

@@ -69,7 +69,7 @@ def test_flipped_bytes_never_crash(tmp_path: Path, seed: int) -> None:
 
 
 def test_no_nodes_and_no_input(tmp_path: Path) -> None:
-    refused(saved(tmp_path, onnx.ModelProto()), "must have a graph with nodes")
+    refused(saved(tmp_path, onnx.ModelProto()), "a graph, not one without nodes")
     model = graph_of([helper.make_node("Relu", ["x"], ["y"])])
     del model.graph.input[:]
     refused(saved(tmp_path, model), "must have an input")
@@ -128,7 +128,10 @@ def test_external_data_behind_a_link(tmp_path: Path) -> None:
     ({"offset": "60", "length": "64"}, "must lie within the 64 bytes"),
     ({"offset": "-3"}, "offset must be a whole number"),
     ({"length": "1e99"}, "length must be a whole number"),
-    ({"offset": "32"}, "must hold the 16 numbers|well-formed|readable"),
+    ({"offset": "32"}, "must lie within the 64 bytes of 'w.data', not end at 96"),
+    ({"length": "32"}, "length must be the 64 bytes of its shape, not 32"),
+    ({"location": "w.data\0"}, "has a NUL in it"),
+    ({"location": "a" * 5000}, "name too long"),
 ])
 def test_external_data_beyond_the_file(tmp_path: Path, more: dict[str, str], match: str) -> None:
     (tmp_path / "w.data").write_bytes(bytes(64))
