@@ -7,10 +7,10 @@ from qsnn_hw.layers import Layer, Map, Word
 from qsnn_runtime import protocol
 
 
-def layer(name, inputs, channels, banks=1):
+def layer(name, inputs, channels, banks=1, fires=True):
     window = (Word(0, 0, 0, 0, 0, ends=True, final=True),)
     return Layer(name, channels, (Map("spikes", -1, words=-(-inputs // 16)),), (window,) * banks,
-                 inputs)
+                 inputs, fires=fires)
 
 
 def machine(**changes):
@@ -95,7 +95,8 @@ def test_a_spike_sample_is_words_step_by_step_and_place_by_place(shape):
 @pytest.mark.parametrize("classes", [2, 256, 257, 1000])
 @pytest.mark.parametrize("score", [0, -1, 2**31 - 1, -2**31])
 def test_result_round_trip(classes, score):
-    wide = machine(layers=(layer("out", 3, classes),), readout="potential", score_bits=32)
+    wide = machine(layers=(layer("out", 3, classes, fires=False),), readout="potential",
+                   score_bits=32)
     reply = protocol.result(wide, classes - 1, score)
     assert len(reply) == protocol.result_bytes(wide) == (7 if classes <= 256 else 8)
     assert protocol.parse_result(wide, reply) == protocol.Result(classes - 1, score)
@@ -109,7 +110,8 @@ def test_a_class_that_there_is_not():
 @pytest.mark.parametrize("changes,least,most", [
     ({}, 0, 2),                                 # at most a spike a step
     ({"streaming": True, "order": "step"}, 0, 3),
-    ({"readout": "potential", "score_bits": 9}, -256, 255)])
+    ({"readout": "potential", "score_bits": 9,
+      "layers": (layer("out", 3, 3, fires=False),)}, -256, 255)])
 def test_a_score_that_there_is_not(changes, least, most):
     made = machine(**changes)
     for score in (least, most):
@@ -121,7 +123,7 @@ def test_a_score_that_there_is_not(changes, least, most):
 
 
 def test_a_reply_that_is_neither_settled_nor_not():
-    made = machine(exit_margin=1)
+    made = machine(exit_margin=1, order="step")
     with pytest.raises(protocol.ProtocolError, match="settled must be 0 or 1, not 2: bytes were "):
         protocol.parse_result(made, b"\x01\0\0\0\0\2\xa5\x5a")
 
