@@ -222,13 +222,13 @@ def _fmax(report: Report) -> list[str]:
     if not report["fmax_mhz"]:
         return []
     seeds = ", ".join(str(run["seed"]) for run in report["seeds"])
-    lines = [f"Fmax      {report['fmax_mhz']} MHz (median of seeds {seeds})"]
-    if report.get("rounds"):
-        tries = ", ".join(f"{one['clock_mhz']:g}" for one in report["rounds"])
-        lines[0] += (f"; the bitstream's, seed {report['bitstream_seed']}: "
-                     f"{report['bitstream_fmax_mhz']} MHz, {report['clock_margin']:.1%} above its "
-                     f"clock; placed for {tries} MHz")
-    return lines
+    fmax = f"Fmax      {report['fmax_mhz']} MHz (median of seeds {seeds})"
+    if not report.get("rounds"):
+        return [fmax]
+    tries = ", then ".join(f"{one['clock_mhz']:g}" for one in report["rounds"])
+    return [f"margin    {report['clock_margin']:.1%}: the bitstream, seed "
+            f"{report['bitstream_seed']}, reaches {report['bitstream_fmax_mhz']} MHz",
+            f"{fmax}, placed for {tries} MHz"]
 
 
 def _mode(report: Report) -> list[str]:

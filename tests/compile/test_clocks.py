@@ -196,9 +196,10 @@ def test_everything_carries_the_bitstreams_clock(command, tmp_path, capsys):
     assert made["clock_margin"] == round(44.3 / clock - 1, 4)
     assert [one["clock_mhz"] for one in made["rounds"]] == [36, clock]
     assert made["rounds"][-1]["seeds"] == made["seeds"]
-    assert "clock     42 MHz, the fastest that leaves 5% to what was placed\n" in said.out
-    assert ("Fmax      44.2 MHz (median of seeds 1, 2, 3); the bitstream's, seed 3: 44.3 MHz, 5.5% "
-            "above its clock; placed for 36, 42 MHz\n") in said.out
+    assert said.out.endswith(
+        "clock     42 MHz, the fastest that leaves 5% to what was placed\n"
+        "margin    5.5%: the bitstream, seed 3, reaches 44.3 MHz\n"
+        "Fmax      44.2 MHz (median of seeds 1, 2, 3), placed for 36, then 42 MHz\n")
     check_times(build, clock, capsys)
 
 
