@@ -139,7 +139,6 @@ def pack_only(tools: Tools, folder: Path, device: Device) -> dict[str, int]:
 
 def _nextpnr(tools: Tools, folder: Path, device: Device, report: Path,
              *arguments: str) -> "subprocess.CompletedProcess[str]":
-    report.unlink(missing_ok=True)      # of an earlier placement
     pins = family_of(device).pins.split()
     command = (*tools.nextpnr, *device.nextpnr, "--json", "top.json", "--report", report.name,
                "-q", *pins, *arguments)

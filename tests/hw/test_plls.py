@@ -7,6 +7,8 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from amaranth.back import verilog
+from amaranth.hdl import Module, Signal
 
 from qsnn_hw.link import keeps_baud, uart_divisor
 from qsnn_hw.plls import CELLS, pll_for, pll_steps
@@ -56,6 +58,20 @@ def test_every_step_that_the_vendor_allows_and_no_other(cell, naive, oscillator)
 def test_every_setting_keeps_its_inner_oscillator(cell, oscillator, vco):
     for pll in CELLS[cell].settings(cell, oscillator):
         assert vco[0] <= pll.vco_mhz <= vco[1]
+
+
+@pytest.mark.parametrize("cell,oscillator,wanted,formula", [
+    ("SB_PLL40_PAD", 12, 39.75, lambda p: 12 * (p["DIVF"] + 1) / (p["DIVR"] + 1) / 2 ** p["DIVQ"]),
+    ("SB_PLL40_CORE", 100, 65, lambda p: 100 * (p["DIVF"] + 1) / (p["DIVR"] + 1) / 2 ** p["DIVQ"]),
+    ("EHXPLLL", 25, 81.25, lambda p: 25 * p["CLKFB_DIV"] / p["CLKI_DIV"]),
+    ("rPLL", 27, 64.8, lambda p: 27 * (p["FBDIV_SEL"] + 1) / (p["IDIV_SEL"] + 1))])
+def test_the_cell_is_given_its_settings(cell, oscillator, wanted, formula):
+    m, pins = Module(), [Signal(name=name) for name in ("source", "made", "locked")]
+    m.submodules.pll = pll_for(wanted, cell, oscillator).instance(*pins)
+    text = verilog.convert(m, ports=pins)
+    found = {name: int(value, {"h": 16, "d": 10}[base]) for name, base, value in re.findall(
+        r"\.(\w+)\(\d+'s?([hd])([0-9a-f]+)\)", text)}
+    assert formula(found) == wanted
 
 
 @pytest.mark.parametrize("oscillator,pll", [(12, "SB_PLL40_PAD"), (25, "EHXPLLL"), (27, "rPLL")])
