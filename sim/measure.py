@@ -148,6 +148,7 @@ def summary(build: Build, samples: Samples, found: Measured) -> dict[str, Any]:
     right = None if samples.y is None else int(np.count_nonzero(found.classes == samples.y))
     return {
         "name": build.graph.name, "digest": machine.digest, "clock_mhz": clock_mhz,
+        "clock_placed": build.report["resources"] is not None,
         "banks": machine.banks, "lanes": machine.lanes, "units": machine.units,
         "samples": len(samples.x), "steps": machine.steps, "streaming": machine.streaming,
         "exit_margin": machine.exit_margin,

@@ -13,7 +13,8 @@ def print_sim(report: dict[str, Any]) -> None:
     console = Console(highlight=False, soft_wrap=True)
     banks = f"{report['banks']} × " if report["banks"] > 1 else ""
     console.print(f"[bold]{report['name']}[/bold], {report['samples']:,} samples, "
-                  f"{banks}{report['lanes']} lanes at {report['clock_mhz']:g} MHz")
+                  f"{banks}{report['lanes']} lanes at {report['clock_mhz']:g} MHz"
+                  f"{'' if report['clock_placed'] else ' (not placed)'}")
     if report["accuracy"] is not None:
         console.print(f"accuracy  {report['accuracy']:.2%}{_when(report)}")
     unit = "step" if report["streaming"] else "sample"

@@ -203,7 +203,7 @@ def _print(graph: "Graph", goal: "Target", points: "Sequence[Point]", shown: "Se
     console.print(f"[bold]{graph.name}[/bold] on {goal.board.name} ({goal.device.name}): "
                   f"{len(shown)} of the {len(points)} machines that fit are beaten by no "
                   f"other in both clocks and logic cells")
-    console.print(f"[dim]{clocks}; µs at {goal.board.clock_mhz:g} MHz[/dim]\n")
+    console.print(f"[dim]{clocks}; µs at {goal.board.clock_mhz:g} MHz, the board's table's[/dim]\n")
     console.print(_table(shown))
 
 

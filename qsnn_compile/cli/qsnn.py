@@ -101,7 +101,7 @@ def _print_targets() -> None:
                       str(device.spram), str(device.dsp))
     for entry in BOARDS:
         table.add_row(entry.name, f"{entry.description}: {entry.device}, core at "
-                      f"{entry.clock_mhz:g} MHz")
+                      f"{entry.clock_mhz:g} MHz until placed")
     Console().print(table)
 
 

@@ -42,7 +42,11 @@ def parser() -> argparse.ArgumentParser:
                       help="the build folder, an earlier build there is replaced; may be left out "
                       "with --explain or --nir")
     made.add_argument("--bitstream", action="store_true",
-                      help="run synthesis and place and route too")
+                      help="run synthesis and place and route too, at the fastest clock that the "
+                      "placed design reaches")
+    made.add_argument("--clock", type=float, metavar="MHZ", help="the core's clock, or the fastest "
+                      "below it that the board makes; a bitstream must reach it (default: the "
+                      "fastest that is reached; without --bitstream the board's table's)")
     made.add_argument("--lanes", type=int, metavar="N",
                       help="synaptic operations a clock, a power of two (default: what fits)")
     made.add_argument("--goal", choices=("latency", "area", "energy"), default="latency",
@@ -50,7 +54,8 @@ def parser() -> argparse.ArgumentParser:
                       "%(default)s); qsnn explore shows them")
     made.add_argument("--max-lc", type=int, metavar="N", help="logic cells at most")
     made.add_argument("--latency-us", type=float, metavar="X",
-                      help="µs at most of a typical sample, at the board's clock")
+                      help="µs at most of a typical sample, at --clock or the clock of the board's "
+                      "table, and at the bitstream's")
     made.add_argument("--stream", action="store_true", help="answer after every step, for ever, "
                       "not after a window of steps")
     made.add_argument("--exit-margin", type=int, metavar="M", help="an answer is settled when the "
@@ -84,7 +89,8 @@ def _compile(options: argparse.Namespace) -> int:
         return 0
     build = compile_model(
         options.model, target_name=options.target, output=options.output,
-        bitstream=options.bitstream, steps=options.steps, readout=options.readout,
+        bitstream=options.bitstream, clock=options.clock, steps=options.steps,
+        readout=options.readout,
         aim=Aim(options.goal, options.lanes, options.max_lc, options.latency_us,
                 Mode(options.stream, options.exit_margin)),
         progress=_progress,

@@ -1,4 +1,5 @@
 import contextlib
+import sys
 
 import pytest
 
@@ -33,7 +34,10 @@ def test_median_and_best(runs, tmp_path):
     runs[0].update({1: 36.0, 2: 38.5, 3: 33.0})
     found = made(tmp_path)
     assert (found.fmax_mhz, found.resources, found.tools) == (36.0, USED, {"yosys": "x"})
-    assert runs[1] == [("icepack", "top.2.asc", "top.bin")]
+    assert (found.seed, found.best_mhz) == (2, 38.5) and not runs[1]
+    (tmp_path / "top.1.asc").touch()
+    fpga.pack(tmp_path, DEVICE, found)
+    assert runs[1] == [("icepack", "top.2.asc", "top.bin")] and not list(tmp_path.iterdir())
 
 
 def test_a_seed_without_placement(runs, tmp_path):
@@ -53,17 +57,57 @@ def test_a_tool_that_fails(tmp_path):
         fpga.synthesise(tools, tmp_path, DEVICE)
 
 
+NEXTPNR = """
+import json, sys
+arguments = dict(zip(sys.argv, sys.argv[1:]))
+seed = arguments["--seed"]
+if seed == "3":
+    sys.exit("ERROR: Unable to place cell")
+with open(arguments["--report"], "w") as report:
+    json.dump({"fmax": {"core": {"achieved": 40.0, "constraint": 12.0},
+                        "link": {"achieved": 31.5, "constraint": 12.0}},
+               "utilization": {"ICESTORM_LC": {"used": 7}}}, report)
+sys.exit("ERROR: broken" if seed == "4" else 0)
+"""
+
+
+@pytest.fixture
+def placed(tmp_path):
+    """A seed, placed by a stand-in for nextpnr."""
+    (tmp_path / "nextpnr.py").write_text(NEXTPNR)
+    tools = Tools((), (sys.executable, "nextpnr.py"), (), {})
+    return lambda seed: fpga.place(tools, tmp_path, DEVICE, seed, 40.0)
+
+
+def test_fmax_is_the_slowest_clock_domains(placed):
+    assert placed(1) == Placed(1, 31.5, {"lc": 7, "ebr": 0, "spram": 0, "dsp": 0})
+
+
+def test_an_earlier_placement_is_none_of_this_netlist(placed, tmp_path):
+    """A seed that placed at one clock may fail at the next, in the same folder."""
+    (tmp_path / "top.3.report").write_text("{}")
+    assert placed(3) == Placed(3, None, {})
+
+
+def test_a_report_of_a_nextpnr_that_failed_is_none(placed):
+    with pytest.raises(ToolError, match=r"must succeed, .* exit code 1: ERROR: broken; report"):
+        placed(4)
+
+
 @pytest.mark.slow
 def test_bitstream(tmp_path):
     from core_graphs import random_graph
 
     from qsnn_models.onnx_export import save
     save(random_graph(3, 1, 4, (12, 8, 4)), tmp_path / "net.onnx")
-    for name in ("a", "b"):
-        report = qsnn_compile.compile(tmp_path / "net.onnx", output=tmp_path / name, lanes=16,
-                                      bitstream=True).report
+    report = qsnn_compile.compile(tmp_path / "net.onnx", output=tmp_path / "a", lanes=16,
+                                  bitstream=True).report
+    asked = qsnn_compile.compile(tmp_path / "net.onnx", output=tmp_path / "b", lanes=16,
+                                 bitstream=True, clock=report["clock_mhz"]).report
     assert (tmp_path / "a/top.bin").read_bytes() == (tmp_path / "b/top.bin").read_bytes()
     assert not list((tmp_path / "a").glob("*.asc"))
-    assert report["fmax_mhz"] > 20 and [run["seed"] for run in report["seeds"]] == [1, 2, 3]
+    assert report["bitstream_fmax_mhz"] >= 1.05 * report["clock_mhz"] > 36
+    assert [run["seed"] for run in report["seeds"]] == [1, 2, 3]
     assert 0 < report["resources"]["lc"] < report["available"]["lc"]
+    assert report["clock_from"] == "placed" and report["seeds"] == asked["seeds"]
     assert {"yosys", "nextpnr"} <= report["tools"].keys()

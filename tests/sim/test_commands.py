@@ -43,7 +43,7 @@ def compiled(tmp_path_factory):
     program = Program(machine, image, graph.input, goal.name, goal.board.name, 20.0)
     folder = tmp_path_factory.mktemp("compiled")
     write_sources(folder, graph, program)
-    write_report(make_report(graph, program, goal, predict(machine), {}, None),
+    write_report(make_report(graph, program, goal, predict(machine), {}),
                  folder / "report.json")
     return folder
 

@@ -26,7 +26,7 @@ def build(folder, mode, stepwise=None):
     program = Program(machine, image, graph.input, goal.name, goal.board.name, 20.0)
     folder.mkdir()
     write_sources(folder, graph, program)
-    report = make_report(graph, program, goal, predict(machine), {}, None)
+    report = make_report(graph, program, goal, predict(machine), {})
     write_report(report, folder / "report.json")
     return machine, graph
 
