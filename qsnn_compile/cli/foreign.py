@@ -29,18 +29,29 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                        "(default: as many as the membrane's, 8 to 16)")
     group.add_argument("--calibrate", metavar="NPZ",
                        help="x, for the ranges of input and membranes (default: random inputs)")
-    group.add_argument("--dt", metavar="DT", help="NIR: the time step, a number or the library "
-                       "(snntorch, spikingjelly, sinabs, norse)")
-    group.add_argument("--reset", metavar="HOW", help="NIR: hard, soft, none, delayed-soft or "
-                       "delayed-hard (default: hard, NIR's own)")
+    group.add_argument("--dt", metavar="[NODE=]DT", action="append", help="NIR: the time step, a "
+                       "number or the library (snntorch, spikingjelly, sinabs, sinabs-normed, "
+                       "sinabs-unnormed, norse); again for a node, as --explain names it")
+    group.add_argument("--reset", metavar="[NODE=]HOW", action="append", help="NIR: hard, soft, "
+                       "none, delayed-soft or delayed-hard; again for a node (default: the "
+                       "library's, hard for a number)")
+    group.add_argument("--spikes", metavar="[NODE=]N", action="append", help="NIR: the most a "
+                       "neuron sends in a step, a number or many; again for a node (default: 1)")
+    group.add_argument("--clamp", metavar="[NODE=]V", action="append", help="NIR: the lowest "
+                       "membrane; again for a node (default: none)")
 
 
 def options_of(arguments: argparse.Namespace) -> "Options":
     """The options that `add_options` added."""
     from qsnn_compile.foreign.quantise_file import Options
     return Options(arguments.weight_bits, arguments.membrane_bits, arguments.input_bits,
-                   arguments.decay_bits, arguments.calibrate, arguments.dt, arguments.reset,
-                   getattr(arguments, "coding", None))
+                   arguments.decay_bits, arguments.calibrate, _once(arguments.dt),
+                   _once(arguments.reset), getattr(arguments, "coding", None),
+                   _once(arguments.spikes), _once(arguments.clamp))
+
+
+def _once(given: "list[str] | None") -> tuple[str, ...] | None:
+    return None if given is None else tuple(given)
 
 
 def golden(graph: "Graph", x: "np.ndarray[Any, Any]") -> "Result":

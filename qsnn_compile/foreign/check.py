@@ -86,7 +86,7 @@ def check(model: str | Path, data: str | Path, options: Options, golden: Golden,
     network = replace(network, steps=frames.shape[1])
     known = None if options.calibrate is None else read_data(options.calibrate)
     graph, report = _quantised(network, frames, known, options)
-    runtime, answers = run_source(model, network, frames, dt=options.dt, reset=options.reset)
+    runtime, answers = run_source(model, network, frames, options.told())
     found = run(network, frames)
     fixed = golden(graph, frames if network.coding == "frames" else frames[:, 0])
     reference = answers if stored is None else stored

@@ -16,6 +16,7 @@ from .calibrate import DEFAULT_STEPS, read_data
 from .float_model import DataError
 from .nir_file import is_nir
 from .nir_front import read_nir
+from .nir_options import Given, Told, told
 from .normal import Network, Neuron, Node
 from .onnx_front import read_onnx
 from .quantise import quantise
@@ -27,16 +28,23 @@ Array = NDArray[Any]
 @dataclass(frozen=True)
 class Options:
     """What the command line says about a file of another library. ``calibrate`` is an .npz file;
-    ``coding`` is direct or frames; None leaves it to the file and the data."""
+    ``coding`` is direct or frames; None leaves it to the file and the data. ``dt``, ``reset``,
+    ``spikes`` and ``clamp`` are `read_nir`'s."""
 
     weight_bits: int = 8
     membrane_bits: int = 12
     input_bits: int | None = None
     decay_bits: int | None = None
     calibrate: str | None = None
-    dt: str | float | None = None
-    reset: str | None = None
+    dt: Given = None
+    reset: Given = None
     coding: str | None = None
+    spikes: Given = None
+    clamp: Given = None
+
+    def told(self) -> Told:
+        """What is said about the nodes of a NIR file. Raises NirError."""
+        return told(self.dt, self.reset, self.spikes, self.clamp)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,12 +76,15 @@ def is_foreign(path: str | Path) -> bool:
 def read_foreign(path: str | Path, options: Options, steps: int | None = None) -> Network:
     """The normal form of the file at *path*. Raises QsnnError."""
     if is_nir(path):
-        network = read_nir(path, dt=options.dt, reset=options.reset)
+        network = read_nir(path, dt=options.dt, reset=options.reset, spikes=options.spikes,
+                           clamp=options.clamp)
         return _finite(path, replace(network, steps=steps))
-    for name, value in (("--dt", options.dt), ("--reset", options.reset)):
+    for name in ("dt", "reset", "spikes", "clamp"):
+        value = getattr(options, name)
         if value is not None:
-            raise DataError(f"{path}: {name} must be left out for an ONNX file, which says it, "
-                            f"not {value!r}")
+            shown = value if isinstance(value, str | float | int) else " ".join(map(str, value))
+            raise DataError(f"{path}: --{name} must be left out for an ONNX file, which says it, "
+                            f"not {shown!r}")
     with np.errstate(all="ignore"):     # what isn't finite is refused by name
         return _finite(path, read_onnx(path, steps=steps))
 
@@ -131,6 +142,9 @@ def _lacking(node: Node) -> str | None:
     if op.max_spikes > 1:
         most = "any number of" if np.isinf(op.max_spikes) else f"{int(op.max_spikes)}"
         return f"neurons must send at most one spike a step in the core, not {most} spikes"
+    if op.raised is not None:
+        return ("a threshold must be the same at every step in the core, not raised behind a spike "
+                "(snnTorch's reset_delay=False)")
     if op.grid is not None and op.delayed and op.reset == "soft":
         return ("a quantised state must be reset before it is rounded in the core, not a step "
                 "late")
