@@ -2,7 +2,7 @@
 model that judges them."""
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,6 +25,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                        help="of the stored membranes (default: %(default)s)")
     group.add_argument("--input-bits", type=int, metavar="B", help="of the input's codes (default: "
                        "8, or 1 for frames of spikes)")
+    group.add_argument("--input-scale", type=float, metavar="S", help="integers of the data are "
+                       "codes: x = S · (code - zero point), as 0.00392157 for pixels of a network "
+                       "that was trained on x / 255 (default: integers are x itself)")
+    group.add_argument("--input-zero-point", type=int, metavar="Z",
+                       help="the code that stands for 0 (default: 0)")
     group.add_argument("--decay-bits", type=int, metavar="Q", help="of a decay's fraction "
                        "(default: as many as the membrane's, 8 to 16)")
     group.add_argument("--calibrate", metavar="NPZ",
@@ -47,7 +52,8 @@ def options_of(arguments: argparse.Namespace) -> "Options":
     return Options(arguments.weight_bits, arguments.membrane_bits, arguments.input_bits,
                    arguments.decay_bits, arguments.calibrate, _once(arguments.dt),
                    _once(arguments.reset), getattr(arguments, "coding", None),
-                   _once(arguments.spikes), _once(arguments.clamp))
+                   _once(arguments.spikes), _once(arguments.clamp), arguments.input_scale,
+                   arguments.input_zero_point)
 
 
 def _once(given: "list[str] | None") -> tuple[str, ...] | None:
@@ -60,12 +66,13 @@ def golden(graph: "Graph", x: "np.ndarray[Any, Any]") -> "Result":
     return run(graph, x, record="all")
 
 
-def layers_of(found: "Foreign") -> "tuple[LayerCheck, ...]":
-    """A quantised file before and after, on its data or on random inputs."""
+def judged(found: "Foreign") -> "tuple[tuple[LayerCheck, ...], dict[str, float] | None]":
+    """A quantised file before and after, on its data or on random inputs: its layers and, where
+    the classes are known, its accuracies."""
     import numpy as np
 
     from qsnn_compile.foreign.calibrate import InputCodes, random_data
-    from qsnn_compile.foreign.check import layer_checks
+    from qsnn_compile.foreign.check import FIXED, FLOAT, accuracies, classes_of, layer_checks
     from qsnn_compile.foreign.float_model import arranged, run
     network, graph = found.network, found.graph
     source = graph.input
@@ -74,7 +81,21 @@ def layers_of(found: "Foreign") -> "tuple[LayerCheck, ...]":
         random_data(network, codes, graph.steps)
     frames = arranged(network, np.asarray(x), graph.steps).astype(np.float32)
     fixed = golden(graph, frames if network.coding == "frames" else frames[:, 0])
-    return layer_checks(network, graph, found.report, run(network, frames).spikes, fixed)
+    floats = run(network, frames)
+    layers = layer_checks(network, graph, found.report, floats.spikes, fixed)
+    if found.labels is None:
+        return layers, None
+    answers = floats.output.reshape(*floats.output.shape[:2], -1)
+    return layers, accuracies({FLOAT: classes_of(graph, answers), FIXED: fixed.classes},
+                              found.labels[:SAMPLES])
+
+
+def print_accuracy(accuracy: "Mapping[str, float] | None") -> None:
+    """The accuracies, by what gave the answers, where they are known."""
+    from rich.console import Console
+    if accuracy is not None:
+        shares = ", ".join(f"{name} {share:.2%}" for name, share in accuracy.items())
+        Console(soft_wrap=True).print(f"accuracy: {shares}", highlight=False, markup=False)
 
 
 def print_layers(layers: "Sequence[LayerCheck]", title: str = "float and fixed point") -> None:
@@ -102,9 +123,10 @@ def _steps(mismatches: Sequence[int]) -> str:
     return shown + (" …" if len(mismatches) > 12 else "")
 
 
-def print_notes(notes: Iterable[str]) -> None:
-    """What was assumed."""
+def print_notes(notes: Iterable[str], warnings: Iterable[str] = ()) -> None:
+    """What was assumed, and what may be wrong."""
     from rich.console import Console
-    console = Console()
-    for note in notes:
-        console.print(f"assumed: {note}", highlight=False, markup=False)
+    console = Console(soft_wrap=True)
+    for note in [*(f"assumed: {note}" for note in notes),
+                 *(f"warning: {warning}" for warning in warnings)]:
+        console.print(note, highlight=False, markup=False)

@@ -19,17 +19,20 @@ from .normal import Network, Neuron, Reals
 Array = NDArray[Any]
 SAMPLES = 64
 DEFAULT_STEPS = 16
+FEW = 4                         # whole numbers to here are counts of spikes, not pixels
 UNREADABLE = (OSError, ValueError, EOFError)
 
 
 @dataclass(frozen=True)
 class InputCodes:
-    """``x = scale · (code - zero)``, codes of ``bits`` bits; ``source`` says why."""
+    """``x = scale · (code - zero)``, codes of ``bits`` bits; ``source`` says why, ``warning`` what
+    may be wrong with it."""
 
     bits: int
     scale: float
     zero: int
     source: str
+    warning: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +63,17 @@ def read_data(file: str | Path, name: str = "x") -> Array:
     if not np.isfinite(found).all():
         raise DataError(f"{name} must be finite, not NaN or infinite; mend the data")
     return found
+
+
+def read_labels(file: str | Path, samples: int) -> NDArray[np.int64] | None:
+    """The right classes ``y`` [N] of an .npz file, None where it has none. Raises DataError."""
+    if "y" not in names_in(file):
+        return None
+    y = read_data(file, "y")
+    if y.shape != (samples,) or y.dtype.kind not in "iu" or y.min() < 0:
+        raise DataError(f"{file}: y must be whole numbers [N] = [{samples}], the classes from 0 "
+                        f"on, not {y.dtype!s} {list(y.shape)!r}")
+    return y.astype(np.int64)
 
 
 def names_in(file: str | Path) -> list[str]:
@@ -95,7 +109,8 @@ def input_codes(x: Array | None, bits: int) -> InputCodes:
     low, high = float(x.min()), float(x.max())
     if low >= 0 and high < 256 and bool((x == np.rint(x)).all()):
         width = max(1, int(high).bit_length())
-        return InputCodes(width, 1.0, 0, f"whole numbers 0 … {int(high)}, taken as they are")
+        return InputCodes(width, 1.0, 0, f"whole numbers 0 … {int(high)}, taken as they are",
+                          _beyond_one(int(high)))
     if low >= 0:
         high = 1.0 if 0.5 < high <= 1 else high
         return InputCodes(bits, high / top, 0, f"0 … {high:g} in {bits} bits")
@@ -105,6 +120,52 @@ def input_codes(x: Array | None, bits: int) -> InputCodes:
     scale = max(-low / zero, high / max(1, top - zero))
     return InputCodes(bits, scale, zero,
                       f"{low:g} … {high:g} in {bits} bits, zero point {zero}")
+
+
+def _beyond_one(high: int) -> str:
+    """What to say of whole numbers 0 … *high* that a network of real numbers is shown."""
+    if high <= FEW:
+        return ""
+    top = 255 if high > 127 else high
+    return (f"x holds whole numbers 0 … {high}, taken as they are: a network that was trained on "
+            f"x / {top} sees them {top} times too large; say --input-scale {1 / top:.6g}, or "
+            "--input-scale 1 if it was trained on them")
+
+
+def told_codes(scale: float, zero: int, bits: int | None, x: Array | None) -> InputCodes:
+    """The codes that the command line says: ``x = scale · (code - zero)``, in *bits* bits, else as
+    many as the codes of *x* have. Raises DataError."""
+    if not (0 < scale < np.inf):
+        raise DataError(f"input scale must be a positive number, not {scale!r}; say what 1 of the "
+                        "input's codes is worth")
+    width = 8 if bits is None else bits
+    if bits is None and x is not None and x.dtype.kind in "iub":
+        width = min(8, max(1, int(x.max()).bit_length()))
+    top = (1 << min(max(width, 1), 8)) - 1
+    if not 0 <= zero <= top:
+        raise DataError(f"input zero point must be a code, 0 … {top}, not {zero!r}; say which code "
+                        "stands for 0")
+    return InputCodes(width, scale, zero, f"x = {scale:g} · (code - {zero}), as told")
+
+
+def real_numbers(x: Array, codes: InputCodes | None) -> Array:
+    """*x* in real numbers: integers are *codes*, where those were told. Raises DataError."""
+    if codes is None:
+        return x
+    top = (1 << codes.bits) - 1
+    if x.dtype.kind in "iub":
+        low, high, within = 0.0, float(top), f"codes 0 … {top}"
+        made = codes.scale * (x.astype(np.float64) - codes.zero)
+    else:
+        low, high = -codes.scale * codes.zero, codes.scale * (top - codes.zero)
+        within, made = f"real numbers {low:g} … {high:g}", x
+        low, high = low - codes.scale / 2, high + codes.scale / 2
+    away = x[(x < low) | (x > high)]
+    if away.size:
+        what = "integers of other values" if x.dtype.kind in "iub" else "floats of other values"
+        raise DataError(f"x must be {within} with this --input-scale, not {what}, as "
+                        f"{away[0].item()!r}; integers are codes, floats are real numbers")
+    return np.asarray(made, dtype=np.float32)
 
 
 def random_data(network: Network, codes: InputCodes, steps: int) -> Array:

@@ -165,3 +165,5 @@ def print_explanation(report: Report) -> None:
                   highlight=False)
     for note in report.notes:
         console.print(f"assumed: {note}", highlight=False, markup=False)
+    for warning in report.warnings:
+        console.print(f"warning: {warning}", highlight=False, markup=False)

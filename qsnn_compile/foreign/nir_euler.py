@@ -13,6 +13,7 @@ from .nir_file import read_graph
 from .nir_front import convolution_of, pair, plain
 from .nir_graph import Wire, flattened, ordered
 from .nir_libraries import Library, restored
+from .nir_neuron import first_membrane
 from .nir_options import Step, Told
 
 Array = NDArray[Any]
@@ -74,7 +75,7 @@ class _Machine:
     def _neuron(self, key: str, node: Any, x: Array) -> Array:
         """A step of tau dv/dt = (v_leak - v) + r · I, then z = [v > v_threshold]."""
         step = self.said.of(plain(key))
-        u = self.state.get(key, np.zeros(x.shape))
+        u = self.state.get(key, np.zeros(x.shape) + first_membrane(node, step))
         if hasattr(node, "tau_syn"):
             x = self._current(key, node, step.library, x)
         after = _integrated(node, step.library, u, x)

@@ -71,7 +71,11 @@ class _Reader:
         ended = next((node for node in self.nodes if node.name == output), None)
         silent = ended is not None and isinstance(ended.op, Neuron) and bool(
             np.isposinf(ended.op.threshold).all())
-        return Network(name, wire.shape, "frames", None, tuple(self.nodes), output, tuple(notes),
+        shape = _sample_shape(wire)
+        if shape != wire.shape:
+            notes.append(f"input {list(wire.shape)}: the first axis is time, as its weights are of "
+                         f"{shape[0]} inputs")
+        return Network(name, shape, "frames", None, tuple(self.nodes), output, tuple(notes),
                        "potential" if silent else "spikes", tuple(self.said.lost(placed)))
 
     def _place(self, key: str) -> None:
@@ -144,6 +148,15 @@ class _Reader:
     def _neuron(self, key: str, node: Any) -> list[Op]:
         recurrent = any(key == before for before, _ in self.late)
         return [neuron_of(key, node, self.said.of(plain(key)), recurrent)]
+
+
+def _sample_shape(wire: Wire) -> tuple[int, ...]:
+    """The input's shape at one step: Sinabs writes [T, N] where its layers take [batch, T, N]."""
+    readers = [wire.nodes[b] for a, b in wire.edges if a == wire.source]
+    dense = readers and all(type(node).__name__ in ("Affine", "Linear") for node in readers)
+    timed = dense and len(wire.shape) == 2 and all(
+        node.weight.shape[-1] == wire.shape[1] for node in readers)
+    return wire.shape[1:] if timed else wire.shape
 
 
 def convolution_of(key: str, node: "nir.Conv2d") -> Convolution:

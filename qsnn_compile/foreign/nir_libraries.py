@@ -27,7 +27,8 @@ class Library:
     v > θ where ``strict``, else at v ≥ θ. ``reset`` is its layers' default. ``raises``: a soft
     reset leaves what is still above θ to pass it twice (snnTorch's reset_delay=False);
     ``silences``: a late hard reset of a synapse's or a recurrent membrane takes the step's current
-    with it. ``lost`` is what its exporter doesn't write, by the option that can say it.
+    with it. A membrane ``starts`` at the field so called (v_reset where the node has none), at 0
+    where that is empty. ``lost`` is what its exporter doesn't write.
     """
 
     name: str
@@ -40,7 +41,8 @@ class Library:
     jumps: bool = False
     raises: bool = False
     silences: bool = False
-    lost: tuple[tuple[str, str], ...] = ()
+    starts: str = ""
+    lost: tuple["Lost", ...] = ()
 
     def kept(self, tau: Any) -> NDArray[np.float64]:
         """What a step leaves of a membrane or a current of time constant *tau*."""
@@ -62,29 +64,40 @@ def restored(share: Any) -> NDArray[np.float64]:
     return np.where(np.abs(short - share) <= BLUR * np.abs(share), short, share)
 
 
+@dataclass(frozen=True)
+class Lost:
+    """What an exporter doesn't write of nodes that have ``has``, and what is taken for it.
+    ``option`` is the one that says it of a node, where there is one."""
+
+    text: str
+    has: str = "r"
+    option: str = ""
+
+
 _SINABS = (
-    ("spikes", "spike_fn: one spike a step is taken, Sinabs' default MultiSpike sends several; "
-     "say --spikes many"),
-    ("clamp", "min_v_mem: none is taken; say --clamp V"),
-    ("", "tau_syn: none is taken; export a network with synapses as ONNX"))
-_NORM = ("", "norm_input: each layer's default is taken, True for LIF and False for ExpLeak; say "
-         "--dt sinabs-normed or sinabs-unnormed")
+    Lost("spike_fn: one spike a step is taken, Sinabs' default MultiSpike sends several; say "
+         "--spikes many", "v_threshold", "spikes"),
+    Lost("min_v_mem: none is taken, the default; say --clamp V", option="clamp"),
+    Lost("tau_syn: none is taken, the default; export a network with synapses as ONNX"))
+_NORM = Lost("norm_input: each layer's default is taken, True for LIF and False for ExpLeak; say "
+             "--dt sinabs-normed or sinabs-unnormed", "tau")
 
 LIBRARIES = {library.name: library for library in (
     Library("snntorch", 1e-4, 1e-4, "delayed-soft", raises=True, silences=True, lost=(
-        ("reset", "reset_mechanism and reset_delay: 'subtract' with a delay is taken, its default; "
-         "say --reset delayed-hard (zero), none, or soft and hard (reset_delay=False)"),
-        ("", "graded_spikes_factor, inhibition and state_quant: 1 and none are taken; export a "
-         "network that has them as ONNX"))),
-    Library("spikingjelly", 1e-4, 1e-4, strict=False),
+        Lost("reset_mechanism and reset_delay: 'subtract' with a delay is taken, the default; say "
+             "--reset delayed-hard ('zero'), none, or soft and hard (reset_delay=False)",
+             "v_threshold", "reset"),
+        Lost("graded_spikes_factor, inhibition and state_quant: 1 and none are taken, the "
+             "defaults; export a network that has them as ONNX"))),
+    Library("spikingjelly", 1e-4, 1e-4, strict=False, starts="v_reset"),
     Library("sinabs", 1.0, 1.0, "soft", False, True, ("LI",), lost=(*_SINABS, _NORM)),
     Library("sinabs-normed", 1.0, 1.0, "soft", False, True, lost=_SINABS),
     Library("sinabs-unnormed", 1.0, 1.0, "soft", False, True, ("LIF", "LI"), lost=_SINABS),
     # It writes tau = dt / tau_mem_inv with its dt of 1e-3 (norse #411): dt / tau is right for 1e-6.
-    Library("norse", 1e-6, 1.0, jumps=True, lost=(
-        ("reset", "reset_method: a reset to a value is taken, its default; say --reset soft for "
-         "reset_subtract"),
-        ("", "v_reset: what the file says is taken, 0"))),
+    Library("norse", 1e-6, 1.0, jumps=True, starts="v_leak", lost=(
+        Lost("reset_method: a reset to a value is taken, the default; say --reset soft for "
+             "reset_subtract", "v_threshold", "reset"),
+        Lost("v_reset: what the file says is taken, 0", "v_threshold"))),
 )}
 
 

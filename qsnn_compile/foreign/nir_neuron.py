@@ -10,6 +10,7 @@ from .nir_file import NirError
 from .nir_libraries import LIBRARIES, restored
 from .nir_options import Step
 from .normal import Neuron, Reals, SynapticCurrent, reals
+from .quantise_report import span
 
 
 def neuron_of(key: str, node: Any, step: Step, recurrent: bool) -> Neuron:
@@ -21,6 +22,7 @@ def neuron_of(key: str, node: Any, step: Step, recurrent: bool) -> Neuron:
         reals(getattr(node, "v_threshold", np.inf)), decay=reals(kept),
         gain=reals(_gain(node, tau, kept, step)), offset=reals((1 - kept) * leak),
         synapse=_synapse(key, node, step), reset="none", strict=step.library.strict,
+        initial=reals(first_membrane(node, step)),
         clamp=None if step.clamp is None else reals(step.clamp), max_spikes=step.spikes)
     if np.isposinf(made.threshold).all():
         return replace(made, max_spikes=1)
@@ -31,6 +33,12 @@ def neuron_of(key: str, node: Any, step: Step, recurrent: bool) -> Neuron:
 def time_constant(node: Any) -> Any:
     """The membrane's, None where *node* does not leak."""
     return getattr(node, "tau", getattr(node, "tau_mem", None))
+
+
+def first_membrane(node: Any, step: Step) -> Any:
+    """The membrane before the first step."""
+    starts = step.library.starts
+    return getattr(node, starts, getattr(node, "v_reset", 0.0)) if starts else 0.0
 
 
 def _kept(key: str, what: str, tau: Any, step: Step) -> Any:
@@ -103,6 +111,8 @@ def _ways(step: Step, node: Any) -> list[str]:
         made += [f"reset {step.reset}{whose}{twice}; libraries lose theirs when they write NIR",
                  f"it spikes at v {'>' if library.strict else '≥'} v_threshold"
                  + ("" if step.spikes == 1 else f", ⌊v / v_threshold⌋ times, {step.most}")]
+    if np.any(first := first_membrane(node, step)):
+        made.append(f"v starts at {step.library.starts}, {span(first)}")
     return [*made, *([] if step.clamp is None else [f"v ≥ {step.clamp:g}"])]
 
 

@@ -106,13 +106,11 @@ class Told:
         """What the exporters of the libraries named lose and nobody said: a sentence each."""
         made: dict[str, None] = {}
         for name, node in nodes.items():
-            if hasattr(node, "r"):
-                library = self.of(name).library
-                for option, what in library.lost:
-                    said = option and getattr(self, option).of(name) is not None
-                    if not said and (hasattr(node, "v_threshold") or option not in
-                                     ("spikes", "reset")):
-                        made[f"{library.name.partition('-')[0]} doesn't write {what}"] = None
+            library = self.of(name).library if hasattr(node, "r") else None
+            for lost in () if library is None else library.lost:
+                said = lost.option and getattr(self, lost.option).of(name) is not None
+                if library is not None and hasattr(node, lost.has) and not said:
+                    made[f"{library.name.partition('-')[0]} doesn't write {lost.text}"] = None
         return list(made)
 
 

@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 from qsnn_compile import ir
 from qsnn_compile.errors import Unsupported
 
-from .calibrate import DEFAULT_STEPS, read_data
+from .calibrate import (
+    DEFAULT_STEPS,
+    InputCodes,
+    read_data,
+    read_labels,
+    real_numbers,
+    told_codes,
+)
 from .float_model import DataError
 from .nir_file import is_nir
 from .nir_front import read_nir
@@ -29,7 +36,8 @@ Array = NDArray[Any]
 class Options:
     """What the command line says about a file of another library. ``calibrate`` is an .npz file;
     ``coding`` is direct or frames; None leaves it to the file and the data. ``dt``, ``reset``,
-    ``spikes`` and ``clamp`` are `read_nir`'s."""
+    ``spikes`` and ``clamp`` are `read_nir`'s. Where ``input_scale`` is given, integers of the data
+    are codes: x = input_scale · (code - input_zero_point)."""
 
     weight_bits: int = 8
     membrane_bits: int = 12
@@ -41,6 +49,18 @@ class Options:
     coding: str | None = None
     spikes: Given = None
     clamp: Given = None
+    input_scale: float | None = None
+    input_zero_point: int | None = None
+
+    def codes(self, x: Array | None) -> InputCodes | None:
+        """The input's codes as told, *x* being the data; None where nothing is. Raises DataError.
+        """
+        if self.input_scale is None:
+            if self.input_zero_point is not None:
+                raise DataError("--input-zero-point must come with --input-scale, not alone; say "
+                                "what 1 of the input's codes is worth")
+            return None
+        return told_codes(self.input_scale, self.input_zero_point or 0, self.input_bits, x)
 
     def told(self) -> Told:
         """What is said about the nodes of a NIR file. Raises NirError."""
@@ -49,12 +69,14 @@ class Options:
 
 @dataclass(frozen=True, eq=False)
 class Foreign:
-    """A file understood and quantised; ``data`` is what calibrated it."""
+    """A file understood and quantised; ``data`` is what calibrated it, in real numbers, and
+    ``labels`` its right classes, where known."""
 
     network: Network
     graph: ir.Graph
     report: Report
     data: Array | None
+    labels: NDArray[np.int64] | None = None
 
 
 def is_foreign(path: str | Path) -> bool:
@@ -111,6 +133,10 @@ def quantise_file(path: str | Path, options: Options, *, steps: int | None = Non
     taken as the core runs it, and noted. Raises QsnnError."""
     network = read_foreign(path, options)
     data = None if options.calibrate is None else read_data(options.calibrate)
+    labels = None if options.calibrate is None or data is None else read_labels(
+        options.calibrate, len(data))
+    codes = options.codes(data)
+    data = None if data is None else real_numbers(data, codes)
     open_ended = network.steps is None and network.coding == "frames" and not is_nir(path)
     network = _coded(network, options.coding, data, open_ended)
     network = _stepped(network if steps is None else replace(network, steps=steps), data)
@@ -118,8 +144,9 @@ def quantise_file(path: str | Path, options: Options, *, steps: int | None = Non
     bits = bits if options.input_bits is None else options.input_bits
     graph, report = quantise(
         network, weight_bits=options.weight_bits, membrane_bits=options.membrane_bits,
-        input_bits=bits, decay_bits=options.decay_bits, calibrate=data, readout=readout)
-    return Foreign(network, graph, report, data)
+        input_bits=bits, decay_bits=options.decay_bits, calibrate=data, readout=readout,
+        codes=codes)
+    return Foreign(network, graph, report, data, labels)
 
 
 def runnable(found: Foreign) -> ir.Graph:
