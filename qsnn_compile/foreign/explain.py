@@ -163,7 +163,6 @@ def print_explanation(report: Report) -> None:
     console.print(table)
     console.print(f"input: {report.input}; ranges of the membranes: {report.ranges}",
                   highlight=False)
-    for note in report.notes:
-        console.print(f"assumed: {note}", highlight=False, markup=False)
-    for warning in report.warnings:
-        console.print(f"warning: {warning}", highlight=False, markup=False)
+    for note in [*(f"assumed: {note}" for note in report.notes),
+                 *(f"warning: {warning}" for warning in report.warnings)]:
+        console.print(note, highlight=False, markup=False, soft_wrap=True)

@@ -133,7 +133,7 @@ def _integrated(node: Any, library: Library, v: Array, x: Array) -> Array:
 def _fired(step: Step, node: Any, v: Array) -> Array:
     """How many spikes a membrane of *v* sends."""
     if step.spikes > 1:
-        return np.clip(np.floor(v / node.v_threshold), 0, step.spikes)
+        return np.asarray(np.clip(np.floor(v / node.v_threshold), 0, step.spikes))
     fired = v > node.v_threshold if step.library.strict else v >= node.v_threshold
     return np.asarray(fired, dtype=np.float64)
 

@@ -47,7 +47,8 @@ class Library:
     def kept(self, tau: Any) -> NDArray[np.float64]:
         """What a step leaves of a membrane or a current of time constant *tau*."""
         share = self.dt / np.asarray(tau, dtype=np.float64)
-        return np.exp(-share) if self.exponential else 1 - np.minimum(restored(share), 1.0)
+        kept = np.exp(-share) if self.exponential else 1 - np.minimum(restored(share), 1.0)
+        return np.asarray(kept)
 
     def too_fast(self, tau: float) -> bool:
         """Whether a step is too long for *tau*."""
