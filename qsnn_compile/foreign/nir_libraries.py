@@ -62,7 +62,7 @@ def restored(share: Any) -> NDArray[np.float64]:
     share = np.asarray(share, dtype=np.float64)
     size = 10.0 ** (DIGITS - 1 - np.floor(np.log10(np.where(share > 0, share, 1.0))))
     short = np.rint(share * size) / size
-    return np.where(np.abs(short - share) <= BLUR * np.abs(share), short, share)
+    return np.asarray(np.where(np.abs(short - share) <= BLUR * np.abs(share), short, share))
 
 
 @dataclass(frozen=True)
