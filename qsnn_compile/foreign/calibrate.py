@@ -135,36 +135,41 @@ def _beyond_one(high: int) -> str:
 def told_codes(scale: float, zero: int, bits: int | None, x: Array | None) -> InputCodes:
     """The codes that the command line says: ``x = scale · (code - zero)``, in *bits* bits, else as
     many as the codes of *x* have. Raises DataError."""
-    if not (0 < scale < np.inf):
+    if not 0 < scale < np.inf:
         raise DataError(f"input scale must be a positive number, not {scale!r}; say what 1 of the "
                         "input's codes is worth")
     width = 8 if bits is None else bits
-    if bits is None and x is not None and x.dtype.kind in "iub":
+    coded = x is not None and holds_codes(x)
+    if bits is None and coded and x is not None:
         width = min(8, max(1, int(x.max()).bit_length()))
     top = (1 << min(max(width, 1), 8)) - 1
     if not 0 <= zero <= top:
         raise DataError(f"input zero point must be a code, 0 … {top}, not {zero!r}; say which code "
                         "stands for 0")
-    return InputCodes(width, scale, zero, f"x = {scale:g} · (code - {zero}), as told")
+    floats = "; x holds codes, though as floats" if coded and x is not None and \
+        x.dtype.kind == "f" else ""
+    return InputCodes(width, scale, zero, f"x = {scale:g} · (code - {zero}), as told{floats}")
+
+
+def holds_codes(x: Array) -> bool:
+    """Whether *x* are codes: integers, or floats that are whole numbers and more than 0 and 1."""
+    return x.dtype.kind in "iub" or bool(
+        x.min() >= 0 and x.max() > 1 and (x == np.rint(x)).all())
 
 
 def real_numbers(x: Array, codes: InputCodes | None) -> Array:
-    """*x* in real numbers: integers are *codes*, where those were told. Raises DataError."""
+    """*x* in real numbers: whole numbers are *codes*, where those were told. Raises DataError."""
     if codes is None:
         return x
     top = (1 << codes.bits) - 1
-    if x.dtype.kind in "iub":
-        low, high, within = 0.0, float(top), f"codes 0 … {top}"
-        made = codes.scale * (x.astype(np.float64) - codes.zero)
-    else:
-        low, high = -codes.scale * codes.zero, codes.scale * (top - codes.zero)
-        within, made = f"real numbers {low:g} … {high:g}", x
-        low, high = low - codes.scale / 2, high + codes.scale / 2
-    away = x[(x < low) | (x > high)]
+    coded = holds_codes(x)
+    made = codes.scale * (x.astype(np.float64) - codes.zero) if coded else x
+    low, high = 0.0 - codes.scale * codes.zero, codes.scale * (top - codes.zero)
+    away = x[(made < low - codes.scale / 2) | (made > high + codes.scale / 2)]
     if away.size:
-        what = "integers of other values" if x.dtype.kind in "iub" else "floats of other values"
-        raise DataError(f"x must be {within} with this --input-scale, not {what}, as "
-                        f"{away[0].item()!r}; integers are codes, floats are real numbers")
+        within = f"codes 0 … {top}" if coded else f"real numbers {low:g} … {high:g}"
+        raise DataError(f"x must be {within} with this --input-scale, not {away[0].item()!r}; "
+                        "whole numbers are codes, others are real numbers")
     return np.asarray(made, dtype=np.float32)
 
 

@@ -191,7 +191,7 @@ def _compared(model: str, source: Source, network: Network, graph: ir.Graph, rep
         None if bad is None else _first(bad),
         float((chosen[FIXED] == chosen[source.name]).mean()),
         None if source.labels is None else accuracies(chosen, source.labels),
-        (*network.notes, *source.notes),
+        (*network.notes, *source.notes, f"the input is {report.input}"),
         (*report.warnings, *_several(network, source)))
 
 

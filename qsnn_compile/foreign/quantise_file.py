@@ -36,8 +36,8 @@ Array = NDArray[Any]
 class Options:
     """What the command line says about a file of another library. ``calibrate`` is an .npz file;
     ``coding`` is direct or frames; None leaves it to the file and the data. ``dt``, ``reset``,
-    ``spikes`` and ``clamp`` are `read_nir`'s. Where ``input_scale`` is given, integers of the data
-    are codes: x = input_scale · (code - input_zero_point)."""
+    ``spikes`` and ``clamp`` are `read_nir`'s. Where ``input_scale`` is given, whole numbers in the
+    data are codes: x = input_scale · (code - input_zero_point)."""
 
     weight_bits: int = 8
     membrane_bits: int = 12

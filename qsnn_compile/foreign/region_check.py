@@ -120,5 +120,4 @@ def _compare(found: Found, ours: Advance, theirs: Mapping[int, Array],
             raise NotAffine(
                 f"{origin}: the neuron must be the equation that was read from it, but gives "
                 f"{float(theirs[block][sample, place])!r} where that gives "
-                f"{float(mine[sample, place])!r}; "
-                "please report this file")
+                f"{float(mine[sample, place])!r}; please report this file")
