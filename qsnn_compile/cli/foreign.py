@@ -25,9 +25,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                        help="of the stored membranes (default: %(default)s)")
     group.add_argument("--input-bits", type=int, metavar="B", help="of the input's codes (default: "
                        "8, or 1 for frames of spikes)")
-    group.add_argument("--input-scale", type=float, metavar="S", help="whole numbers in the data are "
-                       "codes: x = S · (code - zero point), as 0.00392157 for pixels of a network "
-                       "that was trained on x / 255 (default: they are x itself)")
+    group.add_argument("--input-scale", type=float, metavar="S", help="whole numbers in the data "
+                       "are codes: x = S · (code - zero point), as 0.00392157 for pixels of a "
+                       "network that was trained on x / 255 (default: they are x itself)")
     group.add_argument("--input-zero-point", type=int, metavar="Z",
                        help="the code that stands for 0 (default: 0)")
     group.add_argument("--decay-bits", type=int, metavar="Q", help="of a decay's fraction "
