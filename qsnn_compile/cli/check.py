@@ -72,7 +72,7 @@ def _print(found: "Check") -> None:
         console.print(f"ties, within 4 ulp of a threshold: {found.ties} more", highlight=False)
     console.print(f"class: the integers choose that of {found.reference} in {found.same_class:.2%} "
                   "of the samples", highlight=False)
-    print_accuracy(found.accuracy)
+    print_accuracy(found.accuracy, found.samples)
     print_notes(found.notes, found.warnings)
     if not found.compared_with_library:
         console.print("not compared with the library: the data hold no spk, so all of the above is "

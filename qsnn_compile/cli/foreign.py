@@ -66,9 +66,9 @@ def golden(graph: "Graph", x: "np.ndarray[Any, Any]") -> "Result":
     return run(graph, x, record="all")
 
 
-def judged(found: "Foreign") -> "tuple[tuple[LayerCheck, ...], dict[str, float] | None]":
-    """A quantised file before and after, on its data or on random inputs: its layers and, where
-    the classes are known, its accuracies."""
+def judged(found: "Foreign") -> "tuple[tuple[LayerCheck, ...], dict[str, float] | None, int]":
+    """A quantised file before and after, on its data or on random inputs: its layers, where the
+    classes are known its accuracies, and the number of samples."""
     import numpy as np
 
     from qsnn_compile.foreign.calibrate import InputCodes, random_data
@@ -84,18 +84,19 @@ def judged(found: "Foreign") -> "tuple[tuple[LayerCheck, ...], dict[str, float] 
     floats = run(network, frames)
     layers = layer_checks(network, graph, found.report, floats.spikes, fixed)
     if found.labels is None:
-        return layers, None
+        return layers, None, len(frames)
     answers = floats.output.reshape(*floats.output.shape[:2], -1)
     return layers, accuracies({FLOAT: classes_of(graph, answers), FIXED: fixed.classes},
-                              found.labels[:SAMPLES])
+                              found.labels[:SAMPLES]), len(frames)
 
 
-def print_accuracy(accuracy: "Mapping[str, float] | None") -> None:
-    """The accuracies, by what gave the answers, where they are known."""
+def print_accuracy(accuracy: "Mapping[str, float] | None", samples: int) -> None:
+    """The accuracies on so many *samples*, by what gave the answers, where they are known."""
     from rich.console import Console
     if accuracy is not None:
         shares = ", ".join(f"{name} {share:.2%}" for name, share in accuracy.items())
-        Console(soft_wrap=True).print(f"accuracy: {shares}", highlight=False, markup=False)
+        Console(soft_wrap=True).print(f"accuracy on {samples} samples: {shares}", highlight=False,
+                                      markup=False)
 
 
 def print_layers(layers: "Sequence[LayerCheck]", title: str = "float and fixed point") -> None:

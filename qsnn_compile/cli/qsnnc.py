@@ -127,9 +127,9 @@ def _explain(found: "Graph | Foreign") -> None:
         return
     print_explanation(found.report)
     where = "random inputs" if found.data is None else "the data given"
-    layers, accuracy = judged(found)
+    layers, accuracy, samples = judged(found)
     print_layers(layers, f"float and fixed point on {where}")
-    print_accuracy(accuracy)
+    print_accuracy(accuracy, samples)
 
 
 def _judge(found: "Graph | Foreign") -> None:
@@ -138,14 +138,14 @@ def _judge(found: "Graph | Foreign") -> None:
     from qsnn_compile.ir import Graph
     if isinstance(found, Graph):
         return
-    layers, accuracy = judged(found)
+    layers, accuracy, samples = judged(found)
     for note in [*(f"assumed: {note}" for note in found.network.notes),
                  *(f"warning: {warning}" for warning in found.report.warnings),
                  *(f"warning: {layer.advice}" for layer in layers if layer.advice)]:
         print(f"qsnnc: {note}", file=sys.stderr)
     if found.data is not None:
         print_layers(layers, "float and fixed point on the data given")
-    print_accuracy(accuracy)
+    print_accuracy(accuracy, samples)
 
 
 def check_json(file: str | None) -> None:

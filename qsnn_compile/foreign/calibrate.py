@@ -107,10 +107,17 @@ def input_codes(x: Array | None, bits: int) -> InputCodes:
     if not np.isfinite(x).all():
         raise QsnnError("x must be finite, not NaN or infinite; mend the data")
     low, high = float(x.min()), float(x.max())
-    if low >= 0 and high < 256 and bool((x == np.rint(x)).all()):
+    warning = _beyond_one(low, high) if bool((x == np.rint(x)).all()) else None
+    if low >= 0 and high < 256 and warning is not None:
         width = max(1, int(high).bit_length())
         return InputCodes(width, 1.0, 0, f"whole numbers 0 … {int(high)}, taken as they are",
-                          _beyond_one(int(high)))
+                          warning)
+    return replace(_spread(low, high, bits), warning=warning or "")
+
+
+def _spread(low: float, high: float, bits: int) -> InputCodes:
+    """Codes of *bits* bits over real numbers from *low* to *high*."""
+    top = (1 << bits) - 1
     if low >= 0:
         high = 1.0 if 0.5 < high <= 1 else high
         return InputCodes(bits, high / top, 0, f"0 … {high:g} in {bits} bits")
@@ -122,14 +129,16 @@ def input_codes(x: Array | None, bits: int) -> InputCodes:
                       f"{low:g} … {high:g} in {bits} bits, zero point {zero}")
 
 
-def _beyond_one(high: int) -> str:
-    """What to say of whole numbers 0 … *high* that a network of real numbers is shown."""
-    if high <= FEW:
+def _beyond_one(low: float, high: float) -> str:
+    """What to say of whole numbers *low* … *high* that a network of real numbers is shown."""
+    most = int(max(-low, high))
+    if most <= FEW:
         return ""
-    top = 255 if high > 127 else high
-    return (f"x holds whole numbers 0 … {high}, taken as they are: a network that was trained on "
-            f"x / {top} sees them {top} times too large; say --input-scale {1 / top:.6g}, or "
-            "--input-scale 1 if it was trained on them")
+    top = 255 if 127 < most < 256 and low >= 0 else most
+    cure = (f"say --input-scale {1 / top:.6g}, or --input-scale 1 if it was trained on them"
+            if low >= 0 and most < 256 else f"store x / {top} if it was")
+    return (f"x holds whole numbers {min(0, int(low))} … {int(high)}, taken as they are: a network "
+            f"that was trained on x / {top} sees them {top} times too large; {cure}")
 
 
 def told_codes(scale: float, zero: int, bits: int | None, x: Array | None) -> InputCodes:

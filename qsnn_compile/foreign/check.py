@@ -70,7 +70,8 @@ class Check:
     reference is only our own reading of the file. ``runtime_mismatches`` is None where the runtime
     is the reference, ``fixed_mismatches`` where the network ends in a potential, which integers
     count in other units. ``same_class``: the share of samples to which the integers give the
-    reference's class. ``accuracy``, by what gave the answers, where the data hold y."""
+    reference's class. ``accuracy`` on the ``samples``, by what gave the answers, where the data
+    hold y."""
 
     model: str
     runtime: str
@@ -88,6 +89,7 @@ class Check:
     fixed_steps: tuple[int, ...]
     float_first: tuple[int, int, int] | None
     fixed_first: tuple[int, int, int] | None
+    samples: int
     same_class: float
     accuracy: dict[str, float] | None
     notes: tuple[str, ...] = field(default=())
@@ -189,7 +191,7 @@ def _compared(model: str, source: Source, network: Network, graph: ir.Graph, rep
         layer_checks(network, graph, report, found.spikes, fixed),
         _by_step(wrong & ~tied), () if bad is None else _by_step(bad), _first(wrong & ~tied),
         None if bad is None else _first(bad),
-        float((chosen[FIXED] == chosen[source.name]).mean()),
+        samples, float((chosen[FIXED] == chosen[source.name]).mean()),
         None if source.labels is None else accuracies(chosen, source.labels),
         (*network.notes, *source.notes, f"the input is {report.input}"),
         (*report.warnings, *_several(network, source)))

@@ -12,6 +12,7 @@ from onnx import numpy_helper
 from qsnn_compile.cli import qsnn, qsnnc
 from qsnn_compile.cli.foreign import golden
 from qsnn_compile.foreign import check as checks
+from qsnn_compile.foreign.calibrate import input_codes
 from qsnn_compile.foreign.float_model import arranged
 from qsnn_compile.foreign.normal import Linear, Network, Neuron, Node, reals
 from qsnn_compile.foreign.onnx_front import read_onnx
@@ -153,8 +154,8 @@ def test_a_potential_is_compared_by_its_classes(tmp_path, capsys):
     assert ("fixed point, 8-bit weights, 12-bit membranes: the network ends in a potential, which "
             "integers count in other units; only classes are compared\n") in shown
     assert "class: the integers choose that of spk of the data in " in shown
-    assert ("accuracy: spk of the data 100.00%, NIR's equations 100.00%, float normal form "
-            "100.00%, fixed point ") in shown
+    assert ("accuracy on 20 samples: spk of the data 100.00%, NIR's equations 100.00%, float "
+            "normal form 100.00%, fixed point ") in shown
 
 
 def test_the_table(capsys):
@@ -420,11 +421,24 @@ def test_whole_numbers_beyond_one_are_warned_of(tmp_path, capsys):
     assert qsnnc.main([str(LEAKY), "--explain", "--calibrate", data]) == 0
     shown = capsys.readouterr().out
     assert "warning: x holds whole numbers 0 … 255, taken as they are: " in shown
-    assert "accuracy: float normal form " in shown and ", fixed point " in shown
+    assert "accuracy on 8 samples: float normal form " in shown and ", fixed point " in shown
     counts = pixels(tmp_path, np.uint8, 4)
     assert qsnnc.main([str(LEAKY), "--explain", "--calibrate", counts]) == 0
     assert "whole numbers 0 … 4, taken" in (shown := capsys.readouterr().out)
     assert "warning" not in shown
+
+
+@pytest.mark.parametrize("x, said", [
+    ([0, 1023], "0 … 1023, taken as they are: a network that was trained on x / 1023 sees them "
+     "1023 times too large; store x / 1023 if it was"),
+    ([-128, 127], "-128 … 127, taken as they are: a network that was trained on x / 128 sees them "
+     "128 times too large; store x / 128 if it was"),
+    ([0.0, 200.0], "0 … 200, taken as they are: a network that was trained on x / 255 sees them "
+     "255 times too large; say --input-scale 0.00392157, or --input-scale 1 if it was trained on "
+     "them"), ([0.5, 200.0], None), ([-3, 4], None), ([0, 1], None)])
+def test_what_is_said_of_whole_numbers(x, said):
+    warning = input_codes(np.array(x), 8).warning
+    assert warning == ("" if said is None else f"x holds whole numbers {said}")
 
 
 def test_a_zero_point_as_told(tmp_path):
