@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-    from qsnn_compile.foreign.check import LayerCheck
+    from qsnn_compile.foreign.check_layers import LayerCheck
     from qsnn_compile.foreign.quantise_file import Foreign, Options
     from qsnn_compile.ir import Graph
     from qsnn_sim.golden import Result
@@ -72,7 +72,8 @@ def judged(found: "Foreign") -> "tuple[tuple[LayerCheck, ...], dict[str, float] 
     import numpy as np
 
     from qsnn_compile.foreign.calibrate import InputCodes, random_data
-    from qsnn_compile.foreign.check import FIXED, FLOAT, accuracies, classes_of, layer_checks
+    from qsnn_compile.foreign.check import FIXED, FLOAT, accuracies, classes_of
+    from qsnn_compile.foreign.check_layers import layer_checks
     from qsnn_compile.foreign.float_model import arranged, run
     network, graph = found.network, found.graph
     source = graph.input

@@ -13,6 +13,7 @@ from qsnn_compile.cli import qsnn, qsnnc
 from qsnn_compile.cli.foreign import golden
 from qsnn_compile.foreign import check as checks
 from qsnn_compile.foreign.calibrate import input_codes
+from qsnn_compile.foreign.check_layers import layer_checks
 from qsnn_compile.foreign.float_model import arranged
 from qsnn_compile.foreign.normal import Linear, Network, Neuron, Node, reals
 from qsnn_compile.foreign.onnx_front import read_onnx
@@ -188,7 +189,7 @@ def checked(made, x, **settings):
     from qsnn_compile.foreign.float_model import run as floats
     graph, report = quantise(made, calibrate=x, **settings)
     fixed = golden(graph, arranged(made, x))
-    return checks.layer_checks(made, graph, report, floats(made, x).spikes, fixed)[0]
+    return layer_checks(made, graph, report, floats(made, x).spikes, fixed)[0]
 
 
 def test_a_broken_layer_is_named_with_its_cure():
@@ -202,13 +203,13 @@ def test_a_broken_layer_is_named_with_its_cure():
     narrow = graph.nodes[1].op
     assert narrow.bits == 6
     silent = golden(graph, np.zeros((8, 6, 4), np.int64))
-    found = checks.layer_checks(made, graph, report, floats(made, x).spikes, silent)[0]
+    found = layer_checks(made, graph, report, floats(made, x).spikes, silent)[0]
     assert found.advice == ("layer 'lif' has gone silent: use more weight bits (--weight-bits), or "
                             "--membrane-bits 10")
     made = network(0.9, 1.0)
     graph, report = quantise(made, calibrate=np.abs(loud), membrane_bits=6)
     full = golden(graph, np.ones((8, 6, 4), np.int64))
-    found = checks.layer_checks(made, graph, report, floats(made, x * 0).spikes, full)[0]
+    found = layer_checks(made, graph, report, floats(made, x * 0).spikes, full)[0]
     assert found.advice == ("layer 'lif' is saturated: use --membrane-bits 8, or calibrate with "
                             "data like these (--calibrate)")
 
