@@ -20,6 +20,8 @@ def run(argv: Sequence[str]) -> int:
     check_json(given.json)
     build = Build.load(given.build)
     samples = read_samples(given.data, build.graph) if given.data else None
+    if samples is not None:
+        samples.warn("qsnn run")
     with Network(build.program, UartDevice(given.port, given.baud)) as network:
         network.load()
         report: dict[str, Any] = {"port": given.port, "loaded": True}

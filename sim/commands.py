@@ -30,9 +30,11 @@ def sim(argv: Sequence[str]) -> int:
     build = Build.load(options.build)
     margins = margins_of(build, options.exit_margin)
     samples = read_samples(options.data, build.graph).first(options.samples)
+    samples.warn("qsnn sim")
     with _progress("golden and cycle model", len(samples.x)) as progress:
         found = measure(build, samples, record=options.record is not None, progress=progress)
     report = summary(build, samples, found) | {
+        "warnings": [samples.warning] if samples.warning else [],
         "accuracy_by_step": by_step(found.answers, samples),
         "exits": exit_rows(build, samples, found, margins)}
     if options.record:
@@ -59,6 +61,7 @@ def verify(argv: Sequence[str]) -> int:
     if options.resets > len(samples.x):
         raise QsnnError(f"--resets must be at most {len(samples.x)} samples, "
                         f"not {options.resets!r}")
+    samples.warn("qsnn verify")
     traffic = Traffic(options.idle, options.stall, options.resets, options.seed)
     what = plan(build.program, build.graph, samples.x, traffic)
     verilog = core_again(build)
@@ -68,7 +71,8 @@ def verify(argv: Sequence[str]) -> int:
         with _spinner(f"{len(samples.x)} samples in {options.simulator}"):
             (verdict,) = run_plans(built, [what])
     report = asdict(verdict) | {"simulator": options.simulator, "name": build.graph.name,
-                                "digest": build.program.machine.digest}
+                                "digest": build.program.machine.digest,
+                                "accuracy": samples.accuracy(build.graph)}
     if options.json != "-":
         from .report import print_verify
         print_verify(report)

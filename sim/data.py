@@ -1,5 +1,6 @@
 """What the commands read: a build folder, and samples from an ``.npz`` file."""
 
+import sys
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -16,6 +17,10 @@ from qsnn_compile.ir import Graph, IrError, parse, quantize_input, shapes, verif
 from qsnn_compile.mapping import mapped_again
 from qsnn_compile.program import Program
 from qsnn_compile.report import read_report
+
+from .golden import run
+
+SMALL = 4                       # so many times the codes used, or more: data of another scale
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,14 +78,25 @@ def _again(graph: Graph, program: Program, report: dict[str, Any]) -> Program | 
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """``x``: the integers the network takes; ``y`` [N]: the right classes, where known."""
+    """``x``: the integers the network takes; ``y`` [N]: the right classes, where known;
+    ``warning``: what may be wrong with them."""
 
     x: NDArray[np.uint8]
     y: NDArray[np.int64] | None
+    warning: str = ""
 
     def first(self, count: int | None) -> "Samples":
         """The first *count* samples, or all."""
-        return Samples(self.x[:count], None if self.y is None else self.y[:count])
+        return Samples(self.x[:count], None if self.y is None else self.y[:count], self.warning)
+
+    def warn(self, command: str) -> None:
+        """Say on standard error what may be wrong."""
+        if self.warning:
+            print(f"{command}: warning: {self.warning}", file=sys.stderr)
+
+    def accuracy(self, graph: Graph) -> float | None:
+        """The golden model's share of right classes, where they are known."""
+        return None if self.y is None else float((run(graph, self.x).classes == self.y).mean())
 
 
 def read_samples(path: str | Path, graph: Graph) -> Samples:
@@ -93,7 +109,19 @@ def read_samples(path: str | Path, graph: Graph) -> Samples:
         raise QsnnError(f"{path}: {error}") from None
     if len(x) == 0:
         raise QsnnError(f"{path}: x must hold at least one sample, not {list(x.shape)!r}")
-    return Samples(x, _labels(path, arrays.get("y"), len(x), _classes(graph)))
+    return Samples(x, _labels(path, arrays.get("y"), len(x), _classes(graph)), _narrow(graph, x))
+
+
+def _narrow(graph: Graph, x: NDArray[np.uint8]) -> str:
+    """What to say of an *x* that uses a small part of the input's codes; nothing if it doesn't."""
+    source, low, high = graph.input, int(x.min()), int(x.max())
+    top = (1 << source.bits) - 1
+    if source.bits == 1 or (high - low + 1) * SMALL > top + 1:
+        return ""
+    least, most = (source.scale * (code - source.zero_point) for code in (low, high))
+    return (f"x uses the codes {low} … {high} of 0 … {top}, the real numbers {least:g} … {most:g}: "
+            "right if the network was trained on such numbers; else say what a code is worth with "
+            "qsnnc --input-scale, or store x in real numbers as floats")
 
 
 def _unfolded(graph: Graph, x: NDArray[Any]) -> NDArray[Any]:

@@ -118,5 +118,7 @@ def print_verify(report: dict[str, Any]) -> None:
     else:
         console.print(f"[green]RTL = golden model[/green] on {report['samples']} samples of "
                       f"{report['name']}: every spike, every result, every clock")
+    if report["accuracy"] is not None:
+        console.print(f"accuracy {report['accuracy']:.2%}, of the golden model")
     console.print(f"{report['simulator']}: {report['core_clocks']:,} clocks in "
                   f"{report['seconds']:.1f} s ({speed:,.0f} a second)")

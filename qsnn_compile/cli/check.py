@@ -4,7 +4,14 @@ import argparse
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from .foreign import add_options, golden, options_of, print_layers, print_notes
+from .foreign import (
+    add_options,
+    golden,
+    options_of,
+    print_accuracy,
+    print_layers,
+    print_notes,
+)
 from .qsnnc import check_json, write_json
 
 if TYPE_CHECKING:
@@ -13,7 +20,7 @@ if TYPE_CHECKING:
 
 def check(argv: list[str]) -> int:
     """The command line of ``qsnn check``; its exit code, 1 where the float normal form differs from
-    the source. Raises QsnnError on bad input."""
+    the library's answers or was not compared with them. Raises QsnnError on bad input."""
     from qsnn_compile.foreign import check as checks
     options = _parser().parse_args(argv)
     check_json(options.json)
@@ -23,17 +30,19 @@ def check(argv: list[str]) -> int:
         _print(found)
     if options.json:
         write_json(asdict(found), options.json)
-    return 1 if found.float_mismatches or found.runtime_mismatches else 0
+    return 0 if found.good else 1
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="qsnn check", description="Run a model by its own runtime, by what was understood of "
         "it (in float) and by the integers made of that, and compare spike by spike.",
-        epilog="Exit codes: 0 the float form is the source's, 1 it is not, 2 bad input.")
+        epilog="Exit codes: 0 the float form does what the library does, 1 it does not or was not "
+        "compared with the library (NIR without spk), 2 bad input.")
     parser.add_argument("model", help="an ONNX file of another library, or a NIR file")
     parser.add_argument("--data", metavar="NPZ", required=True,
-                        help="x [N, T, ...] and, where known, the library's spikes spk [N, T, ...]")
+                        help="x [N, T, ...] and, where known, the library's spikes spk "
+                        "[N, T, ...] and the right classes y [N]")
     parser.add_argument("--steps", type=int, metavar="T", help="time steps, before the file's own")
     add_options(parser)
     parser.add_argument("--json", metavar="FILE",
@@ -44,17 +53,28 @@ def _parser() -> argparse.ArgumentParser:
 def _print(found: "Check") -> None:
     from rich.console import Console
     print_layers(found.layers)
-    console = Console()
+    console = Console(soft_wrap=True)
     widths = f"{found.weight_bits}-bit weights, {found.membrane_bits}-bit membranes"
-    for what, wrong, first in (
-            (f"{found.runtime} against {found.reference}", found.runtime_mismatches, None),
-            ("float normal form", found.float_mismatches, found.float_first),
-            (f"fixed point, {widths}", found.fixed_mismatches, found.fixed_first)):
-        share = wrong / found.spikes if found.spikes else 0.0
-        where = "" if first is None else \
-            f"; first: sample {first[0]}, step {first[1]}, output {first[2]}"
-        console.print(f"{what}: {wrong} of {found.spikes} differ ({share:.3%}){where}",
-                      highlight=False)
+    for what, wrong, first in ((found.runtime, found.runtime_mismatches, None),
+                               ("float normal form", found.float_mismatches, found.float_first),
+                               (f"fixed point, {widths},", found.fixed_mismatches,
+                                found.fixed_first)):
+        if wrong is not None:
+            share = wrong / found.spikes if found.spikes else 0.0
+            where = "" if first is None else \
+                f"; first: sample {first[0]}, step {first[1]}, output {first[2]}"
+            console.print(f"{what} against {found.reference}: {wrong} of {found.spikes} differ "
+                          f"({share:.3%}){where}", highlight=False)
+    if found.fixed_mismatches is None:
+        console.print(f"fixed point, {widths}: the network ends in a potential, which integers "
+                      "count in other units; only classes are compared", highlight=False)
     if found.ties:
         console.print(f"ties, within 4 ulp of a threshold: {found.ties} more", highlight=False)
-    print_notes(found.notes)
+    console.print(f"class: the integers choose that of {found.reference} in {found.same_class:.2%} "
+                  "of the samples", highlight=False)
+    print_accuracy(found.accuracy, found.samples)
+    print_notes(found.notes, found.warnings)
+    if not found.compared_with_library:
+        console.print("not compared with the library: the data hold no spk, so all of the above is "
+                      "held against NIR's equations as they were understood here; store the "
+                      "library's answers with np.savez(file, x=x, spk=spk)", highlight=False)

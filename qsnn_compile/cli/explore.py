@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from qsnn_compile.explore import Clock, Point, Progress
     from qsnn_compile.ir import Graph
     from qsnn_compile.targets import Target
+    from qsnn_sim.data import Samples
 
 SAMPLES = 100                   # of the data, where nobody says how many
 PICTURES = (".png", ".svg", ".pdf")
@@ -41,7 +42,9 @@ def explore(argv: list[str]) -> int:
     options = _parser().parse_args(argv)
     _check(options)
     goal, graph = target(options.target), _graph(options)
-    clock, samples = _clock(options, graph)
+    data = _samples(options, graph)
+    clock, samples = _clock(graph, data), None if data is None else len(data.x)
+    accuracy = None if data is None else data.accuracy(graph)
     with _executor(options) as executor:
         with _bar("machines") as progress:
             points = machines.explore(graph, goal, executor, lanes=options.lanes, clock=clock,
@@ -51,12 +54,13 @@ def explore(argv: list[str]) -> int:
             with _bar("place and route") as progress:
                 shown = machines.placed(shown, goal, executor, progress=progress)
     if options.json != "-":
-        _print(graph, goal, points, shown, samples)
+        _print(graph, goal, points, shown, samples, accuracy)
     if options.plot:
         from .explore_plot import plot
         plot(Path(options.plot), f"{graph.name} on {goal.device.name}", points, shown)
     if options.json:
-        write_json(machines.summary(graph, goal, points, shown, samples), options.json)
+        write_json(machines.summary(graph, goal, points, shown, samples)
+                   | {"accuracy": accuracy}, options.json)
     return 0
 
 
@@ -71,8 +75,9 @@ def _parser() -> argparse.ArgumentParser:
                         help=f"{', '.join(target_names())} (default: %(default)s)")
     parser.add_argument("--lanes", type=int, metavar="N", help="only machines of N lanes")
     parser.add_argument("--steps", type=int, metavar="T", help="time steps, before the file's own")
-    parser.add_argument("--data", metavar="NPZ", help="x [N, ...]: exact clocks of these samples "
-                        "by the cycle model (default: estimates for a typical sample)")
+    parser.add_argument("--data", metavar="NPZ", help="x [N, ...] and, where known, y [N]: exact "
+                        "clocks of these samples by the cycle model (default: estimates for a "
+                        "typical sample)")
     parser.add_argument("--samples", type=int, metavar="N",
                         help=f"of the data, the first N (default: {SAMPLES})")
     parser.add_argument("--pnr", action="store_true", help="place and route the front too")
@@ -119,14 +124,22 @@ def _graph(options: argparse.Namespace) -> "Graph":
                                                options_of(options)))
 
 
-def _clock(options: argparse.Namespace, graph: "Graph") -> "tuple[Clock | None, int | None]":
-    """What times the samples, and how many they are."""
+def _samples(options: argparse.Namespace, graph: "Graph") -> "Samples | None":
+    """The samples of the data, as many as asked for."""
     if options.data is None:
-        return None, None
+        return None
     from qsnn_sim.data import read_samples
+    samples = read_samples(options.data, graph).first(options.samples or SAMPLES)
+    samples.warn("qsnn explore")
+    return samples
+
+
+def _clock(graph: "Graph", samples: "Samples | None") -> "Clock | None":
+    """What times the samples."""
+    if samples is None:
+        return None
     from qsnn_sim.measure import Clock
-    x = read_samples(options.data, graph).first(options.samples or SAMPLES).x
-    return Clock.of(graph, x), len(x)
+    return Clock.of(graph, samples.x)
 
 
 @contextmanager
@@ -191,7 +204,7 @@ def _bar(title: str) -> "Iterator[Progress]":
 
 
 def _print(graph: "Graph", goal: "Target", points: "Sequence[Point]", shown: "Sequence[Point]",
-           samples: int | None) -> None:
+           samples: int | None, accuracy: float | None) -> None:
     from rich.console import Console
 
     from qsnn_compile.speed import ACTIVITY
@@ -203,6 +216,8 @@ def _print(graph: "Graph", goal: "Target", points: "Sequence[Point]", shown: "Se
     console.print(f"[bold]{graph.name}[/bold] on {goal.board.name} ({goal.device.name}): "
                   f"{len(shown)} of the {len(points)} machines that fit are beaten by no "
                   f"other in both clocks and logic cells")
+    if accuracy is not None:
+        console.print(f"accuracy {accuracy:.2%}, of the golden model on these samples")
     console.print(f"[dim]{clocks}; µs at {goal.board.clock_mhz:g} MHz, the board's table's[/dim]\n")
     console.print(_table(shown))
 

@@ -2,13 +2,13 @@
 model that judges them."""
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from qsnn_compile.foreign.check import LayerCheck
+    from qsnn_compile.foreign.check_layers import LayerCheck
     from qsnn_compile.foreign.quantise_file import Foreign, Options
     from qsnn_compile.ir import Graph
     from qsnn_sim.golden import Result
@@ -25,22 +25,39 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                        help="of the stored membranes (default: %(default)s)")
     group.add_argument("--input-bits", type=int, metavar="B", help="of the input's codes (default: "
                        "8, or 1 for frames of spikes)")
+    group.add_argument("--input-scale", type=float, metavar="S", help="whole numbers in the data "
+                       "are codes: x = S · (code - zero point), as 0.00392157 for pixels of a "
+                       "network that was trained on x / 255 (default: they are x itself)")
+    group.add_argument("--input-zero-point", type=int, metavar="Z",
+                       help="the code that stands for 0 (default: 0)")
     group.add_argument("--decay-bits", type=int, metavar="Q", help="of a decay's fraction "
                        "(default: as many as the membrane's, 8 to 16)")
     group.add_argument("--calibrate", metavar="NPZ",
                        help="x, for the ranges of input and membranes (default: random inputs)")
-    group.add_argument("--dt", metavar="DT", help="NIR: the time step, a number or the library "
-                       "(snntorch, spikingjelly, sinabs, norse)")
-    group.add_argument("--reset", metavar="HOW", help="NIR: hard, soft, none, delayed-soft or "
-                       "delayed-hard (default: hard, NIR's own)")
+    group.add_argument("--dt", metavar="[NODE=]DT", action="append", help="NIR: the time step, a "
+                       "number or the library (snntorch, spikingjelly, sinabs, sinabs-normed, "
+                       "sinabs-unnormed, norse); again for a node, as --explain names it")
+    group.add_argument("--reset", metavar="[NODE=]HOW", action="append", help="NIR: hard, soft, "
+                       "none, delayed-soft or delayed-hard; again for a node (default: the "
+                       "library's, hard for a number)")
+    group.add_argument("--spikes", metavar="[NODE=]N", action="append", help="NIR: the most a "
+                       "neuron sends in a step, a number or many; again for a node (default: 1)")
+    group.add_argument("--clamp", metavar="[NODE=]V", action="append", help="NIR: the lowest "
+                       "membrane; again for a node (default: none)")
 
 
 def options_of(arguments: argparse.Namespace) -> "Options":
     """The options that `add_options` added."""
     from qsnn_compile.foreign.quantise_file import Options
     return Options(arguments.weight_bits, arguments.membrane_bits, arguments.input_bits,
-                   arguments.decay_bits, arguments.calibrate, arguments.dt, arguments.reset,
-                   getattr(arguments, "coding", None))
+                   arguments.decay_bits, arguments.calibrate, _once(arguments.dt),
+                   _once(arguments.reset), getattr(arguments, "coding", None),
+                   _once(arguments.spikes), _once(arguments.clamp), arguments.input_scale,
+                   arguments.input_zero_point)
+
+
+def _once(given: "list[str] | None") -> tuple[str, ...] | None:
+    return None if given is None else tuple(given)
 
 
 def golden(graph: "Graph", x: "np.ndarray[Any, Any]") -> "Result":
@@ -49,12 +66,14 @@ def golden(graph: "Graph", x: "np.ndarray[Any, Any]") -> "Result":
     return run(graph, x, record="all")
 
 
-def layers_of(found: "Foreign") -> "tuple[LayerCheck, ...]":
-    """A quantised file before and after, on its data or on random inputs."""
+def judged(found: "Foreign") -> "tuple[tuple[LayerCheck, ...], dict[str, float] | None, int]":
+    """A quantised file before and after, on its data or on random inputs: its layers, where the
+    classes are known its accuracies, and the number of samples."""
     import numpy as np
 
     from qsnn_compile.foreign.calibrate import InputCodes, random_data
-    from qsnn_compile.foreign.check import layer_checks
+    from qsnn_compile.foreign.check import FIXED, FLOAT, accuracies, classes_of
+    from qsnn_compile.foreign.check_layers import layer_checks
     from qsnn_compile.foreign.float_model import arranged, run
     network, graph = found.network, found.graph
     source = graph.input
@@ -63,7 +82,22 @@ def layers_of(found: "Foreign") -> "tuple[LayerCheck, ...]":
         random_data(network, codes, graph.steps)
     frames = arranged(network, np.asarray(x), graph.steps).astype(np.float32)
     fixed = golden(graph, frames if network.coding == "frames" else frames[:, 0])
-    return layer_checks(network, graph, found.report, run(network, frames).spikes, fixed)
+    floats = run(network, frames)
+    layers = layer_checks(network, graph, found.report, floats.spikes, fixed)
+    if found.labels is None:
+        return layers, None, len(frames)
+    answers = floats.output.reshape(*floats.output.shape[:2], -1)
+    return layers, accuracies({FLOAT: classes_of(graph, answers), FIXED: fixed.classes},
+                              found.labels[:SAMPLES]), len(frames)
+
+
+def print_accuracy(accuracy: "Mapping[str, float] | None", samples: int) -> None:
+    """The accuracies on so many *samples*, by what gave the answers, where they are known."""
+    from rich.console import Console
+    if accuracy is not None:
+        shares = ", ".join(f"{name} {share:.2%}" for name, share in accuracy.items())
+        Console(soft_wrap=True).print(f"accuracy on {samples} samples: {shares}", highlight=False,
+                                      markup=False)
 
 
 def print_layers(layers: "Sequence[LayerCheck]", title: str = "float and fixed point") -> None:
@@ -91,9 +125,10 @@ def _steps(mismatches: Sequence[int]) -> str:
     return shown + (" …" if len(mismatches) > 12 else "")
 
 
-def print_notes(notes: Iterable[str]) -> None:
-    """What was assumed."""
+def print_notes(notes: Iterable[str], warnings: Iterable[str] = ()) -> None:
+    """What was assumed, and what may be wrong."""
     from rich.console import Console
-    console = Console()
-    for note in notes:
-        console.print(f"assumed: {note}", highlight=False, markup=False)
+    console = Console(soft_wrap=True)
+    for note in [*(f"assumed: {note}" for note in notes),
+                 *(f"warning: {warning}" for warning in warnings)]:
+        console.print(note, highlight=False, markup=False)

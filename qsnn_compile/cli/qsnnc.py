@@ -11,7 +11,7 @@ from qsnn_compile.outputs import check_file, check_outside, whole
 from qsnn_compile.targets import target_names
 
 from .errors import Version, run
-from .foreign import add_options, layers_of, options_of, print_layers
+from .foreign import add_options, judged, options_of, print_accuracy, print_layers
 
 if TYPE_CHECKING:
     from qsnn_compile.foreign.quantise_file import Foreign
@@ -140,7 +140,9 @@ def _explain(found: "Graph | Foreign") -> None:
         return
     print_explanation(found.report)
     where = "random inputs" if found.data is None else "the data given"
-    print_layers(layers_of(found), f"float and fixed point on {where}")
+    layers, accuracy, samples = judged(found)
+    print_layers(layers, f"float and fixed point on {where}")
+    print_accuracy(accuracy, samples)
 
 
 def _judge(found: "Graph | Foreign") -> None:
@@ -149,12 +151,14 @@ def _judge(found: "Graph | Foreign") -> None:
     from qsnn_compile.ir import Graph
     if isinstance(found, Graph):
         return
-    layers = layers_of(found)
+    layers, accuracy, samples = judged(found)
     for note in [*(f"assumed: {note}" for note in found.network.notes),
+                 *(f"warning: {warning}" for warning in found.report.warnings),
                  *(f"warning: {layer.advice}" for layer in layers if layer.advice)]:
         print(f"qsnnc: {note}", file=sys.stderr)
     if found.data is not None:
         print_layers(layers, "float and fixed point on the data given")
+    print_accuracy(accuracy, samples)
 
 
 def check_json(file: str | None) -> None:

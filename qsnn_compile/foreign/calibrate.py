@@ -18,16 +18,19 @@ from .normal import Network, Neuron, Reals
 Array = NDArray[Any]
 SAMPLES = 64
 DEFAULT_STEPS = 16
+FEW = 4                         # whole numbers to here are counts of spikes, not pixels
 
 
 @dataclass(frozen=True)
 class InputCodes:
-    """``x = scale · (code - zero)``, codes of ``bits`` bits; ``source`` says why."""
+    """``x = scale · (code - zero)``, codes of ``bits`` bits; ``source`` says why, ``warning`` what
+    may be wrong with it."""
 
     bits: int
     scale: float
     zero: int
     source: str
+    warning: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +63,17 @@ def read_data(file: str | Path, name: str = "x") -> Array:
     return found
 
 
+def read_labels(file: str | Path, samples: int) -> NDArray[np.int64] | None:
+    """The right classes ``y`` [N] of an .npz file, None where it has none. Raises DataError."""
+    if "y" not in names_in(file):
+        return None
+    y = read_data(file, "y")
+    if y.shape != (samples,) or y.dtype.kind not in "iu" or y.min() < 0:
+        raise DataError(f"{file}: y must be whole numbers [N] = [{samples}], the classes from 0 "
+                        f"on, not {y.dtype!s} {list(y.shape)!r}")
+    return y.astype(np.int64)
+
+
 def names_in(file: str | Path) -> list[str]:
     """The arrays of an .npz file. Raises DataError."""
     with _opened(file, "x") as data:
@@ -90,9 +104,17 @@ def input_codes(x: Array | None, bits: int) -> InputCodes:
     if not np.isfinite(x).all():
         raise QsnnError("x must be finite, not NaN or infinite; mend the data")
     low, high = float(x.min()), float(x.max())
-    if low >= 0 and high < 256 and bool((x == np.rint(x)).all()):
+    warning = _beyond_one(low, high) if bool((x == np.rint(x)).all()) else None
+    if low >= 0 and high < 256 and warning is not None:
         width = max(1, int(high).bit_length())
-        return InputCodes(width, 1.0, 0, f"whole numbers 0 … {int(high)}, taken as they are")
+        return InputCodes(width, 1.0, 0, f"whole numbers 0 … {int(high)}, taken as they are",
+                          warning)
+    return replace(_spread(low, high, bits), warning=warning or "")
+
+
+def _spread(low: float, high: float, bits: int) -> InputCodes:
+    """Codes of *bits* bits over real numbers from *low* to *high*."""
+    top = (1 << bits) - 1
     if low >= 0:
         high = 1.0 if 0.5 < high <= 1 else high
         return InputCodes(bits, high / top, 0, f"0 … {high:g} in {bits} bits")
@@ -102,6 +124,59 @@ def input_codes(x: Array | None, bits: int) -> InputCodes:
     scale = max(-low / zero, high / max(1, top - zero))
     return InputCodes(bits, scale, zero,
                       f"{low:g} … {high:g} in {bits} bits, zero point {zero}")
+
+
+def _beyond_one(low: float, high: float) -> str:
+    """What to say of whole numbers *low* … *high* that a network of real numbers is shown."""
+    most = int(max(-low, high))
+    if most <= FEW:
+        return ""
+    top = 255 if 127 < most < 256 and low >= 0 else most
+    cure = (f"say --input-scale {1 / top:.6g}, or --input-scale 1 if it was trained on them"
+            if low >= 0 and most < 256 else f"store x / {top} if it was")
+    return (f"x holds whole numbers {min(0, int(low))} … {int(high)}, taken as they are: a network "
+            f"that was trained on x / {top} sees them {top} times too large; {cure}")
+
+
+def told_codes(scale: float, zero: int, bits: int | None, x: Array | None) -> InputCodes:
+    """The codes that the command line says: ``x = scale · (code - zero)``, in *bits* bits, else as
+    many as the codes of *x* have. Raises DataError."""
+    if not 0 < scale < np.inf:
+        raise DataError(f"input scale must be a positive number, not {scale!r}; say what 1 of the "
+                        "input's codes is worth")
+    width = 8 if bits is None else bits
+    coded = x is not None and holds_codes(x)
+    if bits is None and coded and x is not None:
+        width = min(8, max(1, int(x.max()).bit_length()))
+    top = (1 << min(max(width, 1), 8)) - 1
+    if not 0 <= zero <= top:
+        raise DataError(f"input zero point must be a code, 0 … {top}, not {zero!r}; say which code "
+                        "stands for 0")
+    floats = "; x holds codes, though as floats" if coded and x is not None and \
+        x.dtype.kind == "f" else ""
+    return InputCodes(width, scale, zero, f"x = {scale:g} · (code - {zero}), as told{floats}")
+
+
+def holds_codes(x: Array) -> bool:
+    """Whether *x* are codes: integers, or floats that are whole numbers and more than 0 and 1."""
+    return x.dtype.kind in "iub" or bool(
+        x.min() >= 0 and x.max() > 1 and (x == np.rint(x)).all())
+
+
+def real_numbers(x: Array, codes: InputCodes | None) -> Array:
+    """*x* in real numbers: whole numbers are *codes*, where those were told. Raises DataError."""
+    if codes is None:
+        return x
+    top = (1 << codes.bits) - 1
+    coded = holds_codes(x)
+    made = codes.scale * (x.astype(np.float64) - codes.zero) if coded else x
+    low, high = 0.0 - codes.scale * codes.zero, codes.scale * (top - codes.zero)
+    away = x[(made < low - codes.scale / 2) | (made > high + codes.scale / 2)]
+    if away.size:
+        within = f"codes 0 … {top}" if coded else f"real numbers {low:g} … {high:g}"
+        raise DataError(f"x must be {within} with this --input-scale, not {away[0].item()!r}; "
+                        "whole numbers are codes, others are real numbers")
+    return np.asarray(made, dtype=np.float32)
 
 
 def random_data(network: Network, codes: InputCodes, steps: int) -> Array:

@@ -1,18 +1,26 @@
 """`qsnn check`: the source by its own runtime, the float normal form and the integers, side by
-side: mismatches by layer and step, the first divergence, what would cure a layer gone wrong."""
+side: what was compared with what, mismatches by step, the first divergence, accuracies."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qsnn_compile import ir
 
-from .calibrate import input_codes, names_in, read_data
-from .check_source import run_source
+from .calibrate import (
+    InputCodes,
+    input_codes,
+    names_in,
+    read_data,
+    read_labels,
+    real_numbers,
+)
+from .check_layers import LayerCheck, Result, by_step, first, layer_checks
+from .check_source import EQUATIONS, run_source
 from .float_model import DataError, Run, arranged, run
 from .normal import Network, Neuron
 from .quantise import quantise
@@ -20,52 +28,30 @@ from .quantise_file import Options, read_foreign
 from .quantise_report import Report
 
 Array = NDArray[Any]
-SILENT = 0.1                    # of its rate in float, or less: a layer has gone silent
-SATURATED = 0.01                # of its membranes at their limit, or more
-
-
-class Result(Protocol):
-    """What the golden model returns, as far as it is needed here."""
-
-    @property
-    def spikes(self) -> Mapping[str, Array]: ...
-    @property
-    def membranes(self) -> Mapping[str, Array]: ...
-
-
+FLOAT, FIXED = "float normal form", "fixed point"
 Golden = Callable[[ir.Graph, Array], Result]
 
 
 @dataclass(frozen=True)
-class LayerCheck:
-    """One layer of neurons in float and in integers. ``mismatches`` are by step; ``first`` the
-    (sample, step, neuron) of the first; ``saturated`` the share of stored membranes at a limit."""
-
-    name: str
-    neurons: int
-    float_rate: float
-    fixed_rate: float
-    saturated: float
-    mismatches: tuple[int, ...]
-    spikes: int
-    first: tuple[int, int, int] | None
-    advice: str = ""
-
-
-@dataclass(frozen=True)
 class Check:
-    """The comparison. ``spikes`` answers were compared with those of the source (``reference``:
-    stored with the data, or run by ``runtime``); ``ties`` of them, where the potential lies within
-    4 ulp of the threshold, are left out of ``float_mismatches``."""
+    """The comparison. ``spikes`` answers were compared with those of the ``reference``: stored with
+    the data, or run by ``runtime``; ``ties`` of them, where the potential lies within 4 ulp of the
+    threshold, are left out of ``float_mismatches``. ``compared_with_library`` is false where the
+    reference is only our own reading of the file. ``runtime_mismatches`` is None where the runtime
+    is the reference, ``fixed_mismatches`` where the network ends in a potential, which integers
+    count in other units. ``same_class``: the share of samples to which the integers give the
+    reference's class. ``accuracy`` on the ``samples``, by what gave the answers, where the data
+    hold y."""
 
     model: str
     runtime: str
     reference: str
+    compared_with_library: bool
     spikes: int
-    runtime_mismatches: int
+    runtime_mismatches: int | None
     float_mismatches: int
     ties: int
-    fixed_mismatches: int
+    fixed_mismatches: int | None
     weight_bits: int
     membrane_bits: int
     layers: tuple[LayerCheck, ...]
@@ -73,20 +59,29 @@ class Check:
     fixed_steps: tuple[int, ...]
     float_first: tuple[int, int, int] | None
     fixed_first: tuple[int, int, int] | None
+    samples: int
+    same_class: float
+    accuracy: dict[str, float] | None
     notes: tuple[str, ...] = field(default=())
+    warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def good(self) -> bool:
+        """The float normal form does what the library does, as far as these data show."""
+        return self.compared_with_library and not (self.float_mismatches or self.runtime_mismatches)
 
 
 def check(model: str | Path, data: str | Path, options: Options, golden: Golden, *,
           steps: int | None = None) -> Check:
     """Compare the file *model* with its float normal form and its integers on the arrays ``x``
-    and, where stored, ``spk`` of the file *data*. Raises QsnnError."""
+    and, where stored, ``spk`` and ``y`` of the file *data*. Raises QsnnError."""
     network, notes = read_foreign(model, options, steps), list[str]()
-    x, stored = read_data(data), _stored(data)
-    frames = framed(network, x, notes)
+    given, stored = read_data(data), _stored(data)
+    told = options.codes(given)
+    frames = framed(network, real_numbers(given, told), notes)
     network = replace(network, steps=frames.shape[1])
-    known = None if options.calibrate is None else read_data(options.calibrate)
-    graph, report = _quantised(network, frames, known, options)
-    runtime, answers = run_source(model, network, frames, dt=options.dt, reset=options.reset)
+    graph, report = _quantised(network, frames, options, told)
+    runtime, answers = run_source(model, network, frames, options.told())
     found = run(network, frames)
     fixed = golden(graph, frames if network.coding == "frames" else frames[:, 0])
     reference = answers if stored is None else stored
@@ -97,18 +92,38 @@ def check(model: str | Path, data: str | Path, options: Options, golden: Golden,
             reference.shape[:2] == samples[::-1]:
         raise DataError(f"{data}: spk must be samples first, as x is, not {reference.shape!r}, "
                         "which seems to have the steps first; store np.swapaxes(spk, 0, 1)")
-    return _compared(str(model), runtime, stored is not None, reference, answers, network, graph,
-                     report, found, fixed, options, notes)
+    source = Source(runtime, stored is not None, reference, answers,
+                    read_labels(data, len(frames)), tuple(notes))
+    return _compared(str(model), source, network, graph, report, found, fixed, options)
 
 
-def _quantised(network: Network, frames: Array, known: Array | None, options: Options
+@dataclass(frozen=True, eq=False)
+class Source:
+    """What the integers and the float normal form are held against."""
+
+    runtime: str
+    stored: bool
+    reference: Array
+    answers: Array
+    labels: NDArray[np.int64] | None
+    notes: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """What the reference is."""
+        return "spk of the data" if self.stored else self.runtime
+
+
+def _quantised(network: Network, frames: Array, options: Options, told: InputCodes | None
                ) -> tuple[ir.Graph, Report]:
     """The integers; the input's codes hold all of the data, whatever calibrates the rest."""
+    known = None if options.calibrate is None else real_numbers(
+        read_data(options.calibrate), told)
     bits = 8 if options.input_bits is None else options.input_bits
     seen = frames if known is None else np.concatenate([frames.ravel(), known.ravel()])
     return quantise(network, weight_bits=options.weight_bits, input_bits=bits,
                     membrane_bits=options.membrane_bits, decay_bits=options.decay_bits,
-                    calibrate=known, codes=input_codes(seen, bits))
+                    calibrate=known, codes=told or input_codes(seen, bits))
 
 
 def framed(network: Network, x: Array, notes: list[str]) -> Array:
@@ -126,23 +141,52 @@ def _stored(data: str | Path) -> Array | None:
     return read_data(data, "spk") if "spk" in names_in(data) else None
 
 
-def _compared(model: str, runtime: str, stored: bool, reference: Array, answers: Array,
-              network: Network, graph: ir.Graph, report: Report, found: Run, fixed: Result,
-              options: Options, notes: list[str]) -> Check:
+def _compared(model: str, source: Source, network: Network, graph: ir.Graph, report: Report,
+              found: Run, fixed: Result, options: Options) -> Check:
     samples, steps = found.output.shape[:2]
     rows = (samples, steps, -1)
-    truth, floats = reference.reshape(rows), found.output.reshape(rows)
+    truth, floats = source.reference.reshape(rows), found.output.reshape(rows)
     integers = _answers(network, graph, report, fixed, floats)
     wrong, tied = _differs(floats, truth, network), _ties(found, network, rows)
     bad = None if integers is None else _differs(integers, truth, network)
+    run_wrong = None if not source.stored else int(
+        _differs(source.answers.reshape(rows), truth, network).sum())
+    classes = {source.name: truth, source.runtime: source.answers.reshape(rows), FLOAT: floats}
+    chosen = {name: classes_of(graph, answers) for name, answers in classes.items()}
+    chosen[FIXED] = np.asarray(fixed.classes)
     return Check(
-        model, runtime, "spk of the data" if stored else runtime, truth.size,
-        int(_differs(answers.reshape(rows), truth, network).sum()), int((wrong & ~tied).sum()),
-        int((wrong & tied).sum()), 0 if bad is None else int(bad.sum()),
-        options.weight_bits, options.membrane_bits,
+        model, source.runtime, source.name, source.stored or source.runtime != EQUATIONS,
+        truth.size, run_wrong, int((wrong & ~tied).sum()), int((wrong & tied).sum()),
+        None if bad is None else int(bad.sum()), options.weight_bits, options.membrane_bits,
         layer_checks(network, graph, report, found.spikes, fixed),
-        _by_step(wrong & ~tied), () if bad is None else _by_step(bad), _first(wrong & ~tied),
-        None if bad is None else _first(bad), (*network.notes, *notes))
+        by_step(wrong & ~tied), () if bad is None else by_step(bad), first(wrong & ~tied),
+        None if bad is None else first(bad),
+        samples, float((chosen[FIXED] == chosen[source.name]).mean()),
+        None if source.labels is None else accuracies(chosen, source.labels),
+        (*network.notes, *source.notes, f"the input is {report.input}"),
+        (*report.warnings, *_several(network, source)))
+
+
+def _several(network: Network, source: Source) -> list[str]:
+    """What to say where more spikes are stored than the neurons of the answer can send."""
+    op = next(node.op for node in network.nodes if node.name == network.output)
+    most = float(source.reference.max())
+    if not source.stored or source.runtime != EQUATIONS or network.answer != "spikes" or \
+            not isinstance(op, Neuron) or most <= op.max_spikes:
+        return []
+    return [f"spk holds up to {most:g} spikes a step, but node {network.output!r} sends at most "
+            f"{op.max_spikes:g}; say --spikes many"]
+
+
+def classes_of(graph: ir.Graph, answers: Array) -> NDArray[np.int64]:
+    """The class [N] that *answers* [N, T, classes] choose as the readout of *graph* does."""
+    last = graph.readout.kind == "last"
+    return np.asarray((answers[:, -1] if last else answers.sum(axis=1)).argmax(axis=1))
+
+
+def accuracies(classes: Mapping[str, Array], labels: NDArray[np.int64]) -> dict[str, float]:
+    """The share of samples whose class is its label, by what chose the class."""
+    return {name: float((chosen == labels).mean()) for name, chosen in classes.items()}
 
 
 def _differs(a: Array, b: Array, network: Network) -> NDArray[np.bool_]:
@@ -172,55 +216,3 @@ def _answers(network: Network, graph: ir.Graph, report: Report, fixed: Result, l
     if network.answer != "spikes" or not isinstance(op, Neuron):
         return None
     return fixed.spikes[report.nodes[network.output]].reshape(like.shape) * op.amplitude
-
-
-def _by_step(wrong: NDArray[np.bool_]) -> tuple[int, ...]:
-    return tuple(int(n) for n in wrong.sum(axis=(0, 2)))
-
-
-def _first(wrong: NDArray[np.bool_]) -> tuple[int, int, int] | None:
-    """The earliest step, then the first sample and neuron."""
-    places = np.argwhere(wrong)
-    if not len(places):
-        return None
-    sample, step, neuron = places[np.lexsort((places[:, 2], places[:, 0], places[:, 1]))[0]]
-    return int(sample), int(step), int(neuron)
-
-
-def layer_checks(network: Network, graph: ir.Graph, report: Report,
-                 floats: Mapping[str, Array], fixed: Result) -> tuple[LayerCheck, ...]:
-    """Before and after, layer by layer."""
-    made = []
-    for node in network.nodes:
-        if isinstance(node.op, Neuron) and not np.isposinf(node.op.threshold).all():
-            name = report.nodes[node.name]
-            before = floats[node.name] / (node.op.amplitude or 1.0)
-            made.append(_layer(node.name, graph, name, before, fixed))
-    return tuple(made)
-
-
-def _layer(name: str, graph: ir.Graph, fixed_name: str, before: Array, fixed: Result) -> LayerCheck:
-    rows = (*before.shape[:2], -1)
-    before = before.reshape(rows)
-    after = fixed.spikes[fixed_name].reshape(rows)
-    op = graph[fixed_name].op
-    assert isinstance(op, ir.Neuron)
-    half = 1 << op.bits - 1
-    stored = fixed.membranes[fixed_name]
-    limits = float(((stored == -half) | (stored == half - 1)).mean()) if op.bits > 4 else 0.0
-    wrong = np.rint(before) != after
-    made = LayerCheck(name, before.shape[2], float(before.mean()), float(after.mean()), limits,
-                      _by_step(wrong), wrong.size, _first(wrong))
-    return replace(made, advice=_advice(made, op.bits))
-
-
-def _advice(layer: LayerCheck, bits: int) -> str:
-    if layer.float_rate > 0.001 and layer.fixed_rate < SILENT * layer.float_rate:
-        return (f"layer {layer.name!r} has gone silent: use more weight bits (--weight-bits), or "
-                f"--membrane-bits {bits + 4}")
-    if layer.saturated > SATURATED:
-        return (f"layer {layer.name!r} is saturated: use --membrane-bits {bits + 2}, or calibrate "
-                "with data like these (--calibrate)")
-    if layer.float_rate < 0.999 and 1 - layer.fixed_rate < SILENT * (1 - layer.float_rate):
-        return (f"layer {layer.name!r} spikes all the time: use more weight bits (--weight-bits)")
-    return ""

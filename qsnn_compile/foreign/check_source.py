@@ -13,6 +13,7 @@ from ..errors import QsnnError
 from ..onnx_model import inlined, load_model
 from .nir_euler import run_nir
 from .nir_file import is_nir
+from .nir_options import Told
 from .normal import Network
 from .normal_shapes import shapes
 from .onnx_blocks import Sym
@@ -24,17 +25,18 @@ from .onnx_trace import Trace
 Array = NDArray[Any]
 Feed = Mapping[str, Array]
 Engine = Callable[[Feed], dict[str, Array]]
+EQUATIONS = "NIR's equations"   # no library's runtime: our reading of the file
 
 
 class SourceError(QsnnError):
     """The source's own runtime can't run it on these data."""
 
 
-def run_source(path: str | Path, network: Network, x: Array, *, dt: str | float | None = None,
-               reset: str | None = None) -> tuple[str, Array]:
-    """The runtime's name, and the source's answers [N, T, *shape] on *x* [N, T, *input_shape]."""
+def run_source(path: str | Path, network: Network, x: Array, said: Told) -> tuple[str, Array]:
+    """The runtime's name, and the source's answers [N, T, *shape] on *x* [N, T, *input_shape];
+    NIR's equations are stepped as *said*."""
     if is_nir(path):
-        return "NIR's equations", run_nir(path, x, dt=dt, reset=reset)
+        return EQUATIONS, run_nir(path, x, said)
     model = load_model(path)
     name, engine = _engine(path, model)
     model = inlined(model)

@@ -68,6 +68,8 @@ def _neuron(op: Neuron) -> list[str]:
     if late:
         lines.append("    " + _reset(op) + f" where u {_fires(op)} (reset a step late)")
     lines.append(_spikes(op))
+    if op.raised is not None:
+        lines.append(f"s also needs v > {span(op.threshold + op.raised)} where u {_fires(op)}")
     if not late and op.reset != "none":
         lines.append(f"{_reset(op)} where s")
     if op.clamp is not None:
@@ -108,7 +110,8 @@ def _reset(op: Neuron) -> str:
     if op.reset == "soft":
         times = "s·" if op.max_spikes > 1 else ""
         return f"v -= {times}{span(op.reset_value)}"
-    return f"v = {span(op.reset_value)}" + (" + the current" if op.delayed else "")
+    current = " + the current" if op.delayed and not op.silenced else ""
+    return f"v = {span(op.reset_value)}{current}"
 
 
 def rows(report: Report) -> list[tuple[str, str, str, str, str]]:
@@ -160,5 +163,6 @@ def print_explanation(report: Report) -> None:
     console.print(table)
     console.print(f"input: {report.input}; ranges of the membranes: {report.ranges}",
                   highlight=False)
-    for note in report.notes:
-        console.print(f"assumed: {note}", highlight=False, markup=False)
+    for note in [*(f"assumed: {note}" for note in report.notes),
+                 *(f"warning: {warning}" for warning in report.warnings)]:
+        console.print(note, highlight=False, markup=False, soft_wrap=True)

@@ -82,7 +82,8 @@ def _late_reset(op: Neuron, u: Array, current: Array, v: Array) -> Array:
         return np.asarray(v - _as(op.reset_value, v) * count)
     if op.reset == "none":
         return v
-    fresh = _as(op.gain, v) * current + _as(op.offset, v) + _as(op.reset_value, v)
+    own = 0.0 if op.silenced else _as(op.gain, v) * current + _as(op.offset, v)
+    fresh = own + _as(op.reset_value, v)
     return np.where(count != 0, fresh, v)
 
 

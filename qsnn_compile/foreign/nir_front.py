@@ -1,15 +1,16 @@
-"""NIR → the normal form. NIR says equations in continuous time; a step of dt by Euler makes them
-the network that ran, and neither dt nor the way a neuron resets is in the file."""
+"""NIR → the normal form. NIR says equations in continuous time; stepped as the library that wrote
+the file steps them they are the network that ran. That library's ways are not in the file."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from .nir_file import NirError, read_graph
 from .nir_graph import Wire, flattened, ordered
+from .nir_neuron import assumed, neuron_of
+from .nir_options import Given, Told, told
 from .normal import (
     INPUT,
     Add,
@@ -23,104 +24,81 @@ from .normal import (
     Op,
     Pool,
     Scale,
-    SynapticCurrent,
     reals,
 )
 
 if TYPE_CHECKING:
     import nir
 
-ResetName = Literal["hard", "soft", "none", "delayed-soft", "delayed-hard"]
-PRESETS = {"snntorch": 1e-4, "spikingjelly": 1e-4, "sinabs": 1.0, "norse": 1e-6}
-"""The dt that makes each library's export the network it trained. Norse writes tau = dt /
-tau_mem_inv with its dt of 1e-3 (norse #411), so that dt / tau is right for 1e-6."""
 LATEST = 255                    # steps of a Delay
 
 
-def time_step(dt: str | float | None) -> float:
-    """*dt* in the file's unit of time: a number or a library's name. Raises NirError."""
-    names = ", ".join(PRESETS)
-    if dt is None:
-        raise NirError(f"dt must be given for a NIR file, which doesn't say it; add --dt with a "
-                       f"number or one of {names}")
-    try:
-        found = PRESETS[dt] if isinstance(dt, str) and dt in PRESETS else float(dt)
-    except ValueError:
-        found = float("nan")
-    if not 0 < found < float("inf"):
-        raise NirError(f"dt must be a positive number or one of {names}, not {dt!r}")
-    return found
+def read_nir(path: str | Path, *, dt: Given = None, reset: Given = None, spikes: Given = None,
+             clamp: Given = None) -> Network:
+    """The network in the NIR file at *path*, each node stepped by its *dt*.
 
-
-def read_nir(path: str | Path, *, dt: str | float | None = None,
-             reset: str | None = None) -> Network:
-    """The network in the NIR file at *path*, stepped by *dt* (a number or a library's name).
-
-    *reset* is hard (to v_reset; what the specification says, and the default), soft (the threshold
-    is subtracted), none, or either of them a step late, as snnTorch does. Raises NirError.
+    An option is a value for all nodes, or several: ``"lif1=soft"`` is that of the node called lif1
+    in the network, a bare one that of all others. *dt* is a number or a library's name; *reset* is
+    hard (to v_reset; what the specification says), soft (the threshold is subtracted), none, or
+    either of them a step late, as snnTorch does (default: the library's); *spikes* the most a
+    step, a number or "many"; *clamp* the lowest membrane. Raises NirError.
     """
-    if reset is not None and reset not in get_args(ResetName):
-        raise NirError(f"reset must be one of {', '.join(get_args(ResetName))}, not {reset!r}")
-    step = time_step(dt)
+    said = told(dt, reset, spikes, clamp)
     graph = flattened(read_graph(path))
-    reader = _Reader(step, reset or "hard")
-    return reader.network(Path(path).stem, graph, _assumed(dt, step, reset))
-
-
-def _assumed(dt: str | float | None, step: float, reset: str | None) -> list[str]:
-    name = f" ({dt}'s)" if isinstance(dt, str) and dt in PRESETS else ""
-    return [f"dt = {step:g}{name}; NIR doesn't say it",
-            "each neuron is stepped by Euler: v += dt / tau · (v_leak - v + r · I)",
-            f"reset {reset or 'hard'}" + (", NIR's own: v = v_reset" if reset is None else "")
-            + "; libraries lose theirs when they write NIR"]
+    return _Reader(said, graph).network(Path(path).stem)
 
 
 class _Reader:
-    def __init__(self, dt: float, reset: str) -> None:
-        self.dt = dt
-        self.kind: Literal["hard", "soft", "none"] = (
-            "hard" if reset.endswith("hard") else "soft" if reset.endswith("soft") else "none")
-        self.delayed = reset.startswith("delayed")
+    def __init__(self, said: Told, wire: Wire) -> None:
+        self.said, self.wire = said, wire
+        self.order, self.late = ordered(wire)
         self.nodes: list[Node] = []
-        self.notes: list[str] = []
-        self.names: dict[str, str] = {}
+        self.names: dict[str, str] = {wire.source: INPUT}
 
-    def network(self, name: str, wire: Wire, notes: list[str]) -> Network:
-        order, late = ordered(wire)
-        self.names = {wire.source: INPUT}
-        for key in order:
+    def network(self, name: str) -> Network:
+        wire = self.wire
+        placed = {plain(key): wire.nodes[key] for key in self.order
+                  if key not in (wire.source, wire.sink)}
+        self.said.check(placed)
+        for key in self.order:
             if key not in (wire.source, wire.sink):
-                self._place(key, wire, late)
-        output, notes = self._joined(wire.sink, wire, late), [*notes, *self.notes]
-        if late:
+                self._place(key)
+        output = self._joined(wire.sink)
+        notes = assumed({name: self.said.of(name) for name, node in placed.items()
+                         if hasattr(node, "r")}, placed)
+        if self.late:
             notes.append("recurrent connections arrive one step late")
         ended = next((node for node in self.nodes if node.name == output), None)
         silent = ended is not None and isinstance(ended.op, Neuron) and bool(
             np.isposinf(ended.op.threshold).all())
-        return Network(name, wire.shape, "frames", None, tuple(self.nodes), output, tuple(notes),
-                       "potential" if silent else "spikes")
+        shape = _sample_shape(wire)
+        if shape != wire.shape:
+            notes.append(f"input {list(wire.shape)}: the first axis is time, as its weights are of "
+                         f"{shape[0]} inputs")
+        return Network(name, shape, "frames", None, tuple(self.nodes), output, tuple(notes),
+                       "potential" if silent else "spikes", tuple(self.said.lost(placed)))
 
-    def _place(self, key: str, wire: Wire, late: set[tuple[str, str]]) -> None:
-        source, node = self._joined(key, wire, late), wire.nodes[key]
+    def _place(self, key: str) -> None:
+        source, node = self._joined(key), self.wire.nodes[key]
         rule = _RULES.get(type(node).__name__)
         if rule is None:
             raise NirError(f"node {key!r}: must be one of {', '.join(_RULES)}, not "
                            f"{type(node).__name__!r}; replace it before the export")
         ops = rule(self, key, node)
-        self.names[key] = source if not ops else _plain(key)
+        self.names[key] = source if not ops else plain(key)
         for i, op in enumerate(ops):
             last = i == len(ops) - 1
-            made = self.names[key] if last else f"{_plain(key)}/{i}"
+            made = self.names[key] if last else f"{plain(key)}/{i}"
             self.nodes.append(Node(made, op, (source,), f"{type(node).__name__} {key}"))
             source = made
 
-    def _joined(self, key: str, wire: Wire, late: set[tuple[str, str]]) -> str:
+    def _joined(self, key: str) -> str:
         """The one value that *key* reads: the sum of what its edges bring."""
         values = []
-        for before in wire.before(key):
-            if (before, key) in late:
-                made = f"{_plain(before)}/late/{_plain(key)}"
-                self.nodes.append(Node(made, Delay(), (_plain(before),), f"edge from {before}"))
+        for before in self.wire.before(key):
+            if (before, key) in self.late:
+                made = f"{plain(before)}/late/{plain(key)}"
+                self.nodes.append(Node(made, Delay(), (plain(before),), f"edge from {before}"))
                 values.append(made)
             else:
                 values.append(self.names[before])
@@ -128,7 +106,7 @@ class _Reader:
             raise NirError(f"node {key!r}: it must have an input, not none; connect it")
         if len(values) == 1:
             return values[0]
-        made = f"{_plain(key)}/sum"
+        made = f"{plain(key)}/sum"
         self.nodes.append(Node(made, Add(), tuple(values), f"edges to {key}"))
         return made
 
@@ -155,7 +133,7 @@ class _Reader:
         return [Flatten()]
 
     def _delay(self, key: str, node: "nir.Delay") -> list[Op]:
-        steps = np.unique(np.rint(np.asarray(node.delay) / self.dt))
+        steps = np.unique(np.rint(np.asarray(node.delay) / self.said.of(plain(key)).library.dt))
         if len(steps) != 1 or steps[0] > LATEST:
             raise NirError(f"node {key!r}: delay must be one number of at most {LATEST} steps, "
                            f"not {steps.tolist()!r}; use another --dt")
@@ -168,38 +146,17 @@ class _Reader:
         return [Neuron(reals(node.threshold), decay=reals(0), reset="none")]
 
     def _neuron(self, key: str, node: Any) -> list[Op]:
-        tau = getattr(node, "tau", getattr(node, "tau_mem", None))
-        k = self.dt if tau is None else self._ratio(key, "tau", tau)
-        threshold = np.asarray(getattr(node, "v_threshold", np.inf), dtype=np.float64)
-        leak = 0.0 if tau is None else np.asarray(node.v_leak, dtype=np.float64)
-        made = Neuron(reals(threshold), decay=reals(1 if tau is None else 1 - k),
-                      gain=reals(k * np.asarray(node.r, dtype=np.float64)), offset=reals(k * leak),
-                      synapse=self._synapse(key, node), reset="none")
-        if np.isposinf(threshold).all():
-            return [made]
-        low = np.asarray(node.v_reset, dtype=np.float64)
-        return [self._reset(made, low)]
+        recurrent = any(key == before for before, _ in self.late)
+        return [neuron_of(key, node, self.said.of(plain(key)), recurrent)]
 
-    def _reset(self, op: Neuron, low: Any) -> Neuron:
-        if self.kind == "soft":
-            return replace(op, reset="soft", reset_value=op.threshold, delayed=self.delayed)
-        return replace(op, reset=self.kind, reset_value=reals(low), delayed=self.delayed)
 
-    def _synapse(self, key: str, node: Any) -> SynapticCurrent | None:
-        if not hasattr(node, "tau_syn"):
-            return None
-        k = self._ratio(key, "tau_syn", node.tau_syn)
-        self.notes.append(f"{key}: the membrane integrates the synapse's new current")
-        return SynapticCurrent(reals(1 - k), reals(k * np.asarray(node.w_in, dtype=np.float64)))
-
-    def _ratio(self, key: str, what: str, tau: Any) -> Any:
-        tau = np.asarray(tau, dtype=np.float64)
-        least = float(tau.min())
-        if not self.dt <= least * (1 + 1e-6):
-            raise NirError(f"node {key!r}: dt must be at most {what}, {least:g}, not {self.dt!r}: "
-                           "the membrane would swing; use the dt of the library that wrote the "
-                           f"file, --dt {' or '.join(PRESETS)}")
-        return np.minimum(self.dt / tau, 1.0)
+def _sample_shape(wire: Wire) -> tuple[int, ...]:
+    """The input's shape at one step: Sinabs writes [T, N] where its layers take [batch, T, N]."""
+    readers = [wire.nodes[b] for a, b in wire.edges if a == wire.source]
+    dense = readers and all(type(node).__name__ in ("Affine", "Linear") for node in readers)
+    timed = dense and len(wire.shape) == 2 and all(
+        node.weight.shape[-1] == wire.shape[1] for node in readers)
+    return wire.shape[1:] if timed else wire.shape
 
 
 def convolution_of(key: str, node: "nir.Conv2d") -> Convolution:
@@ -211,7 +168,7 @@ def convolution_of(key: str, node: "nir.Conv2d") -> Convolution:
                        _padding(key, node.padding, weight.shape[2:], stride), int(node.groups))
 
 
-def _plain(key: str) -> str:
+def plain(key: str) -> str:
     """A name of the normal form that is not its input's."""
     return f"{key}_" if key == INPUT else key
 

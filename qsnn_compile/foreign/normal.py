@@ -122,7 +122,9 @@ class Neuron:
 
     With ``max_spikes`` n > 1 ``s = min(n, floor(v / θ))`` where positive (n may be infinite) and a
     soft reset subtracts ``s · reset_value``. u starts at ``initial``. Where ``raised`` is given and
-    u > θ, the step's threshold is θ + raised (snnTorch's subtraction with reset_delay=False).
+    u > θ, the step's threshold is θ + raised (snnTorch's subtraction with reset_delay=False). Where
+    ``silenced``, a delayed hard reset loses the step's current too: v = reset_value (snnTorch's
+    zero of all but Leaky).
     """
 
     threshold: Reals
@@ -140,6 +142,7 @@ class Neuron:
     grid: StateGrid | None = None
     initial: Reals = field(default_factory=lambda: reals(0))
     raised: Reals | None = None
+    silenced: bool = False
 
 
 Op = Linear | Convolution | Pool | Scale | Flatten | Add | Delay | Neuron
@@ -164,6 +167,7 @@ class Network:
     inputs, but that of a Delay may come later. ``output`` is the node whose value is the answer at
     every step; where ``answer`` is "potential" and it is a Neuron, its v (before any reset that is
     not delayed), else its spikes. A neuron that never fires (a leaky integrator) has θ infinite.
+    ``warnings`` say what the file may have lost.
     """
 
     name: str
@@ -174,3 +178,4 @@ class Network:
     output: str
     notes: tuple[str, ...] = ()
     answer: Literal["spikes", "potential"] = "spikes"
+    warnings: tuple[str, ...] = ()

@@ -78,7 +78,9 @@ def _graph(network: Network, layers: Layers, codes: InputCodes, steps: int, read
     graph = ir.Graph(name, steps, source, nodes, answer)
     ir.verify(graph)
     ranges = "random inputs" if guessed else "the data given"
-    report = Report(tuple(layers.layers), dict(layers.names), codes.source, ranges, network.notes)
+    warnings = (*network.warnings, *([codes.warning] if codes.warning else []))
+    report = Report(tuple(layers.layers), dict(layers.names), codes.source, ranges, network.notes,
+                    warnings)
     return graph, report
 
 

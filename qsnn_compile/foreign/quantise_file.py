@@ -11,10 +11,18 @@ from qsnn_compile import ir
 from qsnn_compile.errors import Unsupported
 from qsnn_compile.onnx_parse import OnnxError, parsed
 
-from .calibrate import DEFAULT_STEPS, read_data
+from .calibrate import (
+    DEFAULT_STEPS,
+    InputCodes,
+    read_data,
+    read_labels,
+    real_numbers,
+    told_codes,
+)
 from .float_model import DataError
 from .nir_file import is_nir
 from .nir_front import read_nir
+from .nir_options import Given, Told, told
 from .normal import Network, Neuron, Node
 from .onnx_front import read_onnx
 from .quantise import quantise
@@ -26,26 +34,48 @@ Array = NDArray[Any]
 @dataclass(frozen=True)
 class Options:
     """What the command line says about a file of another library. ``calibrate`` is an .npz file;
-    ``coding`` is direct or frames; None leaves it to the file and the data."""
+    ``coding`` is direct or frames; None leaves it to the file and the data. ``dt``, ``reset``,
+    ``spikes`` and ``clamp`` are `read_nir`'s. Where ``input_scale`` is given, whole numbers in the
+    data are codes: x = input_scale · (code - input_zero_point)."""
 
     weight_bits: int = 8
     membrane_bits: int = 12
     input_bits: int | None = None
     decay_bits: int | None = None
     calibrate: str | None = None
-    dt: str | float | None = None
-    reset: str | None = None
+    dt: Given = None
+    reset: Given = None
     coding: str | None = None
+    spikes: Given = None
+    clamp: Given = None
+    input_scale: float | None = None
+    input_zero_point: int | None = None
+
+    def codes(self, x: Array | None) -> InputCodes | None:
+        """The input's codes as told, *x* being the data; None where nothing is. Raises DataError.
+        """
+        if self.input_scale is None:
+            if self.input_zero_point is not None:
+                raise DataError("--input-zero-point must come with --input-scale, not alone; say "
+                                "what 1 of the input's codes is worth")
+            return None
+        return told_codes(self.input_scale, self.input_zero_point or 0, self.input_bits, x)
+
+    def told(self) -> Told:
+        """What is said about the nodes of a NIR file. Raises NirError."""
+        return told(self.dt, self.reset, self.spikes, self.clamp)
 
 
 @dataclass(frozen=True, eq=False)
 class Foreign:
-    """A file understood and quantised; ``data`` is what calibrated it."""
+    """A file understood and quantised; ``data`` is what calibrated it, in real numbers, and
+    ``labels`` its right classes, where known."""
 
     network: Network
     graph: ir.Graph
     report: Report
     data: Array | None
+    labels: NDArray[np.int64] | None = None
 
 
 def is_foreign(path: str | Path) -> bool:
@@ -66,12 +96,15 @@ def is_foreign(path: str | Path) -> bool:
 def read_foreign(path: str | Path, options: Options, steps: int | None = None) -> Network:
     """The normal form of the file at *path*. Raises QsnnError."""
     if is_nir(path):
-        network = read_nir(path, dt=options.dt, reset=options.reset)
+        network = read_nir(path, dt=options.dt, reset=options.reset, spikes=options.spikes,
+                           clamp=options.clamp)
         return _finite(path, replace(network, steps=steps))
-    for name, value in (("--dt", options.dt), ("--reset", options.reset)):
+    for name in ("dt", "reset", "spikes", "clamp"):
+        value = getattr(options, name)
         if value is not None:
-            raise DataError(f"{path}: {name} must be left out for an ONNX file, which says it, "
-                            f"not {value!r}")
+            shown = value if isinstance(value, str | float | int) else " ".join(map(str, value))
+            raise DataError(f"{path}: --{name} must be left out for an ONNX file, which says it, "
+                            f"not {shown!r}")
     with np.errstate(all="ignore"):     # what isn't finite is refused by name
         return _finite(path, read_onnx(path, steps=steps))
 
@@ -98,6 +131,10 @@ def quantise_file(path: str | Path, options: Options, *, steps: int | None = Non
     taken as the core runs it, and noted. Raises QsnnError."""
     network = read_foreign(path, options)
     data = None if options.calibrate is None else read_data(options.calibrate)
+    labels = None if options.calibrate is None or data is None else read_labels(
+        options.calibrate, len(data))
+    codes = options.codes(data)
+    data = None if data is None else real_numbers(data, codes)
     open_ended = network.steps is None and network.coding == "frames" and not is_nir(path)
     network = _coded(network, options.coding, data, open_ended)
     network = _stepped(network if steps is None else replace(network, steps=steps), data)
@@ -105,8 +142,9 @@ def quantise_file(path: str | Path, options: Options, *, steps: int | None = Non
     bits = bits if options.input_bits is None else options.input_bits
     graph, report = quantise(
         network, weight_bits=options.weight_bits, membrane_bits=options.membrane_bits,
-        input_bits=bits, decay_bits=options.decay_bits, calibrate=data, readout=readout)
-    return Foreign(network, graph, report, data)
+        input_bits=bits, decay_bits=options.decay_bits, calibrate=data, readout=readout,
+        codes=codes)
+    return Foreign(network, graph, report, data, labels)
 
 
 def runnable(found: Foreign) -> ir.Graph:
@@ -129,6 +167,9 @@ def _lacking(node: Node) -> str | None:
     if op.max_spikes > 1:
         most = "any number of" if np.isinf(op.max_spikes) else f"{int(op.max_spikes)}"
         return f"neurons must send at most one spike a step in the core, not {most} spikes"
+    if op.raised is not None:
+        return ("a threshold must be the same at every step in the core, not raised behind a spike "
+                "(snnTorch's reset_delay=False)")
     if op.grid is not None and op.delayed and op.reset == "soft":
         return ("a quantised state must be reset before it is rounded in the core, not a step "
                 "late")

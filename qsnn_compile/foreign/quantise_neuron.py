@@ -76,6 +76,10 @@ def _check(name: str, op: Neuron) -> None:
         raise QuantiseError(f"node {name!r}: threshold must be the same at every step, not raised "
                             "behind a spike (snnTorch's reset_delay=False); train or export the "
                             "network with reset_delay=True")
+    if op.silenced:
+        raise QuantiseError(f"node {name!r}: current must be taken in the step after a spike too, "
+                            "not lost with a late reset (snnTorch's 'zero' of Synaptic, RLeaky and "
+                            "RSynaptic); train the network with 'subtract' or reset_delay=False")
     if op.max_spikes > 1 and op.reset == "hard":
         raise QuantiseError(f"node {name!r}: reset must be soft or none where a neuron sends "
                             f"several spikes a step, not {op.reset!r}; use a soft reset")

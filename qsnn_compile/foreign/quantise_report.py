@@ -33,13 +33,15 @@ class Layer:
 @dataclass(frozen=True)
 class Report:
     """``nodes`` gives the IR's name of each node of the normal form; ``input`` says how x became
-    codes, ``ranges`` where the membranes' ranges are from, ``notes`` what the front end assumed."""
+    codes, ``ranges`` where the membranes' ranges are from, ``notes`` what the front end assumed,
+    ``warnings`` what may be wrong with that."""
 
     layers: tuple[Layer, ...]
     nodes: dict[str, str] = field(default_factory=dict)
     input: str = ""
     ranges: str = ""
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def span(values: ArrayLike) -> str:

@@ -5,6 +5,7 @@
   late, and no reset.
 - Spikes and pixels in one sum, whose weights differ by the pixels' 255: more spikes a step.
 - A first membrane beside the levels of a quantised state: a current in the first step.
+- A threshold raised behind a membrane that a reset left above it: `twice_over`.
 """
 
 from dataclasses import replace
@@ -17,18 +18,15 @@ from .normal import (
     Convolution,
     Delay,
     Flatten,
-    Grid,
     Linear,
     Network,
     Neuron,
     Node,
-    Reals,
     reals,
 )
 from .normal_shapes import shapes
-from .units import Shape, flat, per_channel
-
-LOUDEST = 255
+from .quantise_spikes import diagonal, loud_spikes, twice_over
+from .units import Shape, flat
 
 
 def expressible(network: Network, input_scale: float) -> Network:
@@ -79,7 +77,8 @@ class _Rewriter:
         source, neuron = node.inputs[0], self._spikes(node.name)
         assert neuron is not None
         shape, amplitude = self.shapes[source], neuron.amplitude
-        loud, times = _loud(f"{node.name}/x", source, shape, op.weight * amplitude, size, amplitude)
+        loud, times = loud_spikes(f"{node.name}/x", source, shape, op.weight * amplitude, size,
+                                  amplitude)
         if not loud:
             return [node]
         factor = amplitude / times
@@ -94,6 +93,8 @@ class _Rewriter:
         if op.synapse is not None and op.synapse.delayed:
             before.append(Node(f"{node.name}/late", Delay(), (source,), node.origin))
             source, op = before[-1].name, replace(op, synapse=replace(op.synapse, delayed=False))
+        if op.raised is not None and op.grid is None and op.clamp is None:
+            return [*before, *twice_over(replace(node, op=op, inputs=(source,)), op, shape, size)]
         if op.grid is not None and op.delayed and op.reset == "soft" and op.synapse is None:
             before += _inhibition(node, op, shape, source, size)
             source, op = before[-1].name, replace(op, reset="none", delayed=False)
@@ -130,7 +131,7 @@ class _Rewriter:
         pulse = Node(f"{name}/pulse", Neuron(reals(0.5), gain=reals(0), strict=False, reset="hard",
                                              initial=reals(1)), (idle.name,))
         missing = flat(op.decay, shape) * (initial - nearest) / gain
-        loud, times = _loud(f"{name}/once", pulse.name, (1,), missing, size)
+        loud, times = loud_spikes(f"{name}/once", pulse.name, (1,), missing, size)
         first = Node(f"{name}/first", Linear(reals(missing[:, None] / times), reals(0)),
                      (loud[-1].name if loud else pulse.name,))
         joined = Node(f"{name}/start", Add(), (source, first.name), node.origin)
@@ -141,29 +142,7 @@ def _inhibition(node: Node, op: Neuron, shape: Shape, source: str, size: float) 
     name = node.name
     late = Node(f"{name}/spiked", Delay(), (name,), node.origin)
     taken = -op.reset_value / np.where(op.gain == 0, 1.0, op.gain)
-    loud, times = _loud(f"{name}/again", late.name, shape, taken, size, op.amplitude)
-    weighted = Node(f"{name}/inhibition", _diagonal(name, taken / times, shape),
+    loud, times = loud_spikes(f"{name}/again", late.name, shape, taken, size, op.amplitude)
+    weighted = Node(f"{name}/inhibition", diagonal(name, taken / times, shape),
                     (loud[-1].name if loud else late.name,), node.origin)
     return [late, *loud, weighted, Node(f"{name}/sum", Add(), (source, weighted.name), node.origin)]
-
-
-def _loud(name: str, source: str, shape: Shape, weight: Reals, size: float, amplitude: float = 1.0
-          ) -> tuple[list[Node], float]:
-    """Nodes that make each spike of *source* several in one step, so that its *weight*, which
-    shares a unit with weights of *size*, may be as small; and what the weight is divided by."""
-    times = int(min(LOUDEST, np.ceil(np.abs(weight).max() / size))) if size else 1
-    if times <= 1:
-        return [], amplitude
-    grid = Grid(9, reals(1 / amplitude), "count")
-    spread = replace(_diagonal(name, reals(times / amplitude), shape), grid=grid)
-    burst = Neuron(reals(1), decay=reals(0), strict=False, reset="none", max_spikes=times)
-    first = Node(f"{name}/spread", spread, (source,))
-    return [first, Node(name, burst, (first.name,))], times
-
-
-def _diagonal(name: str, size: Reals, shape: Shape) -> Linear | Convolution:
-    """Each neuron times its *size*."""
-    if len(shape) == 1:
-        return Linear(reals(np.diag(flat(size, shape))), reals(0))
-    weight = per_channel(name, size, shape).reshape(-1, 1, 1, 1)
-    return Convolution(reals(weight), reals(0), groups=shape[0])

@@ -119,5 +119,5 @@ def _compare(found: Found, ours: Advance, theirs: Mapping[int, Array],
             sample, place = np.argwhere(wrong)[0].tolist()
             raise NotAffine(
                 f"{origin}: the neuron must be the equation that was read from it, but gives "
-                f"{theirs[block][sample, place]!r} where that gives {mine[sample, place]!r}; "
-                "please report this file")
+                f"{float(theirs[block][sample, place])!r} where that gives "
+                f"{float(mine[sample, place])!r}; please report this file")

@@ -304,10 +304,13 @@ def test_a_point_of_the_front_is_built_by_its_limit(capsys):
 
 def test_samples_are_timed_in_other_processes(capsys, tmp_path):
     x = np.random.default_rng(1).integers(0, 256, (3, 784), dtype=np.uint8)
-    np.savez(tmp_path / "x.npz", x=x)
+    y = golden.run(import_onnx(MODEL), x).classes
+    y[1] = (y[1] + 1) % 10
+    np.savez(tmp_path / "x.npz", x=x, y=y)
     code, told = run(capsys, MODEL, "--jobs", 2, "--lanes", 64, "--data", tmp_path / "x.npz",
                      "--samples", 2, "--json", "-")
     report = json.loads(told.out)
+    assert report["accuracy"] == 0.5
     assert code == 0 and report["samples"] == 2 and report["activity"] is None
     assert all(0 < point["roof_clocks"] <= point["clocks"] for point in report["points"])
 

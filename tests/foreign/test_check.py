@@ -1,6 +1,7 @@
 """qsnn check and qsnnc on files of other libraries: figures, messages, exit codes."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,13 @@ from onnx import numpy_helper
 from qsnn_compile.cli import qsnn, qsnnc
 from qsnn_compile.cli.foreign import golden
 from qsnn_compile.foreign import check as checks
+from qsnn_compile.foreign.calibrate import input_codes
+from qsnn_compile.foreign.check_layers import layer_checks
 from qsnn_compile.foreign.float_model import arranged
 from qsnn_compile.foreign.normal import Linear, Network, Neuron, Node, reals
 from qsnn_compile.foreign.onnx_front import read_onnx
 from qsnn_compile.foreign.quantise import quantise
-from qsnn_compile.foreign.quantise_file import is_foreign
+from qsnn_compile.foreign.quantise_file import Options, is_foreign, quantise_file
 from qsnn_sim.golden import run
 
 pytest.importorskip("onnxruntime")
@@ -81,24 +84,87 @@ def test_qonnx_runs_its_own(capsys):
     assert (found["runtime"], found["runtime_mismatches"], found["spikes"]) == ("qonnx", 0, 160)
 
 
-def test_nir_is_stepped_by_its_equations(capsys):
+SNNTORCH = ["check", str(NIR / "snntorch_dense.nir"), "--dt", "snntorch", "--data"]
+
+
+def test_nir_without_the_library_is_no_success(capsys):
     pytest.importorskip("nir")
-    code = qsnn.main(["check", str(NIR / "snntorch_dense.nir"), "--data",
-                      str(NIR / "snntorch_dense.npz"), "--dt", "snntorch", "--reset",
-                      "delayed-soft", "--json", "-"])
+    command = [*SNNTORCH, str(NIR / "snntorch_dense.npz")]
+    assert qsnn.main([*command, "--json", "-"]) == 1
     found = json.loads(capsys.readouterr().out)
-    assert code == 0
     assert found["runtime"] == found["reference"] == "NIR's equations"
+    assert found["compared_with_library"] is False and found["runtime_mismatches"] is None
     assert (found["spikes"], found["float_mismatches"]) == (320, 0)
     assert found["notes"][0] == "dt = 0.0001 (snntorch's); NIR doesn't say it"
+    assert qsnn.main(command) == 1
+    shown = capsys.readouterr().out
+    assert "float normal form against NIR's equations: 0 of 320 differ (0.000%)\n" in shown
+    assert "NIR's equations against" not in shown
+    assert shown.endswith(
+        "not compared with the library: the data hold no spk, so all of the above is held against "
+        "NIR's equations as they were understood here; store the library's answers with "
+        "np.savez(file, x=x, spk=spk)\n")
+
+
+def test_nir_with_the_librarys_spikes(tmp_path, capsys):
+    pytest.importorskip("nir")
+    data = np.load(NIR / "snntorch_dense.npz")
+    np.savez(tmp_path / "x.npz", x=data["x"], spk=data["spk_framework"])
+    assert qsnn.main([*SNNTORCH, str(tmp_path / "x.npz"), "--json", "-"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["compared_with_library"] is True and found["runtime_mismatches"] == 0
+    assert found["reference"] == "spk of the data" and found["accuracy"] is None
+    assert len(found["warnings"]) == 2
+    assert qsnn.main([*SNNTORCH, str(tmp_path / "x.npz"), "--reset", "hard"]) == 1
+    shown = capsys.readouterr().out
+    assert "NIR's equations against spk of the data: 111 of 320 differ" in shown
+    assert "not compared" not in shown
+
+
+def test_onnx_is_compared_with_its_own_run(tmp_path, capsys):
+    np.savez(tmp_path / "x.npz", x=np.load(DATA)["x"])
+    assert qsnn.main(["check", str(LEAKY), "--data", str(tmp_path / "x.npz")]) == 0
+    shown = capsys.readouterr().out
+    assert "float normal form against onnxruntime: 0 of 160 differ (0.000%)\n" in shown
+    assert "onnxruntime against" not in shown and "not compared" not in shown
+
+
+def test_a_potential_is_compared_by_its_classes(tmp_path, capsys):
+    nir = pytest.importorskip("nir")
+    full = np.full(3, 1.0)
+    graph = nir.NIRGraph({
+        "input": nir.Input({"input": np.array([3])}), "fc": nir.Linear(np.eye(3)),
+        "li": nir.LI(4 * full, full, 0 * full), "output": nir.Output({"output": np.array([3])})},
+        [("input", "fc"), ("fc", "li"), ("li", "output")], type_check=False)
+    nir.write(tmp_path / "a.nir", graph)
+    x = np.random.default_rng(0).random((20, 6, 3)).astype(np.float32)
+    v, answers = 0.0, []
+    for t in range(6):
+        v = v + (x[:, t] - v) / 4
+        answers.append(v)
+    y = answers[-1].argmax(axis=1)
+    np.savez(tmp_path / "x.npz", x=x, spk=np.stack(answers, 1), y=y)
+    command = ["check", str(tmp_path / "a.nir"), "--dt", "1", "--data", str(tmp_path / "x.npz")]
+    assert qsnn.main([*command, "--json", "-"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["fixed_mismatches"] is None and found["same_class"] >= 0.95
+    assert found["accuracy"]["spk of the data"] == found["accuracy"]["float normal form"] == 1
+    assert found["accuracy"]["fixed point"] == found["same_class"]
+    assert qsnn.main(command) == 0
+    shown = capsys.readouterr().out
+    assert ("fixed point, 8-bit weights, 12-bit membranes: the network ends in a potential, which "
+            "integers count in other units; only classes are compared\n") in shown
+    assert "class: the integers choose that of spk of the data in " in shown
+    assert ("accuracy on 20 samples: spk of the data 100.00%, NIR's equations 100.00%, float "
+            "normal form 100.00%, fixed point ") in shown
 
 
 def test_the_table(capsys):
     assert qsnn.main(["check", str(LEAKY), "--data", str(DATA), "--weight-bits", "4"]) == 0
     shown = capsys.readouterr().out
     assert "onnxruntime against spk of the data: 0 of 160 differ (0.000%)" in shown
-    assert "float normal form: 0 of 160 differ (0.000%)" in shown
-    assert "fixed point, 4-bit weights, 12-bit membranes: " in shown
+    assert "float normal form against spk of the data: 0 of 160 differ (0.000%)" in shown
+    assert "fixed point, 4-bit weights, 12-bit membranes, against spk of the data: " in shown
     assert "neuron1" in shown and "neuron2" in shown
 
 
@@ -123,7 +189,7 @@ def checked(made, x, **settings):
     from qsnn_compile.foreign.float_model import run as floats
     graph, report = quantise(made, calibrate=x, **settings)
     fixed = golden(graph, arranged(made, x))
-    return checks.layer_checks(made, graph, report, floats(made, x).spikes, fixed)[0]
+    return layer_checks(made, graph, report, floats(made, x).spikes, fixed)[0]
 
 
 def test_a_broken_layer_is_named_with_its_cure():
@@ -137,13 +203,13 @@ def test_a_broken_layer_is_named_with_its_cure():
     narrow = graph.nodes[1].op
     assert narrow.bits == 6
     silent = golden(graph, np.zeros((8, 6, 4), np.int64))
-    found = checks.layer_checks(made, graph, report, floats(made, x).spikes, silent)[0]
+    found = layer_checks(made, graph, report, floats(made, x).spikes, silent)[0]
     assert found.advice == ("layer 'lif' has gone silent: use more weight bits (--weight-bits), or "
                             "--membrane-bits 10")
     made = network(0.9, 1.0)
     graph, report = quantise(made, calibrate=np.abs(loud), membrane_bits=6)
     full = golden(graph, np.ones((8, 6, 4), np.int64))
-    found = checks.layer_checks(made, graph, report, floats(made, x * 0).spikes, full)[0]
+    found = layer_checks(made, graph, report, floats(made, x * 0).spikes, full)[0]
     assert found.advice == ("layer 'lif' is saturated: use --membrane-bits 8, or calibrate with "
                             "data like these (--calibrate)")
 
@@ -313,3 +379,121 @@ def test_weights_of_a_training_that_diverged(value, tmp_path, capsys):
             assert f"{path}: node 'linear2' (node 'node_linear_1' (Gemm)): weight must be " \
                 "finite, not nan" in found
     assert not (tmp_path / "build").exists()
+
+
+def pixels(tmp_path, dtype, top=255):
+    """x of 0 … 1 that LEAKY was trained on, as codes 0 … *top* of *dtype*, and the right spikes."""
+    rng = np.random.default_rng(4)
+    codes = rng.integers(0, top + 1, (8, 5, 1, 16)).astype(dtype)
+    codes[0, 0, 0, 0] = top
+    real = (codes / np.float32(top)).astype(np.float32)
+    np.savez(tmp_path / "real.npz", x=real)
+    np.savez(tmp_path / "codes.npz", x=codes, y=np.arange(8) % 4)
+    return str(tmp_path / "codes.npz")
+
+
+@pytest.mark.parametrize("top, bits", [(255, 8), (16, 5)])
+def test_codes_of_another_scale(top, bits, tmp_path, capsys):
+    command = ["check", str(LEAKY), "--json", "-", "--data"]
+    data = pixels(tmp_path, np.uint8, top)
+    assert qsnn.main([*command, str(tmp_path / "real.npz")]) == 0
+    right = json.loads(capsys.readouterr().out)
+    assert right["warnings"] == []
+    assert qsnn.main([*command, data]) == 0
+    wrong = json.loads(capsys.readouterr().out)
+    assert wrong["warnings"] == [
+        f"x holds whole numbers 0 … {top}, taken as they are: a network that was trained on x / "
+        f"{top} sees them {top} times too large; say --input-scale {1 / top:.6g}, or --input-scale "
+        "1 if it was trained on them"]
+    assert wrong["layers"][0]["float_rate"] > 1.2 * right["layers"][0]["float_rate"]
+    assert qsnn.main([*command, data, "--input-scale", str(1 / top)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["warnings"] == []
+    assert told["layers"][0]["float_rate"] == right["layers"][0]["float_rate"]
+    assert set(told["accuracy"]) == {"onnxruntime", "float normal form", "fixed point"}
+    found = quantise_file(LEAKY, Options(calibrate=data, input_scale=1 / top))
+    assert (found.graph.input.bits, found.graph.input.scale) == (bits, 1 / top)
+    assert found.labels.tolist() == [0, 1, 2, 3] * 2
+    assert found.report.input == f"x = {1 / top:g} · (code - 0), as told"
+
+
+def test_whole_numbers_beyond_one_are_warned_of(tmp_path, capsys):
+    data = pixels(tmp_path, np.float32)
+    assert qsnnc.main([str(LEAKY), "--explain", "--calibrate", data]) == 0
+    shown = capsys.readouterr().out
+    assert "warning: x holds whole numbers 0 … 255, taken as they are: " in shown
+    assert "accuracy on 8 samples: float normal form " in shown and ", fixed point " in shown
+    counts = pixels(tmp_path, np.uint8, 4)
+    assert qsnnc.main([str(LEAKY), "--explain", "--calibrate", counts]) == 0
+    assert "whole numbers 0 … 4, taken" in (shown := capsys.readouterr().out)
+    assert "warning" not in shown
+
+
+@pytest.mark.parametrize("x, said", [
+    ([0, 1023], "0 … 1023, taken as they are: a network that was trained on x / 1023 sees them "
+     "1023 times too large; store x / 1023 if it was"),
+    ([-128, 127], "-128 … 127, taken as they are: a network that was trained on x / 128 sees them "
+     "128 times too large; store x / 128 if it was"),
+    ([0.0, 200.0], "0 … 200, taken as they are: a network that was trained on x / 255 sees them "
+     "255 times too large; say --input-scale 0.00392157, or --input-scale 1 if it was trained on "
+     "them"), ([0.5, 200.0], None), ([-3, 4], None), ([0, 1], None)])
+def test_what_is_said_of_whole_numbers(x, said):
+    warning = input_codes(np.array(x), 8).warning
+    assert warning == ("" if said is None else f"x holds whole numbers {said}")
+
+
+def test_a_zero_point_as_told(tmp_path):
+    rng = np.random.default_rng(5)
+    codes = rng.integers(0, 256, (8, 5, 1, 16))
+    np.savez(tmp_path / "codes.npz", x=codes)
+    np.savez(tmp_path / "real.npz", x=((codes - 100) / 64).astype(np.float32))
+    told = Options(input_scale=1 / 64, input_zero_point=100)
+    for name in ("codes", "real"):
+        found = checks.check(LEAKY, tmp_path / f"{name}.npz", told, golden)
+        assert found.good and found.fixed_mismatches <= 4
+    source = quantise_file(LEAKY, replace(told, calibrate=str(tmp_path / "codes.npz"))).graph.input
+    assert (source.bits, source.scale, source.zero_point) == (8, 1 / 64, 100)
+
+
+@pytest.mark.parametrize("options, message", [
+    (["--input-scale", "0"], "input scale must be a positive number, not 0.0; say what 1 of the "
+     "input's codes is worth"),
+    (["--input-scale", "nan"], "input scale must be a positive number, not nan; say what 1 of the "
+     "input's codes is worth"),
+    (["--input-zero-point", "3"], "--input-zero-point must come with --input-scale, not alone; say "
+     "what 1 of the input's codes is worth"),
+    (["--input-scale", "0.1", "--input-zero-point", "300"], "input zero point must be a code, 0 … "
+     "255, not 300; say which code stands for 0"),
+    (["--input-scale", "0.1", "--input-bits", "4"], "x must be codes 0 … 15 with this "
+     "--input-scale, not "),
+    (["--input-scale", "0.1", "--input-bits", "9"], "input bits must be in 1..8, not 9"),
+])
+def test_scales_that_are_refused(options, message, tmp_path, capsys):
+    data = pixels(tmp_path, np.uint8)
+    for command in (["check", str(LEAKY), "--data", data], ):
+        assert qsnn.main([*command, *options]) == 2
+        assert capsys.readouterr().err.startswith(f"qsnn check: {message}")
+    assert qsnnc.main([str(LEAKY), "--explain", "--calibrate", data, *options]) == 2
+    assert capsys.readouterr().err.startswith(f"qsnnc: {message}")
+
+
+def test_codes_stored_as_floats(tmp_path, capsys):
+    data = pixels(tmp_path, np.float32)
+    assert qsnn.main(["check", str(LEAKY), "--data", data, "--input-scale", str(1 / 255)]) == 0
+    assert ("assumed: the input is x = 0.00392157 · (code - 0), as told; x holds codes, though as "
+            "floats\n") in capsys.readouterr().out
+    np.savez(data, x=np.load(data)["x"] + np.float32(0.5))
+    assert qsnn.main(["check", str(LEAKY), "--data", data, "--input-scale", str(1 / 256)]) == 2
+    found = capsys.readouterr().err
+    assert found.startswith("qsnn check: x must be real numbers 0 … 0.996094 with this "
+                            "--input-scale, not ")
+    assert found.endswith("; whole numbers are codes, others are real numbers\n")
+
+
+@pytest.mark.parametrize("y", [np.zeros(7, int), np.zeros(8), np.full(8, -1)])
+def test_labels_that_are_none(y, tmp_path, capsys):
+    np.savez(tmp_path / "x.npz", x=np.load(DATA)["x"], y=y)
+    assert qsnn.main(["check", str(LEAKY), "--data", str(tmp_path / "x.npz")]) == 2
+    assert capsys.readouterr().err == (
+        f"qsnn check: {tmp_path / 'x.npz'}: y must be whole numbers [N] = [8], the classes from 0 "
+        f"on, not {y.dtype!s} {list(y.shape)!r}\n")

@@ -49,13 +49,13 @@ def test_integers_are_near_the_spikes_stored():
     assert wrong[8, 12] <= 0.02 * total
 
 
-@pytest.mark.parametrize("file, dt", [("norse_dense_lifbox", "norse"),
-                                      ("sinabs_dense_iaf", "sinabs")])
-def test_other_libraries_are_read(file, dt):
+@pytest.mark.parametrize("file, dt, reset", [
+    ("norse_dense_lifbox", "norse", "hard, NIR's own: v = v_reset"),
+    ("sinabs_dense_iaf", "sinabs", "soft, sinabs's default")])
+def test_other_libraries_are_read(file, dt, reset):
     network = read_nir(CASES / f"{file}.nir", dt=dt)
     assert network.notes[0].endswith(f"({dt}'s); NIR doesn't say it")
-    assert network.notes[2] == ("reset hard, NIR's own: v = v_reset; libraries lose theirs when "
-                                "they write NIR")
+    assert network.notes[2] == f"reset {reset}; libraries lose theirs when they write NIR"
     x = np.random.default_rng(0).random((4, 20, 16))
     assert 0.05 < run(network, x).output.mean() < 0.95
 
@@ -155,16 +155,16 @@ LIF = {"lif": nir.LIF(full(2e-3, 3), full(1, 3), full(0, 3), full(1, 3))}
 
 @pytest.mark.parametrize("nodes, options, message", [
     (LIF, {}, "dt must be given for a NIR file, which doesn't say it; add --dt with a number or "
-     "one of snntorch, spikingjelly, sinabs, norse"),
+     "one of snntorch, spikingjelly, sinabs, sinabs-normed, sinabs-unnormed, norse"),
     (LIF, {"dt": "fast"}, "dt must be a positive number or one of snntorch, spikingjelly, sinabs, "
-     "norse, not 'fast'"),
+     "sinabs-normed, sinabs-unnormed, norse, not 'fast'"),
     (LIF, {"dt": -1.0}, "dt must be a positive number or one of snntorch, spikingjelly, sinabs, "
-     "norse, not -1.0"),
+     "sinabs-normed, sinabs-unnormed, norse, not -1.0"),
     (LIF, {"dt": 1, "reset": "zero"}, "reset must be one of hard, soft, none, delayed-soft, "
      "delayed-hard, not 'zero'"),
     (LIF, {"dt": "sinabs"}, "node 'lif': dt must be at most tau, 0.002, not 1.0: the membrane "
      "would swing; use the dt of the library that wrote the file, --dt snntorch or spikingjelly "
-     "or sinabs or norse"),
+     "or sinabs or sinabs-normed or sinabs-unnormed or norse"),
     ({"pool": nir.SumPool2d(np.array([2, 2]), np.array([2, 2]), np.array([1, 0]))}, {"dt": 1},
      "node 'pool': padding must be 0 in a pool, not [1, 0]; pad before it"),
     ({"c": nir.Conv1d(3, full(1, 1, 1, 1), 1, 0, 1, 1, full(0, 1))}, {"dt": 1},

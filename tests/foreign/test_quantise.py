@@ -1,5 +1,7 @@
 """Post-training quantisation: the float network against its integers in the golden model."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -22,7 +24,8 @@ from qsnn_compile.foreign.normal import (
     reals,
 )
 from qsnn_compile.foreign.quantise import quantise
-from qsnn_compile.foreign.units import QuantiseError
+from qsnn_compile.foreign.quantise_linear import quantise_weights
+from qsnn_compile.foreign.units import Activation, QuantiseError
 from qsnn_sim import golden
 
 STEPS = 8
@@ -283,11 +286,73 @@ def test_layers_without_a_neuron_between_are_refused():
         "'fc1'; put a neuron between the two layers, or join their weights")
 
 
-def test_a_threshold_raised_behind_a_spike_is_refused():
-    weight = reals(np.eye(3))
-    neuron = Neuron(reals(1), reset_value=reals(1), raised=reals(1))
-    nodes = (Node("fc", Linear(weight, reals(0)), ("x",)),
-             Node("lif", neuron, ("fc",)))
-    network = Network("raised", (3,), "direct", 4, nodes, "lif")
-    with pytest.raises(QuantiseError, match="threshold must be the same at every step"):
-        quantise(network)
+@pytest.mark.parametrize("synapse", [None, SynapticCurrent(reals(0.6), reals(0.5))])
+def test_a_threshold_raised_behind_a_spike(synapse):
+    """snnTorch's reset_delay=False: what is left above the threshold must pass it twice."""
+    rng = np.random.default_rng(3)
+    neuron = Neuron(reals(0.5), decay=reals(0.9), reset_value=reals(0.5), raised=reals(0.5),
+                    synapse=synapse, amplitude=2.0)
+    weight = rng.uniform(-1, 1.5, (5, 4))
+    nodes = (Node("fc", Linear(reals(weight), reals(0)), ("x",)), Node("lif", neuron, ("fc",)))
+    network = Network("raised", (4,), "frames", 20, nodes, "lif")
+    x = rng.integers(0, 2, (8, 20, 4)).astype(np.float32)
+    floats = float_model.run(network, x).output / 2
+    plain = replace(network, nodes=(nodes[0], Node("lif", replace(neuron, raised=None), ("fc",))))
+    assert (float_model.run(plain, x).output / 2 != floats).mean() > 0.02
+    graph, report = quantise(network, weight_bits=16, membrane_bits=24)
+    fixed = golden.run(graph, x, record="spikes").spikes[report.nodes["lif"]]
+    assert np.argwhere(fixed != floats)[:1].tolist() == []
+
+
+def test_a_raised_threshold_with_a_clamp_is_refused():
+    neuron = Neuron(reals(1), reset_value=reals(1), raised=reals(1), clamp=reals(-1))
+    nodes = (Node("fc", Linear(reals(np.eye(3)), reals(0)), ("x",)), Node("lif", neuron, ("fc",)))
+    with pytest.raises(QuantiseError, match="threshold must be the same at every step, not raised"):
+        quantise(Network("raised", (3,), "direct", 4, nodes, "lif"))
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4])
+def test_few_bits_take_the_scale_of_least_error(bits):
+    """Against a search of its own over every scale down to 0.4 of the largest weight's."""
+    rng = np.random.default_rng(bits)
+    weight = rng.normal(0, 1, (12, 40)) * rng.choice([1, 1, 1, 3], (12, 40))
+    top = (1 << bits - 1) - 1
+
+    def error(unit):
+        codes = np.clip(np.rint(weight / unit[:, None]), -top, top)
+        return ((codes * unit[:, None] - weight) ** 2).sum(axis=1)
+
+    op = Linear(reals(weight), reals(0))
+    made = quantise_weights("fc", op, Activation(reals(1).reshape(1), 0, 1), (40,), bits, None)
+    largest = np.abs(weight).max(axis=1) / top
+    best = np.min([error(largest * share) for share in np.linspace(0.4, 1, 200)], axis=0)
+    assert (error(made.unit) <= 1.02 * best).all()
+    assert (error(made.unit) < 0.9 * error(largest)).any()
+    assert np.array_equal(made.codes, np.clip(np.rint(weight / made.unit[:, None]), -top, top))
+
+
+@pytest.mark.parametrize("decay, alpha", [(0.9, None), (0, 0.8)], ids=["membrane", "synapse"])
+def test_floors_do_not_drag_the_membrane_down(decay, alpha):
+    """The floors of decays lose half a unit a step, several in the long run: on average they are
+    given back. The judge: the same integers in real numbers, with the real offset and no floors.
+    The membrane is so wide that little else is rounded."""
+    rng, channels, steps = np.random.default_rng(5), 400, 60
+    synapse = None if alpha is None else SynapticCurrent(reals(alpha))
+    offset = rng.uniform(-0.1, 0.1, channels)
+    leaky = Neuron(reals(1000), decay=reals(decay), offset=reals(offset), synapse=synapse,
+                   reset="none")
+    weight = np.ones((channels, 3)) + rng.uniform(-0.01, 0, (channels, 3))
+    network = Network("net", (3,), "direct", steps, (
+        Node("fc", Linear(reals(weight), reals(0)), ("x",)), Node("lif", leaky, ("fc",))), "lif")
+    x = np.array([[0.2, 0.7, 1.0]], np.float32)
+    graph, report = quantise(network, calibrate=x, membrane_bits=32)
+    op, result = graph[report.nodes["lif"]].op, golden.run(graph, x, record="all")
+    unit, left = 1000 / op.threshold, op.decay / 2 ** op.decay_shift
+    keeps = 0.0 if op.synapse is None else op.synapse.decay / 2 ** op.synapse.decay_shift
+    v = i = np.zeros(channels)
+    for t in range(steps):
+        i = keeps * i + result.values[report.nodes["fc"]][0, t]
+        v = left * v + i * 2 ** op.gain_shift + offset / unit
+    membrane = result.membranes[report.nodes["lif"]][0, -1] * 2.0 ** op.step_shift
+    loss = 0.5 / (1 - decay) if alpha is None else 0.5 / (1 - alpha) * 2 ** op.gain_shift
+    assert abs((membrane - v).mean()) < 0.2 * loss

@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from qsnn_compile.errors import QsnnError
 from qsnn_compile.ir import Conv2d, Dense, Flatten, Graph, Input, Node, Readout, ints
 from qsnn_sim.data import Build, read_samples
+from qsnn_sim.report import MISMATCHES, print_verify
 
 
 def graph(coding):
@@ -29,6 +32,46 @@ def test_samples_with_labels(tmp_path):
     samples = read_samples(save(tmp_path, x=x, y=np.array([1, 0, 1], np.uint8)), graph("direct"))
     assert np.array_equal(samples.x, x) and samples.y.tolist() == [1, 0, 1]
     assert read_samples(save(tmp_path, x=x), graph("direct")).first(2).x.shape == (2, 6)
+
+
+@pytest.mark.parametrize("low, high, warned", [
+    (0, 255, False), (0, 64, False), (0, 63, True), (0, 16, True), (0, 1, True), (7, 7, True),
+    (190, 255, False), (200, 255, True)])
+def test_a_small_part_of_the_codes_is_warned_of(low, high, warned, tmp_path, capsys):
+    x = np.full((3, 6), low, np.uint8)
+    x[1, 2] = high
+    scaled = replace(graph("direct"), input=Input((6,), 8, "direct", 0.25, 8))
+    samples = read_samples(save(tmp_path, x=x), scaled).first(2)
+    samples.warn("qsnn sim")
+    assert capsys.readouterr().err == (
+        "" if not warned else
+        f"qsnn sim: warning: x uses the codes {low} … {high} of 0 … 255, the real numbers "
+        f"{(low - 8) / 4:g} … {(high - 8) / 4:g}: right if the network was trained on such "
+        "numbers; else say what a code is worth with qsnnc --input-scale, or store x in real "
+        "numbers as floats\n")
+
+
+def test_spikes_are_no_small_part(tmp_path):
+    assert read_samples(save(tmp_path, x=np.zeros((2, 4, 6))), graph("spikes")).warning == ""
+
+
+def test_accuracy_is_the_golden_models(tmp_path):
+    columns = np.array([[1, 1, 1, -1, -1, -1], [-1, -1, -1, 1, 1, 1]])
+    two = replace(graph("direct"), nodes=(Node("fc", Dense(ints(columns), 1), ("x",)),))
+    x = np.zeros((4, 6), np.uint8)
+    x[:2, :3], x[2:, 3:] = 200, 100
+    samples = read_samples(save(tmp_path, x=x, y=np.array([0, 1, 1, 1])), two)
+    assert samples.accuracy(two) == 0.75
+    assert read_samples(save(tmp_path, x=x), two).accuracy(two) is None
+
+
+def test_verify_prints_the_accuracy(capsys):
+    report = {"samples": 4, "name": "net", "simulator": "icarus", "core_clocks": 10,
+              "seconds": 1.0, "first": None, **dict.fromkeys(MISMATCHES, 0)}
+    print_verify(report | {"accuracy": 0.75})
+    assert "accuracy 75.00%, of the golden model\n" in capsys.readouterr().out
+    print_verify(report | {"accuracy": None})
+    assert "accuracy" not in capsys.readouterr().out
 
 
 def images(coding):
