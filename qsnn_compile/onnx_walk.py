@@ -64,6 +64,8 @@ def walk_step(file: OnnxFile, builder: Builder, source: Input) -> Ref:
     nodes = file.nodes(graph)
     ends = _through(nodes)
     for name, after in pairs.items():
+        if name not in ranks:
+            file.fail(f"state {name!r} must be an input of the graph; export the file again")
         start = ints(np.array(initial.get(name, 0)))
         env[name] = State(name, ends.get(after, after), start, ranks[name])
     _walk(file, builder, graph, env, nodes)

@@ -128,12 +128,17 @@ def observe(network: Network, x: Array, steps: int) -> Mapping[str, Range]:
     frames = arranged(network, np.asarray(x), steps).astype(np.float32)
     machine, ranges = Machine(network, len(frames), np.float32), dict[str, Range]()
     for step in range(frames.shape[1]):
-        machine.step(frames[:, step])
+        with np.errstate(all="ignore"):             # what isn't finite is refused by name
+            machine.step(frames[:, step])
         for node in network.nodes:
             if isinstance(node.op, Neuron):
                 stored = _stored(node.op, machine.potentials[node.name],
                                  machine.values[node.name])
                 ranges[node.name] = _wider(ranges.get(node.name), stored)
+    for name, found in ranges.items():
+        if not (np.isfinite(found.low).all() and np.isfinite(found.high).all()):
+            raise DataError(f"node {name!r}: its membrane must stay finite, not grow without end "
+                            "on these inputs; check the decays and weights, or the data")
     return ranges
 
 

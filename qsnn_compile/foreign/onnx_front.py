@@ -18,7 +18,7 @@ import onnx
 from qsnn_compile.onnx_file import OnnxError
 from qsnn_compile.onnx_model import inlined, load_model
 
-from .normal import Network
+from .normal import INPUT, Network, Neuron
 from .onnx_blocks import Const, Sym, Value
 from .onnx_build import Builder
 from .onnx_confirm import confirmed
@@ -41,7 +41,7 @@ from .onnx_neurons import Neurons
 from .onnx_recut import recut
 from .onnx_roll import NotRolled, histories, roll
 from .onnx_step import Step, answer_blocks, is_spike, pair_states, step_of
-from .onnx_trace import Trace
+from .onnx_trace import TooLarge, Trace
 
 DYNAMIC_STEPS = 5
 
@@ -137,6 +137,8 @@ class _Reader:
             trace = Trace()
             try:
                 frames, outputs = self._trial(trace, name, dims, plan)
+            except TooLarge:
+                raise
             except OnnxError as error:
                 failures.append(error)
                 continue
@@ -205,7 +207,7 @@ class _Reader:
         builder = Builder(step, neurons, input_shape(step, x))
         output, answer = _output(step, neurons, builder)
         builder.finish()
-        if not neurons.placed:
+        if not any(isinstance(node.op, Neuron) for node in builder.nodes):
             raise OnnxError("the network must have spiking neurons with a state that is carried "
                             "from step to step, not none; export a spiking network")
         network = Network(
@@ -227,7 +229,11 @@ def _output(step: Step, neurons: Neurons, builder: Builder
     placed = neurons.leaves.get(block)
     if placed is not None and placed.sinks[block].factor is None:
         return builder.neuron(placed), "potential"
-    return builder.materialised(builder.signal(block)), "spikes"
+    output = builder.materialised(builder.signal(block))
+    if output == INPUT:
+        raise OnnxError("the output must be computed by a layer, not be the input itself; return "
+                        "the spikes")
+    return output, "spikes"
 
 
 def _neuron_blocks(neurons: Neurons, builder: Builder) -> dict[str, int]:

@@ -35,6 +35,7 @@ def rows(trace: Trace, x: Sym, params: LinearParams, origin: str) -> Sym:
     lead, key, (outputs, _) = x.ids.shape[:-1], params.key, params.weight.shape
     trace.fit(origin, *lead, outputs)
     flat = x.ids.reshape(-1, x.ids.shape[-1])
+    trace.room(origin, len(flat))
     result = [trace.apply("linear", row, (outputs,), params, key, origin) for row in flat]
     return Sym(np.stack(result).reshape(*lead, outputs) if result else np.empty(0, np.int64))
 
@@ -42,6 +43,7 @@ def rows(trace: Trace, x: Sym, params: LinearParams, origin: str) -> Sym:
 def images(trace: Trace, op: str, x: Sym, shape: tuple[int, ...], params: Any, key: Any,
            origin: str) -> Sym:
     """*op* on every image [C, H, W] of *x* [N, C, H, W]."""
+    trace.room(origin, len(x.ids))
     result = [trace.apply(op, image, shape, params, key, origin) for image in x.ids]
     return Sym(np.stack(result))
 

@@ -18,7 +18,11 @@ from .onnx_blocks import Array, Block, Const, Ids, Operand, Sym, Value, digest
 from .onnx_math import compute
 
 MAX_ELEMENTS = 1 << 25
-MAX_BLOCKS = 200_000
+MAX_BLOCKS = 1 << 16
+
+
+class TooLarge(OnnxError):
+    """A model that computes more than we follow, however its input is looked at."""
 
 
 class Trace:
@@ -36,12 +40,12 @@ class Trace:
             return self.blocks[self._known[op, key]]
         size = math.prod(shape)
         if len(self.blocks) == MAX_BLOCKS:
-            raise OnnxError(f"{fields.get('origin', op)}: the model must compute at most "
-                            f"{MAX_BLOCKS} values, not more; export fewer steps, or one step")
+            raise TooLarge(f"{fields.get('origin', op)}: the model must compute at most "
+                           f"{MAX_BLOCKS} values, not more; export fewer steps, or one step")
         if size < 1 or self._size + size > MAX_ELEMENTS:
-            raise OnnxError(f"{fields.get('origin', op)}: the model must compute between 1 and "
-                            f"{MAX_ELEMENTS} numbers, not {self._size + size!r}; "
-                            "export fewer steps, or one step")
+            raise TooLarge(f"{fields.get('origin', op)}: the model must compute between 1 and "
+                           f"{MAX_ELEMENTS} numbers, not {self._size + size!r}; "
+                           "export fewer steps, or one step")
         block = Block(len(self.blocks), self._size, size, shape, op, **fields)
         self.blocks.append(block)
         if block.index == self._starts.size:
@@ -55,8 +59,14 @@ class Trace:
     def fit(self, origin: str, *shape: int) -> None:
         """Refuse a value of *shape* that is too large, before it is made. Raises OnnxError."""
         if math.prod(shape) > MOST:
-            raise OnnxError(f"{origin}: a value must have at most {MOST} numbers, not the shape "
-                            f"{list(shape)!r}; check its sizes, or export a smaller model")
+            raise TooLarge(f"{origin}: a value must have at most {MOST} numbers, not the shape "
+                           f"{list(shape)!r}; check its sizes, or export a smaller model")
+
+    def room(self, origin: str, count: int) -> None:
+        """Refuse *count* more blocks, before any is made. Raises TooLarge."""
+        if len(self.blocks) + count > MAX_BLOCKS:
+            raise TooLarge(f"{origin}: the model must compute at most {MAX_BLOCKS} values, not "
+                           f"{len(self.blocks) + count!r}; export fewer samples or steps")
 
     def ids(self, block: Block) -> Ids:
         """The ids of all elements of *block*, in its shape."""

@@ -21,6 +21,7 @@ from .quantise import quantise
 from .quantise_report import Report
 
 Array = NDArray[Any]
+LARGEST = 1e18                  # beyond it, products leave what floats can say
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,13 @@ def _finite(path: str | Path, network: Network) -> Network:
             if not isinstance(value, np.ndarray):
                 continue
             good = ~np.isnan(value) if isinstance(node.op, Neuron) else np.isfinite(value)
+            origin = f" ({node.origin})" if node.origin else ""
+            beyond = np.isfinite(value) & (np.abs(value) > LARGEST)
+            if beyond.any() and name != "clamp":
+                raise DataError(f"{path}: node {node.name!r}{origin}: {name} must be at most "
+                                f"{LARGEST:g} in size, not {float(value[beyond][0]):g}; the "
+                                "training has diverged: export weights from before")
             if not good.all():
-                origin = f" ({node.origin})" if node.origin else ""
                 raise DataError(f"{path}: node {node.name!r}{origin}: {name} must be finite, not "
                                 f"{float(value[~good][0])!r}; the training has diverged: export "
                                 "weights from before")

@@ -172,7 +172,7 @@ def test_huge_constants_and_inputs(tmp_path: Path) -> None:
         refused(saved(tmp_path, graph_of(nodes, [size])), "at most")
     model = graph_of([helper.make_node("Relu", ["x"], ["y"])])
     model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 1 << 40
-    refused(saved(tmp_path, model), "a value must have at most 8388608 numbers, not the shape .1, 1099511627776.")
+    refused(saved(tmp_path, model), "must have at most 8388608 numbers, not the shape .1, 1099")
 
 
 def test_an_endless_loop(tmp_path: Path) -> None:
