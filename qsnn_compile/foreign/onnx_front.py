@@ -44,6 +44,7 @@ from .onnx_step import Step, answer_blocks, is_spike, pair_states, step_of
 from .onnx_trace import TooLarge, Trace
 
 DYNAMIC_STEPS = 5
+MOST_STATES = 256               # four for each of 64 layers
 
 
 def read_onnx(path: str | Path, *, steps: int | None = None) -> Network:
@@ -55,6 +56,9 @@ def read_onnx(path: str | Path, *, steps: int | None = None) -> Network:
         raise OnnxError(f"{path}: steps must be at least 1, not {steps!r}")
     try:
         network = _Reader(inlined(load_model(path)), str(path)).read()
+    except RecursionError:
+        raise OnnxError(f"{path}: layers and operators must be at most some hundreds in a row, not "
+                        "more; export a shallower network") from None
     except OnnxError as error:
         text = str(error)
         raise OnnxError(text if text.startswith(f"{path}:") else f"{path}: {text}") from None
@@ -80,6 +84,7 @@ class _Reader:
         if not self.inputs:
             raise OnnxError("the graph must have an input, not initializers alone; export the "
                             "network again")
+        _check_states(len(self.inputs) - 1)
         step = None if self.loops or len(self.inputs) == 1 else self._step()
         if step is None:
             step = self._unrolled()
@@ -202,6 +207,7 @@ class _Reader:
     # -- the network -----------------------------------------------------------------------------
 
     def _network(self, step: Step) -> Network:
+        _check_states(len(step.states))
         neurons = Neurons(step)
         x = step.trace.blocks[next(iter(step.inputs))]
         builder = Builder(step, neurons, input_shape(step, x))
@@ -217,6 +223,12 @@ class _Reader:
         if output not in blocks:
             blocks[output] = step.answers[0]
         return confirmed(step, neurons, blocks, network)
+
+
+def _check_states(count: int) -> None:
+    if count > MOST_STATES:
+        raise OnnxError(f"the network must carry at most {MOST_STATES} states from step to step, "
+                        f"not {count!r}; export a shallower network")
 
 
 def _output(step: Step, neurons: Neurons, builder: Builder

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from qsnn_compile import ir
 from qsnn_compile.errors import Unsupported
 from qsnn_compile.onnx_parse import OnnxError, parsed
+from qsnn_compile.passes.legalise import check_layers, check_steps
 
 from .calibrate import DEFAULT_STEPS, read_data
 from .float_model import DataError
@@ -103,6 +104,8 @@ def quantise_file(path: str | Path, options: Options, *, steps: int | None = Non
     """The file at *path* in integers, for the core: without data, what the file leaves open is
     taken as the core runs it, and noted. Raises QsnnError."""
     network = read_foreign(path, options)
+    check_layers(sum(isinstance(node.op, Neuron) for node in network.nodes))
+    check_steps(network.steps or 0)
     data = None if options.calibrate is None else read_data(options.calibrate)
     open_ended = network.steps is None and network.coding == "frames" and not is_nir(path)
     network = _coded(network, options.coding, data, open_ended)
