@@ -4,6 +4,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -15,9 +16,11 @@ from qsnn_compile.errors import QsnnError
 
 from .float_model import DataError, Machine, arranged
 from .normal import Network, Neuron, Reals
+from .normal_shapes import shapes
 
 Array = NDArray[Any]
 SAMPLES = 64
+NUMBERS = 1 << 27               # in all values of all samples and steps
 DEFAULT_STEPS = 16
 UNREADABLE = (OSError, ValueError, EOFError)
 
@@ -109,10 +112,15 @@ def input_codes(x: Array | None, bits: int) -> InputCodes:
 
 def random_data(network: Network, codes: InputCodes, steps: int) -> Array:
     """Inputs all over the codes' range: sparse, dense, dark and bright ones. Reproducible."""
+    work = steps * sum(prod(shape) for shape in shapes(network).values())
+    if work > NUMBERS:
+        raise DataError(f"network {network.name!r}: all values of all steps must be at most "
+                        f"{NUMBERS} numbers, not {work!r}; use fewer steps or a smaller network")
+    samples = min(SAMPLES, NUMBERS // max(1, work))
     rng = np.random.default_rng(0)
     rest = (1,) * (len(network.input_shape) + 1)
-    shape = (SAMPLES, steps if network.coding == "frames" else 1, *network.input_shape)
-    shown = rng.random(shape) < rng.random((SAMPLES, *rest))
+    shape = (samples, steps if network.coding == "frames" else 1, *network.input_shape)
+    shown = rng.random(shape) < rng.random((samples, *rest))
     low, high = -codes.zero * codes.scale, codes.scale * ((1 << codes.bits) - 1 - codes.zero)
     drawn = low + (high - low) * rng.random(shape)
     if codes.bits == 1:

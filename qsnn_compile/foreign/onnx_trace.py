@@ -32,7 +32,7 @@ class Trace:
         self.blocks: list[Block] = []
         self._starts: Ids = np.zeros(1024, np.int64)
         self._known: dict[Hashable, int] = {}
-        self._size = 0
+        self.size = 0                               # numbers in all blocks
 
     def add(self, op: str, shape: tuple[int, ...], key: Hashable = None, **fields: Any) -> Block:
         """A block, or the one already there that *key* says is the same."""
@@ -42,16 +42,16 @@ class Trace:
         if len(self.blocks) == MAX_BLOCKS:
             raise TooLarge(f"{fields.get('origin', op)}: the model must compute at most "
                            f"{MAX_BLOCKS} values, not more; export fewer steps, or one step")
-        if size < 1 or self._size + size > MAX_ELEMENTS:
+        if size < 1 or self.size + size > MAX_ELEMENTS:
             raise TooLarge(f"{fields.get('origin', op)}: the model must compute between 1 and "
-                           f"{MAX_ELEMENTS} numbers, not {self._size + size!r}; "
+                           f"{MAX_ELEMENTS} numbers, not {self.size + size!r}; "
                            "export fewer steps, or one step")
-        block = Block(len(self.blocks), self._size, size, shape, op, **fields)
+        block = Block(len(self.blocks), self.size, size, shape, op, **fields)
         self.blocks.append(block)
         if block.index == self._starts.size:
             self._starts = np.concatenate([self._starts, self._starts])
         self._starts[block.index] = block.start
-        self._size += size
+        self.size += size
         if key is not None:
             self._known[op, key] = block.index
         return block

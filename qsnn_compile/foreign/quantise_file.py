@@ -17,6 +17,7 @@ from .float_model import DataError
 from .nir_file import is_nir
 from .nir_front import read_nir
 from .normal import Network, Neuron, Node
+from .normal_shapes import ShapeError, check_shapes
 from .onnx_front import read_onnx
 from .quantise import quantise
 from .quantise_report import Report
@@ -68,14 +69,24 @@ def is_foreign(path: str | Path) -> bool:
 def read_foreign(path: str | Path, options: Options, steps: int | None = None) -> Network:
     """The normal form of the file at *path*. Raises QsnnError."""
     if is_nir(path):
-        network = read_nir(path, dt=options.dt, reset=options.reset)
-        return _finite(path, replace(network, steps=steps))
+        with np.errstate(all="ignore"):
+            network = read_nir(path, dt=options.dt, reset=options.reset)
+        return _sound(path, replace(network, steps=steps))
     for name, value in (("--dt", options.dt), ("--reset", options.reset)):
         if value is not None:
             raise DataError(f"{path}: {name} must be left out for an ONNX file, which says it, "
                             f"not {value!r}")
     with np.errstate(all="ignore"):     # what isn't finite is refused by name
-        return _finite(path, read_onnx(path, steps=steps))
+        return _sound(path, read_onnx(path, steps=steps))
+
+
+def _sound(path: str | Path, network: Network) -> Network:
+    """*network*, if its numbers are finite and its shapes go together. Raises QsnnError."""
+    try:
+        check_shapes(network)
+    except ShapeError as error:
+        raise ShapeError(f"{path}: {error}") from None
+    return _finite(path, network)
 
 
 def _finite(path: str | Path, network: Network) -> Network:
