@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qsnn_compile.errors import QsnnError
+from qsnn_compile.files import read_bytes
 from qsnn_compile.ir import Graph, IrError, parse, quantize_input, shapes
 from qsnn_compile.program import Program
 from qsnn_compile.report import read_report
@@ -32,7 +33,7 @@ class Build:
         report, program = read_report(folder), Program.load(folder)
         path = folder / "model.qir"
         try:
-            graph = parse(path.read_text(encoding="utf-8"))
+            graph = parse(read_bytes(path).decode())
         except OSError as error:
             raise QsnnError(f"{path}: must be a readable file: {error.strerror}; "
                             "compile the model again with qsnnc") from None

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from qsnn_compile import ir
 from qsnn_compile.errors import Unsupported
 from qsnn_compile.onnx_parse import OnnxError, parsed
-from qsnn_compile.passes.legalise import check_layers, check_steps
+from qsnn_compile.passes.legalise import MAX_STEPS, check_layers, check_steps
 
 from .calibrate import DEFAULT_STEPS, read_data
 from .float_model import DataError
@@ -68,6 +68,9 @@ def is_foreign(path: str | Path) -> bool:
 
 def read_foreign(path: str | Path, options: Options, steps: int | None = None) -> Network:
     """The normal form of the file at *path*. Raises QsnnError."""
+    if steps is not None and steps > MAX_STEPS:     # before the work of so many
+        raise DataError(f"{path}: steps must be at most {MAX_STEPS}, not {steps!r}; use a shorter "
+                        "window")
     if is_nir(path):
         with np.errstate(all="ignore"):
             network = read_nir(path, dt=options.dt, reset=options.reset)
