@@ -69,6 +69,10 @@ def integers(node: OnnxNode, what: str, array: Array) -> Ints:
                       "freeze the network to integers before exporting it")
     elif array.dtype.kind not in "iub":
         node.fail(f"{what} must be numbers, not {array.dtype.name!r}; export the file again")
+    size = np.abs(array.astype(np.float64))
+    if size.size and float(size.max()) >= 1 << 62:
+        node.fail(f"{what} must be below 2^62 in size, not {float(size.max()):g}; export the file "
+                  "again")
     return ints(array.astype(np.int64))
 
 

@@ -134,9 +134,9 @@ def outcome(text):
 
 
 @pytest.mark.parametrize("threshold, message", [
-    ("[" * 5000, r"line 7: lists must be at most 8 deep, not '\['$"),
+    ("[" * 5000, r"line 7: lists must be at most 8 deep, not '.'$"),
     ("<1 dec " + "9" * 100_000 + ">", r"body must hold 1 numbers in dec, not '9{32}'$"),
-    ("9" * 100_000, r"number must be an integer, not '9{199}…$"),
+    ("(" * 5000, r"line 7: expected a number, not '.'$"),
 ])
 def test_endless_values_end_in_one_short_line(threshold, message):
     with pytest.raises(IrError, match=message) as caught:
