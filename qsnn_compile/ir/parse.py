@@ -147,6 +147,8 @@ class _Parser:
             return self.packed(self.take("packed", "an array"))
         try:
             return ints(self.nested())
+        except IrError:                             # it says more than that
+            raise
         except (ValueError, OverflowError):
             raise self._error(f"rows of {key!r} must be equally long, 64 bits", "these") from None
 
