@@ -11,12 +11,12 @@ from .emit import build_folder, check_place, write_sources
 from .errors import DoesNotFit, QsnnError, Unsupported
 from .foreign.quantise_file import Foreign, Options, is_foreign, quantise_file, runnable
 from .fpga import Implementation, Progress, find_tools, implement, pack
-from .ir import Graph
+from .ir import Graph, Neuron
 from .mapping import WINDOW, Mode
 from .onnx_import import import_onnx
 from .passes import run_passes
 from .passes.base import Watch
-from .passes.legalise import check_steps
+from .passes.legalise import check_layers, check_steps
 from .program import Program
 from .report import Report, make_report, write_report
 from .resource import predict
@@ -102,12 +102,23 @@ def _check_latency(program: Program, aim: Aim) -> None:
 def read_model(model: str | Path, steps: int | None, readout: str | None, options: Options
                ) -> Graph | Foreign:
     """The network in the file *model*: of our dialect, or quantised from another library's."""
+    try:
+        check_steps(steps or 0)
+        return _read(model, steps, readout, options)
+    except Unsupported as error:
+        raise Unsupported(f"{model}: {error}") from None
+
+
+def _read(model: str | Path, steps: int | None, readout: str | None, options: Options
+          ) -> Graph | Foreign:
     if is_foreign(model):
         return quantise_file(model, options, steps=steps, readout=readout)
     if options != Options():
         raise QsnnError(f"{model}: options for files of other libraries must be left out for a "
                         "file of integers, which says it all; leave out --weight-bits and the like")
-    return import_onnx(model, steps=steps, readout=readout)
+    graph = import_onnx(model, steps=steps, readout=readout)
+    check_layers(sum(isinstance(node.op, Neuron) for node in graph.nodes))
+    return graph
 
 
 def legalised(model: str | Path, found: Graph | Foreign, watch: Watch | None = None,
@@ -116,7 +127,7 @@ def legalised(model: str | Path, found: Graph | Foreign, watch: Watch | None = N
     """
     try:
         graph = runnable(found) if isinstance(found, Foreign) else found
-        check_steps(graph)
+        check_steps(graph.steps)
         return run_passes(graph, mode.passes, watch)
     except Unsupported as error:
         raise Unsupported(f"{model}: {error}") from None

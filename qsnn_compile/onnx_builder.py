@@ -14,13 +14,15 @@ class Builder:
         self.file = file
         self.weight_bits = file.mapping("weight_bits")
         self.nodes: list[Node] = []
+        self._names: set[str] = set()
         self.delays: dict[str, str] = {}            # state -> its Delay node
         self.ends: dict[str, tuple[str, OnnxNode]] = {}     # state -> what it must become
 
     def add(self, name: str, op: Op, sources: tuple[str, ...], rank: int) -> Ref:
         name = re.sub(r"[^\w./$:-]|^[^A-Za-z_/]|:$", "_", name)
-        while any(node.name == name for node in self.nodes):
+        while name in self._names:
             name += "_"
+        self._names.add(name)
         self.nodes.append(Node(name, op, sources))
         return Ref(name, rank)
 
@@ -29,7 +31,7 @@ class Builder:
         last = self.nodes[-1]
         if last.name != ref.source or not isinstance(last.op, MaxPool):
             return ref
-        self.nodes.pop()
+        self._names.discard(self.nodes.pop().name)
         return self.add(name, last.op, last.inputs, ref.rank)
 
     def ref(self, node: OnnxNode, value: Value | None) -> Ref:

@@ -2,6 +2,7 @@
 errors that name file and node."""
 
 import json
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,9 @@ from .onnx_parse import OnnxError as OnnxError
 
 Array = NDArray[Any]
 T = TypeVar("T")
+MOST = 1 << 23                  # numbers in a value
+FAILURES = (ValueError, IndexError, TypeError, KeyError, AttributeError, OverflowError,
+            ZeroDivisionError, MemoryError)     # what numpy says of sizes that don't go together
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +59,12 @@ class OnnxNode:
     def fail(self, message: str) -> NoReturn:
         """Raise OnnxError with file and node before *message*."""
         raise OnnxError(f"{self.file}: node {self.name!r} ({self.op}): {message}")
+
+    def fit(self, *shape: int) -> None:
+        """Refuse a value of *shape* that is too large, before it is made. Raises OnnxError."""
+        if math.prod(shape) > MOST or any(size < 0 for size in shape):
+            self.fail(f"a value must have at most {MOST} numbers, not the shape {list(shape)!r}; "
+                      "check its sizes, or export a smaller model")
 
     def integer(self, name: str, default: int | None = None) -> int:
         """Attribute *name*, an integer."""

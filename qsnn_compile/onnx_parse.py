@@ -72,8 +72,9 @@ def _text(data: bytes, form: str) -> onnx.ModelProto:
     if _depth(data) > DEEPEST:
         raise OnnxError(f"must have brackets at most {DEEPEST} deep, not deeper; {EXPORT}")
     try:
-        data.decode()
-        model: onnx.ModelProto = onnx.load_model_from_string(data, form)
+        text = data.decode()
+        model: onnx.ModelProto = parser.parse_model(text) if form == "onnxtxt" else \
+            onnx.load_model_from_string(text, form)
     except (DecodeError, ValueError, TypeError, TextError, JsonError, parser.ParseError) as error:
         raise OnnxError(f"must be an ONNX file as {form}, as its extension says, not one that "
                         f"can't be parsed: {' '.join(str(error).split())!s:.200}; {EXPORT}"

@@ -9,6 +9,7 @@ from onnx import numpy_helper
 
 from .ir import Ints, ints
 from .onnx_file import Array, OnnxNode
+from .onnx_moves import MOVES, numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +69,10 @@ def integers(node: OnnxNode, what: str, array: Array) -> Ints:
                       "freeze the network to integers before exporting it")
     elif array.dtype.kind not in "iub":
         node.fail(f"{what} must be numbers, not {array.dtype.name!r}; export the file again")
+    size = np.abs(array.astype(np.float64))
+    if size.size and float(size.max()) >= 1 << 62:
+        node.fail(f"{what} must be below 2^62 in size, not {float(size.max()):g}; export the file "
+                  "again")
     return ints(array.astype(np.int64))
 
 
@@ -91,36 +96,25 @@ def _shape(node: OnnxNode, value: Array) -> Array:
 
 def _constant_of_shape(node: OnnxNode, shape: Array) -> Array:
     fill = node.attributes.get("value")
+    node.fit(*numbers(shape))
     if fill is None:
-        return np.zeros(shape, dtype=np.float32)
-    return np.full(shape, numpy_helper.to_array(fill).reshape(()))
+        return np.zeros(numbers(shape), dtype=np.float32)
+    return np.full(numbers(shape), numpy_helper.to_array(fill).reshape(()))
 
 
-def _reshape(node: OnnxNode, value: Array, shape: Array) -> Array:
-    return value.reshape([value.shape[i] if size == 0 else int(size)
-                          for i, size in enumerate(shape)])
+def _elementwise(function: Callable[..., Any]) -> Callable[..., Any]:
+    def folded(node: OnnxNode, *arrays: Array) -> Any:
+        node.fit(*np.broadcast_shapes(*(array.shape for array in arrays)))
+        return function(*arrays)
+    return folded
 
 
-def _axes(node: OnnxNode, axes: Array | None) -> tuple[int, ...]:
-    found = node.attributes.get("axes", []) if axes is None else axes
-    return tuple(int(axis) for axis in found)
-
-
+_MOVED = ("Concat", "Expand", "Gather", "Identity", "Reshape", "Squeeze", "Unsqueeze")
 FOLD: dict[str, Callable[..., Any]] = {
     # On constants alone. Shapes of x count as constants, with one sample in place of N.
-    "Add": lambda node, a, b: a + b,
-    "Cast": lambda node, a: a,
-    "CastLike": lambda node, a, b: a,
-    "Concat": lambda node, *parts: np.concatenate(parts, axis=node.integer("axis")),
-    "ConstantOfShape": _constant_of_shape,
-    "Expand": lambda node, a, shape: a * np.ones([int(n) for n in shape], a.dtype),
-    "Gather": lambda node, a, index: np.take(a, index, axis=node.integer("axis", 0)),
-    "Identity": lambda node, a: a,
-    "Mul": lambda node, a, b: a * b,
-    "Neg": lambda node, a: -a,
-    "Reshape": _reshape,
-    "Shape": _shape,
-    "Squeeze": lambda node, a, axes=None: np.squeeze(a, _axes(node, axes) or None),
-    "Sub": lambda node, a, b: a - b,
-    "Unsqueeze": lambda node, a, axes=None: np.expand_dims(a, _axes(node, axes)),
+    **{name: MOVES[name] for name in _MOVED},
+    "Add": _elementwise(np.add), "Sub": _elementwise(np.subtract),
+    "Mul": _elementwise(np.multiply), "Neg": _elementwise(np.negative),
+    "Cast": lambda node, a: a, "CastLike": lambda node, a, b: a,
+    "ConstantOfShape": _constant_of_shape, "Shape": _shape,
 }

@@ -7,7 +7,7 @@ import onnx
 
 from .ir import Delay, Input, Ints, Node, ints
 from .onnx_builder import Builder
-from .onnx_file import OnnxFile, OnnxNode
+from .onnx_file import FAILURES, OnnxFile, OnnxNode
 from .onnx_ops import convert
 from .onnx_values import Const, Ref, State, Value, integers
 
@@ -23,15 +23,23 @@ def _walk(file: OnnxFile, builder: Builder, graph: onnx.GraphProto, env: Env,
         inputs = [_look_up(node, env, name) for name in node.inputs]
         if node.op == "Shape" and isinstance(inputs[0], Ref):
             inputs = [_like(node, inputs[0], env)]
-        result = convert(builder, node, inputs)
+        try:
+            result = convert(builder, node, inputs)
+        except FAILURES as error:
+            node.fail(f"must be well-formed, not one that fails with {error!s:.200}; check the "
+                      "file with onnx.checker")
         values = result if isinstance(result, tuple) else (result,)
         env.update(zip(node.outputs, values, strict=False))
 
 
 def _look_up(node: OnnxNode, env: Env, name: str) -> Value | None:
-    if name and name not in env:
+    return _known(node, env, name) if name else None
+
+
+def _known(node: OnnxNode, env: Env, name: str) -> Value:
+    if name not in env:
         node.fail(f"input must be a value computed before, not {name!r}; the file is not in order")
-    return env.get(name)
+    return env[name]
 
 
 def _like(node: OnnxNode, ref: Ref, env: Env) -> Const:
@@ -56,6 +64,8 @@ def walk_step(file: OnnxFile, builder: Builder, source: Input) -> Ref:
     nodes = file.nodes(graph)
     ends = _through(nodes)
     for name, after in pairs.items():
+        if name not in ranks:
+            file.fail(f"state {name!r} must be an input of the graph; export the file again")
         start = ints(np.array(initial.get(name, 0)))
         env[name] = State(name, ends.get(after, after), start, ranks[name])
     _walk(file, builder, graph, env, nodes)
@@ -105,10 +115,13 @@ def _walk_body(file: OnnxFile, builder: Builder, scan: OnnxNode, outer: Env) -> 
             scan.fail(f"state {name!r} must start at a constant, not at a value of the network; "
                       "start states at their initial value")
         start_value = integers(scan, f"state {name!r}", value.value)
+        if not start_value.size:
+            scan.fail(f"state {name!r} must have numbers to start at, not the shape "
+                      f"{start_value.shape!r}; export the file again")
         env[name] = State(name, ends.get(after, after), _per_channel(start_value),
                           max(start_value.ndim - 1, 1))
     for name, frames in zip(entries[count:], scan.inputs[count:], strict=True):
-        env[name] = outer[frames]
+        env[name] = _known(scan, outer, frames)
     _walk(file, builder, body, env, nodes)
     _settle(file, builder, dict(zip(entries[:count], map(env.get, exits), strict=False)))
     for name, after in zip(scan.outputs, exits[:count], strict=False):

@@ -17,6 +17,7 @@ from .files import read_json
 from .fpga import Placed
 from .ir import Graph, Interval, NeuronBounds, bounds
 from .lowering import lower
+from .plain import marked, plain
 from .program import Program
 from .resource import Resources
 from .targets import Target
@@ -168,8 +169,8 @@ def print_report(report: Report) -> None:
     from rich.console import Console
     from rich.table import Table
     console = Console()
-    table = Table(title=f"{report['name']} on {report['board']} ({report['device']})",
-                  title_justify="left")
+    title = f"{plain(report['name'])} on {report['board']} ({report['device']})"
+    table = Table(title=marked(title), title_justify="left")
     for column, justify in (("", "left"), ("predicted", "right"), ("placed", "right"),
                             ("available", "right"), ("", "right")):
         table.add_column(column, justify="right" if justify == "right" else "left")
@@ -177,7 +178,7 @@ def print_report(report: Report) -> None:
         table.add_row(*row)
     console.print(table)
     for line in _lines(report):
-        console.print(line, highlight=False)
+        console.print(line, highlight=False, markup=False)
 
 
 def _rows(report: Report) -> list[tuple[str, ...]]:

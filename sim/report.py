@@ -5,6 +5,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from qsnn_compile.plain import marked, plain
+
 MISMATCHES = ("spike_mismatches", "result_mismatches", "clock_mismatches")
 
 
@@ -12,7 +14,7 @@ def print_sim(report: dict[str, Any]) -> None:
     """Accuracy, time, work and energy; then a line a layer."""
     console = Console(highlight=False, soft_wrap=True)
     banks = f"{report['banks']} × " if report["banks"] > 1 else ""
-    console.print(f"[bold]{report['name']}[/bold], {report['samples']:,} samples, "
+    console.print(f"[bold]{marked(plain(report['name']))}[/bold], {report['samples']:,} samples, "
                   f"{banks}{report['lanes']} lanes at {report['clock_mhz']:g} MHz"
                   f"{'' if report['clock_placed'] else ' (not placed)'}")
     if report["accuracy"] is not None:
@@ -87,7 +89,7 @@ def _layers(layers: list[dict[str, Any]]) -> Table:
         table.add_column(name, justify="right", no_wrap="'" not in name)
     for layer in layers:
         table.add_row(
-            layer["name"], _size(layer), *(f"{layer[key]:,.0f}" for key in (
+            marked(plain(layer["name"])), _size(layer), *(f"{layer[key]:,.0f}" for key in (
                 "fan_in", "events", "sops", "clocks", "lane_roof", "unit_roof")),
             f"{layer['utilisation']:.1%}")
     return table
@@ -114,10 +116,10 @@ def print_verify(report: dict[str, Any]) -> None:
     if wrong:
         console.print(f"[red]RTL differs[/red] on {report['samples']} samples: "
                       f"{', '.join(wrong)}")
-        console.print(f"first divergence: {report['first']}")
+        console.print(f"first divergence: {marked(str(report['first']))}")
     else:
         console.print(f"[green]RTL = golden model[/green] on {report['samples']} samples of "
-                      f"{report['name']}: every spike, every result, every clock")
+                      f"{marked(plain(report['name']))}: every spike, every result, every clock")
     if report["accuracy"] is not None:
         console.print(f"accuracy {report['accuracy']:.2%}, of the golden model")
     console.print(f"{report['simulator']}: {report['core_clocks']:,} clocks in "

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from qsnn_compile.errors import QsnnError
+from qsnn_compile.plain import line
 from qsnn_compile.processes import Stopped, stoppable
 
 EXTRAS = {                      # module → the extra that brings it
@@ -42,10 +43,12 @@ class Version(argparse.Action):
 
 
 def run(name: str, command: Callable[[], int]) -> int:
-    """The exit code of *command*; its errors printed as ``name: message``.
+    """The exit code of *command*; its errors printed as ``name: message``, bad input (2) on one
+    line, control characters escaped and endless names shortened.
 
     QsnnError brings its own code; a ValueError of one of our packages is bad input (2), and so are
-    a missing module, named by the extra that brings it, and a disk that is full. SIGINT, SIGTERM
+    a missing module, named by the extra that brings it, and a disk that is full. Memory or nesting
+    at its end is bad input, too: a last resort, since readers bound what they read. SIGINT, SIGTERM
     and SIGHUP end it with 128 + their number. Anything else is a bug: it keeps its traceback.
     """
     try:
@@ -65,15 +68,16 @@ def run(name: str, command: Callable[[], int]) -> int:
         if found is None:
             raise
         message, code = found
-        _say(f"{name}: {message}")
+        lines = [message] if code == QsnnError.exit_code else message.split("\n")
+        _say(f"{name}: {chr(10).join(map(line, lines))}")
         if isinstance(error, OSError):
             _close_output()
         return code
 
 
-def _say(line: str) -> None:
+def _say(text: str) -> None:
     with suppress(OSError):             # a terminal that hung up
-        print(line, file=sys.stderr)
+        print(text, file=sys.stderr)
 
 
 def _close_output() -> None:
@@ -93,6 +97,10 @@ def explain(error: Exception) -> tuple[str, int] | None:
             repr(str(error.filename))
         return (f"disk must have room for what is written, and {where} has none: {error.strerror}; "
                 "free some, or set TMPDIR to another folder", QsnnError.exit_code)
+    if isinstance(error, MemoryError | RecursionError):
+        what = "memory" if isinstance(error, MemoryError) else "levels of nesting"
+        return (f"the files given must be smaller, not take more {what} than there is; check them, "
+                "or use a smaller network or fewer samples", QsnnError.exit_code)
     if isinstance(error, ValueError) and type(error).__module__.split(".")[0] in OURS:
         return str(error), QsnnError.exit_code
     return None

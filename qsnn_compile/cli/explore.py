@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from qsnn_compile.errors import QsnnError
 from qsnn_compile.outputs import check_file
+from qsnn_compile.plain import marked, plain
 from qsnn_compile.processes import GRACE, follow
 from qsnn_compile.targets import target_names
 
@@ -57,7 +58,8 @@ def explore(argv: list[str]) -> int:
         _print(graph, goal, points, shown, samples, accuracy)
     if options.plot:
         from .explore_plot import plot
-        plot(Path(options.plot), f"{graph.name} on {goal.device.name}", points, shown)
+        title = f"{plain(graph.name)} on {goal.device.name}".replace("$", r"\$")
+        plot(Path(options.plot), title, points, shown)
     if options.json:
         write_json(machines.summary(graph, goal, points, shown, samples)
                    | {"accuracy": accuracy}, options.json)
@@ -213,9 +215,9 @@ def _print(graph: "Graph", goal: "Target", points: "Sequence[Point]", shown: "Se
         console.width = max(console.width, WIDTH)
     clocks = (f"clocks of a sample in which {ACTIVITY:.1%} of pixels and spikes are not 0, roughly"
               if samples is None else f"mean clocks of {samples:,} samples, by the cycle model")
-    console.print(f"[bold]{graph.name}[/bold] on {goal.board.name} ({goal.device.name}): "
-                  f"{len(shown)} of the {len(points)} machines that fit are beaten by no "
-                  f"other in both clocks and logic cells")
+    console.print(f"[bold]{marked(plain(graph.name))}[/bold] on {goal.board.name} "
+                  f"({goal.device.name}): {len(shown)} of the {len(points)} machines that fit are "
+                  "beaten by no other in both clocks and logic cells")
     if accuracy is not None:
         console.print(f"accuracy {accuracy:.2%}, of the golden model on these samples")
     console.print(f"[dim]{clocks}; µs at {goal.board.clock_mhz:g} MHz, the board's table's[/dim]\n")

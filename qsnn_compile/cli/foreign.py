@@ -5,6 +5,8 @@ import argparse
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from qsnn_compile.plain import line, marked
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -103,13 +105,12 @@ def print_accuracy(accuracy: "Mapping[str, float] | None", samples: int) -> None
 def print_layers(layers: "Sequence[LayerCheck]", title: str = "float and fixed point") -> None:
     """The table, and what would cure a layer gone wrong."""
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
     table = Table("layer", "neurons", "rate before", "after", "saturated", "spikes that differ",
                   "by step", "first (sample, step, neuron)", title=title)
     for layer in layers:
         wrong = sum(layer.mismatches)
-        table.add_row(escape(layer.name), str(layer.neurons), f"{layer.float_rate:.3%}",
+        table.add_row(marked(layer.name), str(layer.neurons), f"{layer.float_rate:.3%}",
                       f"{layer.fixed_rate:.3%}", f"{layer.saturated:.2%}",
                       f"{wrong} of {layer.spikes} ({wrong / max(1, layer.spikes):.2%})",
                       _steps(layer.mismatches), "" if layer.first is None else str(layer.first))
@@ -117,7 +118,7 @@ def print_layers(layers: "Sequence[LayerCheck]", title: str = "float and fixed p
     console.print(table)
     for layer in layers:
         if layer.advice:
-            console.print(f"warning: {layer.advice}", highlight=False, markup=False)
+            console.print(line(f"warning: {layer.advice}"), highlight=False, markup=False)
 
 
 def _steps(mismatches: Sequence[int]) -> str:
@@ -131,4 +132,4 @@ def print_notes(notes: Iterable[str], warnings: Iterable[str] = ()) -> None:
     console = Console(soft_wrap=True)
     for note in [*(f"assumed: {note}" for note in notes),
                  *(f"warning: {warning}" for warning in warnings)]:
-        console.print(note, highlight=False, markup=False)
+        console.print(line(note), highlight=False, markup=False)

@@ -8,6 +8,7 @@ from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 from qsnn_compile.outputs import check_file, check_outside, whole
+from qsnn_compile.plain import line
 from qsnn_compile.targets import target_names
 
 from .errors import Version, run
@@ -128,7 +129,7 @@ def _shown(found: "Graph | Foreign", options: argparse.Namespace) -> None:
         from qsnn_compile.ir import Graph
         graph = found if isinstance(found, Graph) else found.graph
         for note in export_nir(graph, options.nir):
-            print(f"qsnnc: {options.nir}: {note}", file=sys.stderr)
+            print(f"qsnnc: {line(f'{options.nir}: {note}')}", file=sys.stderr)
 
 
 def _explain(found: "Graph | Foreign") -> None:
@@ -155,7 +156,7 @@ def _judge(found: "Graph | Foreign") -> None:
     for note in [*(f"assumed: {note}" for note in found.network.notes),
                  *(f"warning: {warning}" for warning in found.report.warnings),
                  *(f"warning: {layer.advice}" for layer in layers if layer.advice)]:
-        print(f"qsnnc: {note}", file=sys.stderr)
+        print(f"qsnnc: {line(note)}", file=sys.stderr)
     if found.data is not None:
         print_layers(layers, "float and fixed point on the data given")
     print_accuracy(accuracy, samples)

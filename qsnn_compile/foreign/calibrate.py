@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from qsnn_compile.errors import QsnnError
 
 from .float_model import DataError, Machine, arranged
 from .normal import Network, Neuron, Reals
+from .normal_shapes import shapes
 
 Array = NDArray[Any]
 SAMPLES = 64
+NUMBERS = 1 << 27               # in all values of all samples and steps
 DEFAULT_STEPS = 16
 FEW = 4                         # whole numbers to here are counts of spikes, not pixels
 
@@ -181,10 +184,15 @@ def real_numbers(x: Array, codes: InputCodes | None) -> Array:
 
 def random_data(network: Network, codes: InputCodes, steps: int) -> Array:
     """Inputs all over the codes' range: sparse, dense, dark and bright ones. Reproducible."""
+    work = steps * sum(prod(shape) for shape in shapes(network).values())
+    if work > NUMBERS:
+        raise DataError(f"network {network.name!r}: all values of all steps must be at most "
+                        f"{NUMBERS} numbers, not {work!r}; use fewer steps or a smaller network")
+    samples = min(SAMPLES, NUMBERS // max(1, work))
     rng = np.random.default_rng(0)
     rest = (1,) * (len(network.input_shape) + 1)
-    shape = (SAMPLES, steps if network.coding == "frames" else 1, *network.input_shape)
-    shown = rng.random(shape) < rng.random((SAMPLES, *rest))
+    shape = (samples, steps if network.coding == "frames" else 1, *network.input_shape)
+    shown = rng.random(shape) < rng.random((samples, *rest))
     low, high = -codes.zero * codes.scale, codes.scale * ((1 << codes.bits) - 1 - codes.zero)
     drawn = low + (high - low) * rng.random(shape)
     if codes.bits == 1:
@@ -200,12 +208,17 @@ def observe(network: Network, x: Array, steps: int) -> Mapping[str, Range]:
     frames = arranged(network, np.asarray(x), steps).astype(np.float32)
     machine, ranges = Machine(network, len(frames), np.float32), dict[str, Range]()
     for step in range(frames.shape[1]):
-        machine.step(frames[:, step])
+        with np.errstate(all="ignore"):             # what isn't finite is refused by name
+            machine.step(frames[:, step])
         for node in network.nodes:
             if isinstance(node.op, Neuron):
                 stored = _stored(node.op, machine.potentials[node.name],
                                  machine.values[node.name])
                 ranges[node.name] = _wider(ranges.get(node.name), stored)
+    for name, found in ranges.items():
+        if not (np.isfinite(found.low).all() and np.isfinite(found.high).all()):
+            raise DataError(f"node {name!r}: its membrane must stay finite, not grow without end "
+                            "on these inputs; check the decays and weights, or the data")
     return ranges
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from qsnn_compile import ir
+from qsnn_compile.plain import line, marked
 
 from .normal import (
     Add,
@@ -152,17 +153,16 @@ def _integers(node: ir.Node) -> str:
 def print_explanation(report: Report) -> None:
     """The table on standard output, with what was assumed below."""
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
     table = Table(title="what was understood", show_lines=True)
     for head in ("layer", "understood as", "from", "rounded (largest error)", "notes"):
         table.add_column(head, overflow="fold")
     for row in rows(report):
-        table.add_row(*map(escape, row))
+        table.add_row(*map(marked, row))
     console = Console()
     console.print(table)
-    console.print(f"input: {report.input}; ranges of the membranes: {report.ranges}",
-                  highlight=False)
+    console.print(line(f"input: {report.input}; ranges of the membranes: {report.ranges}"),
+                  highlight=False, markup=False)
     for note in [*(f"assumed: {note}" for note in report.notes),
                  *(f"warning: {warning}" for warning in report.warnings)]:
-        console.print(note, highlight=False, markup=False, soft_wrap=True)
+        console.print(line(note), highlight=False, markup=False, soft_wrap=True)

@@ -4,12 +4,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..errors import QsnnError
+from ..files import opened
 
 if TYPE_CHECKING:
     import nir
 
-LARGEST = 1 << 30               # bytes of all arrays together
+LARGEST = 1 << 28               # bytes of all arrays together
+MOST_ITEMS = 50_000             # groups and arrays
+DEEPEST = 20                    # graphs in graphs
 
 
 class NirError(QsnnError):
@@ -19,7 +24,7 @@ class NirError(QsnnError):
 def is_nir(path: str | Path) -> bool:
     """Whether the file at *path* is HDF5, which NIR files are."""
     try:
-        with Path(path).open("rb") as file:
+        with opened(path) as file:
             return file.read(8) == b"\x89HDF\r\n\x1a\n"
     except OSError:
         return False
@@ -38,7 +43,26 @@ def read_graph(path: str | Path) -> "nir.NIRGraph":
     if not isinstance(graph, nir.NIRGraph):
         raise NirError(f"{path}: must hold a NIRGraph, not a {type(graph).__name__!r}; wrap the "
                        "nodes in a nir.NIRGraph")
+    _check_fields(path, graph)
     return graph
+
+
+def _check_fields(path: str | Path, graph: "nir.NIRGraph") -> None:
+    """Refuse a node whose fields are no numbers, or NaN. Raises NirError."""
+    import nir
+    for key, node in graph.nodes.items():
+        if isinstance(node, nir.NIRGraph):
+            _check_fields(path, node)
+            continue
+        for name, value in vars(node).items():
+            if name in ("input_type", "output_type", "metadata") or value is None:
+                continue
+            array = np.asarray(value)
+            wrong = array.dtype if array.dtype.kind not in "biuf" else \
+                "nan" if np.isnan(array).any() else "nothing" if not array.size else None
+            if wrong is not None and not (name == "padding" and array.dtype.kind in "SUO"):
+                raise NirError(f"{path}: node {key!r} ({type(node).__name__}): {name} must be "
+                               f"numbers, not {wrong}; write it again with nir.write")
 
 
 def _check(path: Path) -> None:
@@ -47,7 +71,10 @@ def _check(path: Path) -> None:
         raise NirError(f"model must be a file, not {str(path)!r}; name one that exists")
     total = 0
     with h5py.File(path, "r") as file:
-        for name, item in _items(file):
+        for count, (name, item) in enumerate(_items(file)):
+            if count > MOST_ITEMS or name.count("/") > 2 * DEEPEST:
+                raise NirError(f"{path}: must have at most {MOST_ITEMS} items and graphs at most "
+                               f"{DEEPEST} deep, not more; write a smaller network")
             if isinstance(item, h5py.Dataset):
                 total += item.size * item.dtype.itemsize if item.shape is not None else 0
                 if item.is_virtual or item.external:

@@ -84,7 +84,13 @@ class _Reader:
         if rule is None:
             raise NirError(f"node {key!r}: must be one of {', '.join(_RULES)}, not "
                            f"{type(node).__name__!r}; replace it before the export")
-        ops = rule(self, key, node)
+        try:
+            ops = rule(self, key, node)
+        except (ValueError, TypeError, IndexError, AttributeError, OverflowError,
+                ZeroDivisionError) as error:
+            raise NirError(f"node {key!r}: must be a well-formed {type(node).__name__}, not one "
+                           f"that fails with {error!s:.200}; write it again with nir.write"
+                           ) from None
         self.names[key] = source if not ops else plain(key)
         for i, op in enumerate(ops):
             last = i == len(ops) - 1

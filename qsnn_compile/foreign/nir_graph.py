@@ -41,8 +41,16 @@ def flattened(graph: "nir.NIRGraph") -> Wire:
         for name in (a, b):
             if name not in nodes:
                 raise NirError(f"edge {a!r} → {b!r} must join nodes of the graph, not {name!r}")
-    shape = np.asarray(next(iter(nodes[sources[0]].input_type.values()))).reshape(-1)
-    return Wire(nodes, tuple(edges), sources[0], sinks[0], tuple(int(n) for n in shape))
+    return Wire(nodes, tuple(edges), sources[0], sinks[0], _sizes(nodes[sources[0]]))
+
+
+def _sizes(source: "nir.NIRNode") -> tuple[int, ...]:
+    """The shape that the Input node says."""
+    found = np.asarray(next(iter((source.input_type or {"": ()}).values()))).reshape(-1)
+    if found.dtype.kind not in "iuf" or not (np.abs(found) < 1 << 31).all():
+        raise NirError(f"Input: shape must be of whole numbers, not {found.tolist()!r}; write the "
+                       "file again with nir.write")
+    return tuple(int(n) for n in found)
 
 
 def _inlined(graph: "nir.NIRGraph", prefix: str) -> "tuple[dict[str, nir.NIRNode], Edges]":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -65,18 +66,19 @@ def _shape(_: Interpreter, node: OnnxNode, x: Value) -> Value:
 
 def _constant_of_shape(_: Interpreter, node: OnnxNode, shape: Const) -> Value:
     sizes = [int(n) for n in shape.value]
-    if np.prod(sizes, dtype=object) > 1 << 26:
-        node.fail(f"shape must have at most 2^26 elements, not {sizes!r}; check the file")
+    node.fit(*sizes)
     fill = node.attributes.get("value")
     number = np.zeros(1, np.float32) if fill is None else numpy_helper.to_array(fill)
     return Const(np.full(sizes, number.ravel()[0]))
 
 
 def _range(_: Interpreter, node: OnnxNode, a: Const, b: Const, step: Const) -> Value:
-    if (b.value - a.value) / step.value > 1 << 20:
-        node.fail("must have at most 2^20 elements; check the file")
-    return Const(np.arange(a.value.item(), b.value.item(), step.value.item(),
-                           dtype=a.value.dtype))
+    first, last, stride = a.value.item(), b.value.item(), step.value.item()
+    if stride == 0 or not math.isfinite((last - first) / stride):
+        node.fail(f"step must be a number other than 0, not {stride!r} from {first!r} to {last!r}; "
+                  "check the file")
+    node.fit(max(0, math.ceil((last - first) / stride)))
+    return Const(np.arange(first, last, stride, dtype=a.value.dtype))
 
 
 def _extreme(run: Interpreter, node: OnnxNode, x: Value) -> Value:
@@ -103,6 +105,7 @@ def _pad(run: Interpreter, node: OnnxNode, x: Value, pads: Value | None = None,
     width = [(0, 0)] * len(shape)
     for i, axis in enumerate(where):
         width[axis] = (sizes[i], sizes[i + len(where)])
+    node.fit(*(low + n + high for n, (low, high) in zip(shape, width, strict=True)))
     if isinstance(x, Const):
         return Const(np.pad(x.value, width, constant_values=number))
     outer = run.trace.constant(np.array([number], np.float32))
@@ -139,15 +142,21 @@ def _batch_norm(run: Interpreter, node: OnnxNode, x: Value, *args: Value) -> Val
     return linear.batch_norm(node, run.emit(node), x, *args[:4])
 
 
+def _product(node: OnnxNode, a: Array, b: Array) -> Array:
+    lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    node.fit(*lead, *a.shape[-2:-1], *(b.shape[-1:] if b.ndim > 1 else ()))
+    return np.asarray(a @ b)
+
+
 def _folded_gemm(node: OnnxNode, a: Array, b: Array, c: Array | None = None) -> Value:
     a = a.T if node.attributes.get("transA", 0) else a
     b = b.T if node.attributes.get("transB", 0) else b
-    result = node.attributes.get("alpha", 1.0) * (a @ b)
+    result = node.attributes.get("alpha", 1.0) * _product(node, a, b)
     return Const(result if c is None else result + node.attributes.get("beta", 1.0) * c)
 
 
 FOLDED: dict[str, Callable[..., Value]] = {
-    "Gemm": _folded_gemm, "MatMul": lambda _, a, b: Const(np.asarray(a @ b)),
+    "Gemm": _folded_gemm, "MatMul": lambda node, a, b: Const(_product(node, a, b)),
 }
 
 _QUANT: dict[str, Callable[..., Value]] = {

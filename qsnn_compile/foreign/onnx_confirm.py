@@ -18,6 +18,7 @@ from .onnx_trace import Trace
 
 Array = NDArray[Any]
 SAMPLES = 24
+NUMBERS = 1 << 26               # in all values of all samples: half a gigabyte
 STEPS = 6
 
 
@@ -50,16 +51,17 @@ def _frames(step: Step) -> Array:
     rng = np.random.default_rng(2)
     size = step.trace.blocks[next(iter(step.inputs))].size
     steps = max(len(step.frames), 1) if step.history and not step.direct else STEPS
-    x = rng.uniform(0, 1, (SAMPLES, steps, size)) + \
-        rng.normal(0, 1, (SAMPLES, steps, size)) * (np.arange(SAMPLES) % 2)[:, None, None]
-    x *= rng.choice([0.5, 1, 3], (SAMPLES, 1, 1))
+    samples = max(2, min(SAMPLES, NUMBERS // step.trace.size))
+    x = rng.uniform(0, 1, (samples, steps, size)) + \
+        rng.normal(0, 1, (samples, steps, size)) * (np.arange(samples) % 2)[:, None, None]
+    x *= rng.choice([0.5, 1, 3], (samples, 1, 1))
     return x if not step.direct else np.repeat(x[:, :1], steps, axis=1)
 
 
 def _stepped(step: Step, names: dict[str, int], frames: Array) -> dict[str, Array]:
     """What the file's neurons give [samples, steps, size], step after step."""
     trace, blocks = step.trace, step.trace.blocks
-    given = {s.before: np.zeros((SAMPLES, blocks[s.before].size)) for s in step.states}
+    given = {s.before: np.zeros((len(frames), blocks[s.before].size)) for s in step.states}
     found: dict[str, list[Array]] = {name: [] for name in names}
     x, = step.inputs
     for number in range(frames.shape[1]):
@@ -83,7 +85,7 @@ def _unrolled(step: Step, names: dict[str, int], frames: Array) -> dict[str, Arr
     found: dict[str, Array] = {}
     for name, block in names.items():
         size = step.trace.blocks[block].size
-        found[name] = np.full((SAMPLES, steps, size), np.nan)
+        found[name] = np.full((len(frames), steps, size), np.nan)
         for number in range(steps):
             if (name, number) in wanted:
                 found[name][:, number] = values[wanted[name, number]]

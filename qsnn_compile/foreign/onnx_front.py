@@ -18,7 +18,7 @@ import onnx
 from qsnn_compile.onnx_file import OnnxError
 from qsnn_compile.onnx_model import inlined, load_model
 
-from .normal import Network
+from .normal import INPUT, Network, Neuron
 from .onnx_blocks import Const, Sym, Value
 from .onnx_build import Builder
 from .onnx_confirm import confirmed
@@ -41,9 +41,10 @@ from .onnx_neurons import Neurons
 from .onnx_recut import recut
 from .onnx_roll import NotRolled, histories, roll
 from .onnx_step import Step, answer_blocks, is_spike, pair_states, step_of
-from .onnx_trace import Trace
+from .onnx_trace import TooLarge, Trace
 
 DYNAMIC_STEPS = 5
+MOST_STATES = 256               # four for each of 64 layers
 
 
 def read_onnx(path: str | Path, *, steps: int | None = None) -> Network:
@@ -55,6 +56,9 @@ def read_onnx(path: str | Path, *, steps: int | None = None) -> Network:
         raise OnnxError(f"{path}: steps must be at least 1, not {steps!r}")
     try:
         network = _Reader(inlined(load_model(path)), str(path)).read()
+    except RecursionError:
+        raise OnnxError(f"{path}: layers and operators must be at most some hundreds in a row, not "
+                        "more; export a shallower network") from None
     except OnnxError as error:
         text = str(error)
         raise OnnxError(text if text.startswith(f"{path}:") else f"{path}: {text}") from None
@@ -80,6 +84,7 @@ class _Reader:
         if not self.inputs:
             raise OnnxError("the graph must have an input, not initializers alone; export the "
                             "network again")
+        _check_states(len(self.inputs) - 1)
         step = None if self.loops or len(self.inputs) == 1 else self._step()
         if step is None:
             step = self._unrolled()
@@ -137,6 +142,8 @@ class _Reader:
             trace = Trace()
             try:
                 frames, outputs = self._trial(trace, name, dims, plan)
+            except TooLarge:
+                raise
             except OnnxError as error:
                 failures.append(error)
                 continue
@@ -200,12 +207,13 @@ class _Reader:
     # -- the network -----------------------------------------------------------------------------
 
     def _network(self, step: Step) -> Network:
+        _check_states(len(step.states))
         neurons = Neurons(step)
         x = step.trace.blocks[next(iter(step.inputs))]
         builder = Builder(step, neurons, input_shape(step, x))
         output, answer = _output(step, neurons, builder)
         builder.finish()
-        if not neurons.placed:
+        if not any(isinstance(node.op, Neuron) for node in builder.nodes):
             raise OnnxError("the network must have spiking neurons with a state that is carried "
                             "from step to step, not none; export a spiking network")
         network = Network(
@@ -215,6 +223,12 @@ class _Reader:
         if output not in blocks:
             blocks[output] = step.answers[0]
         return confirmed(step, neurons, blocks, network)
+
+
+def _check_states(count: int) -> None:
+    if count > MOST_STATES:
+        raise OnnxError(f"the network must carry at most {MOST_STATES} states from step to step, "
+                        f"not {count!r}; export a shallower network")
 
 
 def _output(step: Step, neurons: Neurons, builder: Builder
@@ -227,7 +241,11 @@ def _output(step: Step, neurons: Neurons, builder: Builder
     placed = neurons.leaves.get(block)
     if placed is not None and placed.sinks[block].factor is None:
         return builder.neuron(placed), "potential"
-    return builder.materialised(builder.signal(block)), "spikes"
+    output = builder.materialised(builder.signal(block))
+    if output == INPUT:
+        raise OnnxError("the output must be computed by a layer, not be the input itself; return "
+                        "the spikes")
+    return output, "spikes"
 
 
 def _neuron_blocks(neurons: Neurons, builder: Builder) -> dict[str, int]:

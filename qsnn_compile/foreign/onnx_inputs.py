@@ -38,6 +38,7 @@ def sizes(dims: Dims, unknown: int) -> tuple[int, ...]:
 
 def input_block(trace: Trace, shape: tuple[int, ...], samples: int | None) -> tuple[Block, Value]:
     """A block for an input, without the sample axis, and its value."""
+    trace.fit("input", *shape)
     bare = shape if samples is None else (1, *shape[1:])
     block = trace.add("input", bare[1:] if len(bare) > 1 and bare[0] == 1 else bare)
     ids = trace.ids(block).reshape(bare)
@@ -46,6 +47,7 @@ def input_block(trace: Trace, shape: tuple[int, ...], samples: int | None) -> tu
 
 def frames_of(trace: Trace, shape: tuple[int, ...], plan: Plan) -> tuple[Ids, list[int]]:
     """The ids of x and the blocks of its frames."""
+    trace.fit("input", *shape)
     count = 1 if plan.time is None else shape[plan.time]
     rest = [n for axis, n in enumerate(shape) if axis != plan.time]
     parts, blocks = [], []

@@ -9,7 +9,8 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from qsnn_compile.onnx_file import OnnxError, OnnxNode
+from qsnn_compile.onnx_file import FAILURES, OnnxError, OnnxNode
+from qsnn_compile.onnx_moves import DATA, MOVES, split
 
 from . import onnx_quant as quant
 from .onnx_blocks import Array, Const, Sym, Value, digest
@@ -17,14 +18,12 @@ from .onnx_calls import CALLS, FOLDED, QUANT
 from .onnx_linear import name_of
 from .onnx_loops import loop, scan
 from .onnx_math import compute, lower
-from .onnx_moves import DATA, MOVES, split
 from .onnx_trace import Trace
 
 Env = MutableMapping[str, Value]
 LAST = ("Softmax", "LogSoftmax", "TopK")
-BUDGET = 400_000
-FAILURES = (ValueError, IndexError, TypeError, KeyError, AttributeError, OverflowError,
-            ZeroDivisionError, MemoryError)
+BUDGET = 400_000                # nodes
+NUMBERS = 1 << 27               # in all values together
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +46,7 @@ class Interpreter:
         self.trace = trace
         self.file = file
         self._left = BUDGET
+        self._numbers = NUMBERS
         self._loaded: dict[int, tuple[onnx.GraphProto, dict[str, Value]]] = {}
 
     def run(self, graph: onnx.GraphProto, env: Env) -> list[Value]:
@@ -86,7 +86,16 @@ class Interpreter:
             node.fail(f"must be well-formed, not one that fails with {error!s:.200}; check the "
                       "file with onnx.checker")
         for name, result in zip(node.outputs, results, strict=False):
-            env[name] = self.trace.simplified(result)
+            env[name] = self._kept(node, result)
+
+    def _kept(self, node: OnnxNode, value: Value) -> Value:
+        """*value*, as a constant where it is one. Raises OnnxError for values without end."""
+        found = self.trace.simplified(value, name_of(node))
+        self._numbers -= (found.ids if isinstance(found, Sym) else found.value).size
+        if self._numbers < 0:
+            node.fail(f"all values together must have at most {NUMBERS} numbers; export one step, "
+                      "or a smaller model")
+        return found
 
     def _dispatch(self, node: OnnxNode, args: list[Value | None], env: Env) -> Sequence[Value]:
         op = node.proto.op_type
@@ -159,6 +168,8 @@ class Interpreter:
             values = [a if isinstance(a, Const | Sym) else Const(np.asarray(a, kinds[0]))
                       for a in args]
             if all(isinstance(v, Const) for v in values):
+                node.fit(*np.broadcast_shapes(*(
+                    v.value.shape for v in values if isinstance(v, Const))))
                 return Const(compute(op, None, [v.value for v in values if isinstance(v, Const)]))
             kind = "bool" if op in ("Greater", "GreaterOrEqual", "Equal") else "float"
             return self.trace.elementwise(op, values, kind, origin=name_of(node))

@@ -33,7 +33,9 @@ class LinearParams:
 def rows(trace: Trace, x: Sym, params: LinearParams, origin: str) -> Sym:
     """A Linear on every row (the last axis) of *x*."""
     lead, key, (outputs, _) = x.ids.shape[:-1], params.key, params.weight.shape
+    trace.fit(origin, *lead, outputs)
     flat = x.ids.reshape(-1, x.ids.shape[-1])
+    trace.room(origin, len(flat))
     result = [trace.apply("linear", row, (outputs,), params, key, origin) for row in flat]
     return Sym(np.stack(result).reshape(*lead, outputs) if result else np.empty(0, np.int64))
 
@@ -41,6 +43,7 @@ def rows(trace: Trace, x: Sym, params: LinearParams, origin: str) -> Sym:
 def images(trace: Trace, op: str, x: Sym, shape: tuple[int, ...], params: Any, key: Any,
            origin: str) -> Sym:
     """*op* on every image [C, H, W] of *x* [N, C, H, W]."""
+    trace.room(origin, len(x.ids))
     result = [trace.apply(op, image, shape, params, key, origin) for image in x.ids]
     return Sym(np.stack(result))
 
@@ -107,6 +110,8 @@ def conv(trace: Trace, node: OnnxNode, x: Value, w: Value, b: Value | None = Non
     stride = pair_of(node, "strides", 1)
     params = LinearParams(w.value, bias, w.quantised, stride, padding, node.integer("group", 1))
     height, width = output_size(x.ids.shape[2:], w.value.shape[2:], stride, padding)
+    top, left, bottom, right = padding
+    node.fit(*x.ids.shape[:2], x.ids.shape[2] + top + bottom, x.ids.shape[3] + left + right)
     if height < 1 or width < 1 or w.value.shape[1] * params.groups != x.ids.shape[1]:
         node.fail(f"weight must fit the input {x.ids.shape[1:]!r}, not be {w.value.shape!r}; "
                   "export the file again")
@@ -134,8 +139,9 @@ def _undilated(node: OnnxNode, w: Const) -> Const:
     if dilation == (1, 1):
         return w
     out, inp, height, width = w.value.shape
-    wide = np.zeros((out, inp, (height - 1) * dilation[0] + 1, (width - 1) * dilation[1] + 1),
-                    w.value.dtype)
+    shape = (out, inp, (height - 1) * dilation[0] + 1, (width - 1) * dilation[1] + 1)
+    node.fit(*shape)
+    wide = np.zeros(shape, w.value.dtype)
     wide[:, :, ::dilation[0], ::dilation[1]] = w.value
     return Const(wide)
 

@@ -68,6 +68,7 @@ def stack(run: Interpreter, node: OnnxNode, values: list[Value], axis: int) -> V
     """One value of the values of all steps."""
     if not values:
         node.fail("must run at least one step, not none; export at least 3 steps")
+    node.fit(len(values), *_shape(values[0]))
     kind = next((v.kind for v in values if isinstance(v, Sym)), None)
     if kind is None:
         return Const(np.stack([v.value for v in values if isinstance(v, Const)], axis))

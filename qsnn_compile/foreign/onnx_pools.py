@@ -6,10 +6,11 @@ from typing import Literal
 import numpy as np
 
 from qsnn_compile.onnx_file import OnnxNode
+from qsnn_compile.onnx_moves import axes_of
 
 from .onnx_blocks import Array, Const, Ids, Sym, Value
 from .onnx_linear import LinearParams, as_2d, images, name_of, output_size, padding_of, pair_of
-from .onnx_moves import axes_of
+from .onnx_loops import MAX_STEPS
 from .onnx_trace import Trace
 
 
@@ -90,6 +91,9 @@ def _reduced(trace: Trace, node: OnnxNode, kind: str, ids: Ids, where: list[int]
     count = turned.shape[-1]
     if kind == "max" or (count > 1 and not (trace.where(turned[..., :1]) ==
                                             trace.where(turned[..., 1:2])).any()):
+        if count > MAX_STEPS:
+            node.fail(f"must reduce at most {MAX_STEPS} numbers to one, not {count!r}; use fewer "
+                      "steps, or a pool")
         result = Sym(turned[..., 0])
         for k in range(1, count):
             result = trace.elementwise("Max" if kind == "max" else "Add",
@@ -105,6 +109,7 @@ def _reduced(trace: Trace, node: OnnxNode, kind: str, ids: Ids, where: list[int]
 def _ones(trace: Trace, ids: Ids, share: np.float32, origin: str) -> Ids:
     """Sums of the rows of *ids* as one Linear."""
     sources, inverse = np.unique(ids, return_inverse=True)
+    trace.fit(origin, len(ids), sources.size)
     weight = np.zeros((len(ids), sources.size), np.float32)
     np.add.at(weight, (np.arange(len(ids))[:, None], inverse.reshape(ids.shape)), share)
     params = LinearParams(weight, np.zeros(len(ids), np.float32))

@@ -5,18 +5,24 @@ nothing of it is left; copies of one sum are one block, wherever in time they st
 sample's worth of one operation: a row of a MatMul over [T, 1, N] is a block of its own.
 """
 
+import math
 from collections.abc import Hashable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from qsnn_compile.onnx_file import OnnxError
+from qsnn_compile.onnx_file import MOST, OnnxError
 
 from .onnx_blocks import Array, Block, Const, Ids, Operand, Sym, Value, digest
 from .onnx_math import compute
 
-MAX_ELEMENTS = 50_000_000
+MAX_ELEMENTS = 1 << 25
+MAX_BLOCKS = 1 << 16
+
+
+class TooLarge(OnnxError):
+    """A model that computes more than we follow, however its input is looked at."""
 
 
 class Trace:
@@ -26,26 +32,41 @@ class Trace:
         self.blocks: list[Block] = []
         self._starts: Ids = np.zeros(1024, np.int64)
         self._known: dict[Hashable, int] = {}
-        self._size = 0
+        self.size = 0                               # numbers in all blocks
 
     def add(self, op: str, shape: tuple[int, ...], key: Hashable = None, **fields: Any) -> Block:
         """A block, or the one already there that *key* says is the same."""
         if key is not None and (op, key) in self._known:
             return self.blocks[self._known[op, key]]
-        size = int(np.prod(shape, dtype=np.int64))
-        if size < 1 or self._size + size > MAX_ELEMENTS:
-            raise OnnxError(f"{fields.get('origin', op)}: the model must compute between 1 and "
-                            f"{MAX_ELEMENTS} numbers, not {self._size + size!r}; "
-                            "export fewer steps, or one step")
-        block = Block(len(self.blocks), self._size, size, shape, op, **fields)
+        size = math.prod(shape)
+        if len(self.blocks) == MAX_BLOCKS:
+            raise TooLarge(f"{fields.get('origin', op)}: the model must compute at most "
+                           f"{MAX_BLOCKS} values, not more; export fewer steps, or one step")
+        if size < 1 or self.size + size > MAX_ELEMENTS:
+            raise TooLarge(f"{fields.get('origin', op)}: the model must compute between 1 and "
+                           f"{MAX_ELEMENTS} numbers, not {self.size + size!r}; "
+                           "export fewer steps, or one step")
+        block = Block(len(self.blocks), self.size, size, shape, op, **fields)
         self.blocks.append(block)
         if block.index == self._starts.size:
             self._starts = np.concatenate([self._starts, self._starts])
         self._starts[block.index] = block.start
-        self._size += size
+        self.size += size
         if key is not None:
             self._known[op, key] = block.index
         return block
+
+    def fit(self, origin: str, *shape: int) -> None:
+        """Refuse a value of *shape* that is too large, before it is made. Raises OnnxError."""
+        if math.prod(shape) > MOST:
+            raise TooLarge(f"{origin}: a value must have at most {MOST} numbers, not the shape "
+                           f"{list(shape)!r}; check its sizes, or export a smaller model")
+
+    def room(self, origin: str, count: int) -> None:
+        """Refuse *count* more blocks, before any is made. Raises TooLarge."""
+        if len(self.blocks) + count > MAX_BLOCKS:
+            raise TooLarge(f"{origin}: the model must compute at most {MAX_BLOCKS} values, not "
+                           f"{len(self.blocks) + count!r}; export fewer samples or steps")
 
     def ids(self, block: Block) -> Ids:
         """The ids of all elements of *block*, in its shape."""
@@ -73,11 +94,14 @@ class Trace:
         block = self.blocks[int(owners[0])]
         return block, in_order(ids.ravel() - block.start, block.size)
 
-    def simplified(self, value: Value) -> Value:
+    def simplified(self, value: Value, origin: str) -> Value:
         """*value* as a constant where all its elements are."""
         if isinstance(value, Const):
             return value
         owners = np.unique(self.where(value.ids))
+        if owners.size == 0:
+            raise OnnxError(f"{origin}: a value must have numbers, not the shape "
+                            f"{list(value.ids.shape)!r}; check its sizes")
         if any(self.blocks[owner].op != "const" for owner in owners):
             return value
         return Const(self.numbers(value.ids))
@@ -107,9 +131,7 @@ class Trace:
                     params: Hashable = None, origin: str = "") -> Sym:
         """*op* on broadcast *args*, at least one of them not constant."""
         shape = np.broadcast_shapes(*(_array(arg).shape for arg in args))
-        if int(np.prod(shape, dtype=np.int64)) > MAX_ELEMENTS:
-            raise OnnxError(f"{origin}: a tensor must have at most {MAX_ELEMENTS} elements, "
-                            f"not shape {shape!r}; export a smaller model")
+        self.fit(origin, *shape)
         wide = [np.broadcast_to(_array(arg), shape) for arg in args]
         copies = shape[0] if shape and shape[0] > 1 and all(_repeated(a) for a in wide) else 1
         columns = [(a[:1] if copies > 1 else a).ravel() for a in wide]

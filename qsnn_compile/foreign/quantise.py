@@ -58,7 +58,7 @@ def quantise(network: Network, *, weight_bits: int = 8, membrane_bits: int = 12,
     data = random_data(whole, codes, steps) if calibrate is None else np.asarray(calibrate)
     plan = Plan(shapes(whole), observe(whole, data, steps))
     for _ in range(SETTLED):
-        layers = Layers(whole, settings, codes, plan).run()
+        layers = _layers(whole, settings, codes, plan)
         if not plan.changed:
             break
         plan.changed = False
@@ -66,6 +66,19 @@ def quantise(network: Network, *, weight_bits: int = 8, membrane_bits: int = 12,
         raise QuantiseError(f"network {network.name!r}: layers must agree on their units, not ask "
                             "each other for new ones; send the model to the authors")
     return _graph(network, layers, codes, steps, readout, calibrate is None)
+
+
+def _layers(network: Network, settings: Settings, codes: InputCodes, plan: Plan) -> Layers:
+    """The layers in integers. Raises QuantiseError where their numbers are no integers at all."""
+    try:
+        with np.errstate(all="ignore"):
+            return Layers(network, settings, codes, plan).run()
+    except ir.IrError:
+        raise
+    except (ValueError, OverflowError) as error:    # int() of what is NaN or infinite
+        raise QuantiseError(f"network {network.name!r}: its numbers must be such that integers can "
+                            f"say them, not too large or too small ({error}); check its weights, "
+                            "decays and thresholds") from None
 
 
 def _graph(network: Network, layers: Layers, codes: InputCodes, steps: int, readout: str | None,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from qsnn_compile import ir
 from qsnn_compile.errors import Unsupported
 from qsnn_compile.onnx_parse import OnnxError, parsed
+from qsnn_compile.passes.legalise import MAX_STEPS, check_layers, check_steps
 
 from .calibrate import (
     DEFAULT_STEPS,
@@ -24,11 +25,13 @@ from .nir_file import is_nir
 from .nir_front import read_nir
 from .nir_options import Given, Told, told
 from .normal import Network, Neuron, Node
+from .normal_shapes import ShapeError, check_shapes
 from .onnx_front import read_onnx
 from .quantise import quantise
 from .quantise_report import Report
 
 Array = NDArray[Any]
+LARGEST = 1e18                  # beyond it, products leave what floats can say
 
 
 @dataclass(frozen=True)
@@ -95,10 +98,14 @@ def is_foreign(path: str | Path) -> bool:
 
 def read_foreign(path: str | Path, options: Options, steps: int | None = None) -> Network:
     """The normal form of the file at *path*. Raises QsnnError."""
+    if steps is not None and steps > MAX_STEPS:     # before the work of so many
+        raise DataError(f"{path}: steps must be at most {MAX_STEPS}, not {steps!r}; use a shorter "
+                        "window")
     if is_nir(path):
-        network = read_nir(path, dt=options.dt, reset=options.reset, spikes=options.spikes,
-                           clamp=options.clamp)
-        return _finite(path, replace(network, steps=steps))
+        with np.errstate(all="ignore"):
+            network = read_nir(path, dt=options.dt, reset=options.reset, spikes=options.spikes,
+                               clamp=options.clamp)
+        return _sound(path, replace(network, steps=steps))
     for name in ("dt", "reset", "spikes", "clamp"):
         value = getattr(options, name)
         if value is not None:
@@ -106,7 +113,16 @@ def read_foreign(path: str | Path, options: Options, steps: int | None = None) -
             raise DataError(f"{path}: --{name} must be left out for an ONNX file, which says it, "
                             f"not {shown!r}")
     with np.errstate(all="ignore"):     # what isn't finite is refused by name
-        return _finite(path, read_onnx(path, steps=steps))
+        return _sound(path, read_onnx(path, steps=steps))
+
+
+def _sound(path: str | Path, network: Network) -> Network:
+    """*network*, if its numbers are finite and its shapes go together. Raises QsnnError."""
+    try:
+        check_shapes(network)
+    except ShapeError as error:
+        raise ShapeError(f"{path}: {error}") from None
+    return _finite(path, network)
 
 
 def _finite(path: str | Path, network: Network) -> Network:
@@ -117,8 +133,13 @@ def _finite(path: str | Path, network: Network) -> Network:
             if not isinstance(value, np.ndarray):
                 continue
             good = ~np.isnan(value) if isinstance(node.op, Neuron) else np.isfinite(value)
+            origin = f" ({node.origin})" if node.origin else ""
+            beyond = np.isfinite(value) & (np.abs(value) > LARGEST)
+            if beyond.any() and name != "clamp":
+                raise DataError(f"{path}: node {node.name!r}{origin}: {name} must be at most "
+                                f"{LARGEST:g} in size, not {float(value[beyond][0]):g}; the "
+                                "training has diverged: export weights from before")
             if not good.all():
-                origin = f" ({node.origin})" if node.origin else ""
                 raise DataError(f"{path}: node {node.name!r}{origin}: {name} must be finite, not "
                                 f"{float(value[~good][0])!r}; the training has diverged: export "
                                 "weights from before")
@@ -130,6 +151,8 @@ def quantise_file(path: str | Path, options: Options, *, steps: int | None = Non
     """The file at *path* in integers, for the core: without data, what the file leaves open is
     taken as the core runs it, and noted. Raises QsnnError."""
     network = read_foreign(path, options)
+    check_layers(sum(isinstance(node.op, Neuron) for node in network.nodes))
+    check_steps(network.steps or 0)
     data = None if options.calibrate is None else read_data(options.calibrate)
     labels = None if options.calibrate is None or data is None else read_labels(
         options.calibrate, len(data))

@@ -13,6 +13,8 @@ from .graph import Graph, Input, Node, Readout, ReadoutKind
 from .ops import Ints, Synapse, ints
 from .text import HEADER, OPERATORS
 
+DEEPEST = 8                     # lists in lists: arrays have at most four axes
+SHOWN = 200                     # characters of a wrong value
 _TOKEN = re.compile(r"""
     (?P<space>[ \t\r]+|\#[^\n]*) | (?P<line>\n) | (?P<string>"(?:[^"\\\n]|\\.)*")
   | (?P<packed><[^<>]*>)
@@ -43,6 +45,10 @@ class _Parser:
     def graph(self) -> Graph:
         self.expect("graph")
         name = self.take("string", "a name in quotes")
+        try:
+            label = json.loads(name)
+        except ValueError:
+            raise self._error("the graph's name must be a string of JSON", name) from None
         header = self.block("graph", {"steps": int}, ["steps"])
         self.expect("input")
         source = self.build(Input, name=self.take("name", "the input's name"))
@@ -53,7 +59,7 @@ class _Parser:
         readout = self.readout()
         self._check(self.peek()[0] == "end", "the readout must be the last statement",
                     self.peek()[1])
-        return Graph(json.loads(name), header["steps"], source, tuple(nodes), readout)
+        return Graph(label, header["steps"], source, tuple(nodes), readout)
 
     def node(self) -> Node:
         name = self.take("name", "a node's name or 'readout'")
@@ -141,16 +147,19 @@ class _Parser:
             return self.packed(self.take("packed", "an array"))
         try:
             return ints(self.nested())
+        except IrError:                             # it says more than that
+            raise
         except (ValueError, OverflowError):
             raise self._error(f"rows of {key!r} must be equally long, 64 bits", "these") from None
 
-    def nested(self) -> Any:
+    def nested(self, depth: int = 0) -> Any:
         """A number, or a list of numbers or lists."""
         if not self.accept("["):
             return self.number(int)
-        items = [self.nested()]
+        self._check(depth < DEEPEST, f"lists must be at most {DEEPEST} deep", "[")
+        items = [self.nested(depth + 1)]
         while self.accept(","):
-            items.append(self.nested())
+            items.append(self.nested(depth + 1))
         self.expect("]")
         return items
 
@@ -194,7 +203,9 @@ class _Parser:
             raise self._error(rule, value)
 
     def _error(self, rule: str, value: object) -> IrError:
-        return IrError(f"line {self.line}: {rule}, not {value!r}")
+        shown = repr(value)
+        return IrError(f"line {self.line}: {rule}, not "
+                       f"{shown if len(shown) <= SHOWN else shown[:SHOWN] + '…'}")
 
 
 def _tokens(text: str) -> list[tuple[str, str, int]]:

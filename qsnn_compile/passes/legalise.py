@@ -12,6 +12,7 @@ from .base import Pass
 WEIGHT_BITS = (1, 2, 4, *range(8, 17))
 MEMBRANE_BITS = range(2, 17)
 MAX_STEPS = 1024        # a fixed window; beyond it the spikes alone fill any chip
+MAX_LAYERS = 64         # deeper networks than this fit no chip that we know
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,18 @@ class Legalise(Pass):
         lower(graph)
 
 
-def check_steps(graph: Graph) -> None:
-    """Refuse a window too long to run, before passes that look at every step."""
-    if graph.steps > MAX_STEPS:
-        raise Unsupported(f"steps must be at most {MAX_STEPS} in the core, not {graph.steps!r}; "
+def check_steps(steps: int) -> None:
+    """Refuse a window too long to run, before any work that looks at every step."""
+    if steps > MAX_STEPS:
+        raise Unsupported(f"steps must be at most {MAX_STEPS} in the core, not {steps!r}; "
                           "use a shorter window")
+
+
+def check_layers(count: int) -> None:
+    """Refuse a network of too many layers, before any work that looks at every one."""
+    if count > MAX_LAYERS:
+        raise Unsupported(f"layers of neurons must be at most {MAX_LAYERS} in the core, not "
+                          f"{count!r}; use a shallower network")
 
 
 def _fitted(node: Node) -> Node:

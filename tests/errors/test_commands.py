@@ -40,3 +40,16 @@ def test_a_bug_keeps_its_traceback(error):
 
 def test_done():
     assert run("qsnn", lambda: 0) == 0
+
+
+def test_bad_input_is_one_line_of_printable_characters(capsys):
+    name = "a\nb\x1b[31m" + "c" * 100_000
+    assert run("qsnnc", raising(QsnnError(f"{name}: must be one; mend it"))) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(r"qsnnc: a\nb\x1b[31mccc") and err.endswith("ccc: must be one; mend it\n")
+    assert err.count("\n") == 1 and len(err) < 300
+
+
+def test_what_does_not_fit_keeps_its_list(capsys):
+    assert run("qsnnc", raising(DoesNotFit("too large:\n  8 lanes\n  2\x07"))) == 3
+    assert capsys.readouterr().err == "qsnnc: too large:\n  8 lanes\n  2\\x07\n"

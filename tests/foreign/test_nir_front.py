@@ -207,7 +207,7 @@ def test_damaged_and_hostile_files(tmp_path):
     huge = chain(tmp_path, **LIF)
     with h5py.File(huge, "a") as file:
         file.create_dataset("node/nodes/lif/more", (1 << 40,), "f8", chunks=(1 << 10,))
-    with pytest.raises(NirError, match="arrays must be at most 1073741824 bytes"):
+    with pytest.raises(NirError, match="arrays must be at most 268435456 bytes"):
         read_nir(huge, dt=1)
 
 

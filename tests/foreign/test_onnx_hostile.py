@@ -130,12 +130,16 @@ def test_external_data_behind_a_link(tmp_path: Path) -> None:
     ({"length": "1e99"}, "length must be a whole number"),
     ({"offset": "32"}, "must lie within the 64 bytes of 'w.data', not end at 96"),
     ({"length": "32"}, "length must be the 64 bytes of its shape, not 32"),
-    ({"location": "w.data\0"}, "has a NUL in it"),
-    ({"location": "a" * 5000}, "name too long"),
 ])
 def test_external_data_beyond_the_file(tmp_path: Path, more: dict[str, str], match: str) -> None:
     (tmp_path / "w.data").write_bytes(bytes(64))
     refused(external(tmp_path, "w.data", **more), match)
+
+
+@pytest.mark.parametrize("location,match", [("w.data\0", "has a NUL in it"),
+                                            ("a" * 5000, "name too long")])
+def test_external_data_of_no_name(tmp_path: Path, location: str, match: str) -> None:
+    refused(external(tmp_path, location), match)
 
 
 def test_external_data_is_read(tmp_path: Path) -> None:
@@ -165,7 +169,7 @@ def test_huge_constants_and_inputs(tmp_path: Path) -> None:
         refused(saved(tmp_path, graph_of(nodes, [size])), "at most")
     model = graph_of([helper.make_node("Relu", ["x"], ["y"])])
     model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 1 << 40
-    refused(saved(tmp_path, model), "must compute between 1 and")
+    refused(saved(tmp_path, model), "must have at most 8388608 numbers, not the shape .1, 1099")
 
 
 def test_an_endless_loop(tmp_path: Path) -> None:

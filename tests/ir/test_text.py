@@ -133,6 +133,18 @@ def outcome(text):
     return None
 
 
+@pytest.mark.parametrize("threshold, message", [
+    ("[" * 5000, r"line 7: lists must be at most 8 deep, not '.'$"),
+    ("<1 dec " + "9" * 100_000 + ">", r"body must hold 1 numbers in dec, not '9{32}'$"),
+    ("(" * 5000, r"line 7: expected a number, not '.'$"),
+])
+def test_endless_values_end_in_one_short_line(threshold, message):
+    with pytest.raises(IrError, match=message) as caught:
+        parse(TEXT.replace("threshold: [3, 5]", f"threshold: {threshold}"))
+    assert len(str(caught.value)) < 300
+
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.integers(0, len(TEXT)), st.integers(0, 30), st.text("{}()[]<>=,: \n\"x1-.", max_size=5))
 def test_any_damage_is_an_ir_error_or_a_graph(start, length, patch):

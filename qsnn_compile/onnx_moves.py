@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qsnn_compile.onnx_file import OnnxNode
+from .onnx_file import OnnxNode
 
 Array = NDArray[Any]
-LARGEST = 2 ** 26
 
 
 def numbers(values: Any) -> list[int]:
@@ -64,6 +63,7 @@ def _slice(node: OnnxNode, x: Array, starts: Array | None = None, ends: Array | 
 
 def _gather(node: OnnxNode, x: Array, index: Array) -> Array:
     axis = node.integer("axis", 0)
+    node.fit(x.size // max(1, x.shape[axis]), index.size)
     return np.take(x, index.astype(np.int64), axis=axis)
 
 
@@ -75,20 +75,18 @@ def _gather_elements(node: OnnxNode, x: Array, index: Array) -> Array:
 def _gather_nd(node: OnnxNode, x: Array, index: Array) -> Array:
     if node.integer("batch_dims", 0):
         node.fail("attribute batch_dims must be 0; export without batched indexing")
+    node.fit(*index.shape[:-1], *x.shape[index.shape[-1]:])
     return np.asarray(x[tuple(np.moveaxis(index, -1, 0))])
 
 
 def _expand(node: OnnxNode, x: Array, shape: Array) -> Array:
     sizes = np.broadcast_shapes(x.shape, tuple(numbers(shape)))
-    if np.prod(sizes, dtype=object) > LARGEST:
-        node.fail(f"shape must have at most {LARGEST} elements, not {sizes!r}; check the file")
+    node.fit(*sizes)
     return np.broadcast_to(x, sizes)
 
 
 def _tile(node: OnnxNode, x: Array, repeats: Array) -> Array:
-    if np.prod(numbers(repeats), dtype=object) * x.size > LARGEST:
-        node.fail(f"repeats must give at most {LARGEST} elements, not {numbers(repeats)!r}; "
-                  "check the file")
+    node.fit(*numbers(repeats), x.size)
     return np.tile(x, numbers(repeats))
 
 
@@ -114,6 +112,7 @@ def _check_overwrite(node: OnnxNode) -> None:
 
 
 def _concat(node: OnnxNode, *parts: Array) -> Array:
+    node.fit(sum(part.size for part in parts))
     return np.concatenate(parts, axis=node.integer("axis"))
 
 
