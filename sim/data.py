@@ -54,7 +54,7 @@ class Build:
         if again is None:
             raise QsnnError(f"{folder}: model.qir, program.json and report.json must be of one "
                             "build, not of several; compile the model again with qsnnc")
-        manifest.check(folder, "report.json", "program.json", "model.qir", "weights.bin",
+        manifest.check(folder, "program.json", "model.qir", "weights.bin",
                        *program.images)
         return Build(folder, graph, again, report)
 

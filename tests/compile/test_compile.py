@@ -197,3 +197,23 @@ def test_what_does_not_fit_says_so():
 def test_imports_stay_light(code):
     check = f"{code}\nimport sys\nassert not {{'torch', 'onnx', 'amaranth'}} & sys.modules.keys()"
     subprocess.run([sys.executable, "-P", "-c", check], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("arguments, message", (
+    (("--json", "build/r.json"), "--json must name a file outside of the build folder 'build', "
+     "which is replaced, not 'build/r.json'; choose another"),
+    (("--nir", "nowhere/n.nir"), "--nir must name a file in a folder that can be written, not "
+     "'nowhere/n.nir'; choose another"),
+    (("--nir", "build"), "--nir must name a file, not the folder 'build'; choose another"),
+    (("--json", "build/core.v/r.json"), "--json must name a file in a folder that can be written, "
+     "not 'build/core.v/r.json'; choose another"),
+    ((), "output must be a new or empty folder or an earlier build, not 'build', which holds "
+     "'core.v'; choose another -o")))
+def test_places_are_tried_before_the_work(tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("qsnn_compile.compiler.read_model", broken)
+    Path("build").mkdir()
+    Path("build/core.v").write_text("somebody's")
+    assert qsnnc.main(["any.onnx", "-o", "build", *arguments]) == 2
+    assert capsys.readouterr().err == f"qsnnc: {message}\n"
+    assert contents(tmp_path) == {"build/core.v": b"somebody's"}

@@ -140,3 +140,15 @@ def test_errors_of_a_full_disk_are_one_line(capsys):
         "qsnn sim: disk must have room for what is written, and standard output or a folder for "
         "temporary files has none: No space left on device; free some, or set TMPDIR to another "
         "folder\n")
+
+
+def test_nobody_else_starts_programs():
+    """A compiler, a simulator or a worker that none of us knows of would be left behind."""
+    root = Path(__file__).parents[2]
+    starters = ("subprocess.run(", "Popen(", "check_call(", "check_output(", "os.system(",
+                "os.spawn", "multiprocessing.Process(")
+    starting = {str(path.relative_to(root)) for folder in ("qsnn_compile", "sim", "runtime",
+                                                           "models", "hw")
+                for path in (root / folder).rglob("*.py")
+                if any(word in path.read_text() for word in starters)}
+    assert starting == {"qsnn_compile/processes.py"}

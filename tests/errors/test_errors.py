@@ -4,9 +4,11 @@
 """
 
 import contextlib
+import functools
 import io
 import json
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -99,8 +101,16 @@ def halved(folder):
     Path(folder, "report.json").write_text(json.dumps(report | {"predicted": None}))
 
 
+@functools.cache
+def builds():
+    """A folder with builds and data for the commands that read them, made once."""
+    place = tempfile.TemporaryDirectory(prefix="qsnn-errors-")
+    with contextlib.chdir(place.name):
+        built()
+    return place
+
+
 def built():
-    """Builds and data for the commands that read them."""
     write("good", Path("good.onnx"))
     Path("layered.onnx").write_bytes(model(graph=good_graph((60, 40, 3))).SerializeToString())
     for file, folder in (("good", "good"), ("good", "cut_image"), ("layered", "layered")):
@@ -124,7 +134,7 @@ def outcome(name):
         if name.startswith("sim_"):
             with contextlib.redirect_stdout(io.StringIO()), \
                     contextlib.redirect_stderr(io.StringIO()):
-                built()
+                shutil.copytree(builds().name, ".", dirs_exist_ok=True)
         return end(lambda: qsnn.main(COMMANDS[name]))
     model, arguments = CASES[name]
     if model:

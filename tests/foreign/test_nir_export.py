@@ -24,6 +24,7 @@ from qsnn_compile.ir import (
     ints,
 )
 from qsnn_compile.onnx_import import import_onnx
+from qsnn_compile.outputs import OutputError
 from qsnn_sim import golden
 
 pytest.importorskip("nir")
@@ -103,3 +104,17 @@ def test_what_nir_cannot_say(tmp_path, graph, message):
     with pytest.raises(NirError) as caught:
         export_nir(graph, tmp_path / "a.nir")
     assert str(caught.value).startswith(message)
+
+
+def test_a_full_disk_leaves_the_earlier_file(tmp_path, monkeypatch):
+    """HDF5 says what is wrong in its own words, without a number."""
+    def full(path, graph):
+        Path(path).write_bytes(b"half")
+        raise OSError("Unable to synchronously write raw data: No space left on device")
+    path = tmp_path / "net.nir"
+    path.write_bytes(b"earlier")
+    monkeypatch.setattr("nir.write", full)
+    with pytest.raises(OutputError, match="^path must name a file that can be written, not '.*': "
+                       "Unable to .* No space left on device; choose another$"):
+        export_nir(image(INTEGRATE), path)
+    assert path.read_bytes() == b"earlier" and [*tmp_path.iterdir()] == [path]

@@ -88,3 +88,19 @@ def test_missing_extra_names_the_install_line():
                          check=True).stdout
     assert out == ("QsnnError the RTL benches need the Python package 'cocotb': "
                    'pip install "qsnn[verify]"\n')
+
+
+@pytest.mark.parametrize("simulator", rtl.SIMULATORS)
+def test_simulators_end_when_we_are_stopped(tmp_path, monkeypatch, simulator):
+    """cocotb starts its compilers and simulators by our `run`, which sees to that."""
+    seen = []
+
+    def run(command, **options):
+        seen.append(command)
+        return subprocess.CompletedProcess(command, len(seen) - 1)
+    monkeypatch.setattr(rtl.processes, "run", run)
+    runner = rtl._runner(simulator)
+    runner.env = {}
+    with pytest.raises(RuntimeError, match="return code: 1"):
+        runner._execute_cmds([["make"], ["vvp"], ["never"]], tmp_path)
+    assert seen == [["make"], ["vvp"]]
