@@ -11,11 +11,12 @@ from onnx import numpy_helper
 from qsnn_compile.cli import qsnn, qsnnc
 from qsnn_compile.cli.foreign import golden
 from qsnn_compile.foreign import check as checks
+from qsnn_compile.foreign.check_source import SourceError, refusals
 from qsnn_compile.foreign.float_model import arranged
 from qsnn_compile.foreign.normal import Linear, Network, Neuron, Node, reals
 from qsnn_compile.foreign.onnx_front import read_onnx
 from qsnn_compile.foreign.quantise import quantise
-from qsnn_compile.foreign.quantise_file import is_foreign
+from qsnn_compile.foreign.quantise_file import Options, is_foreign
 from qsnn_sim.golden import run
 
 pytest.importorskip("onnxruntime")
@@ -313,3 +314,27 @@ def test_weights_of_a_training_that_diverged(value, tmp_path, capsys):
             assert f"{path}: node 'linear2' (node 'node_linear_1' (Gemm)): weight must be " \
                 "finite, not nan" in found
     assert not (tmp_path / "build").exists()
+
+
+def test_what_the_runtime_refuses_is_one_line(tmp_path):
+    """onnxruntime and qonnx raise what they like, Exception itself too."""
+    model = onnx.load_model(LEAKY)
+    cast = next(node for node in model.graph.node if node.op_type == "Cast")
+    cast.attribute[0].i = 16                        # bfloat16, which it has no kernel for
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(SourceError, match=r"model.onnx: onnxruntime must run the model, not "
+                                          r"refuse it: \[ONNXRuntimeError\] [^\n]*; update onnx"):
+        checks.check(path, DATA, Options(), golden)
+
+
+@pytest.mark.parametrize("error", [Exception("a\nb"), AssertionError("a b"), KeyError("a b")])
+def test_whatever_a_runtime_raises(error):
+    message = "^f: qonnx must run the model, not refuse it: '?a b'?; update qonnx$"
+    with pytest.raises(SourceError, match=message), refusals("f", "qonnx"):
+        raise error
+
+
+def test_a_runtime_that_is_not_there():
+    with pytest.raises(ModuleNotFoundError), refusals("f", "qonnx"):
+        raise ModuleNotFoundError(name="qonnx")
