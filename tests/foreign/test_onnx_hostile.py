@@ -19,11 +19,11 @@ STEP = CASES / "snntorch_leaky_dense_step__dynamo.onnx"
 
 
 def refused(path: Path, match: str) -> str:
-    """The error that reading *path* gives, within two seconds."""
-    begin = time.monotonic()
+    """The error that reading *path* gives, within two seconds of CPU time."""
+    begin = time.process_time()
     with pytest.raises(QsnnError, match=match) as caught:
         read_onnx(path)
-    assert time.monotonic() - begin < 2
+    assert time.process_time() - begin < 2
     assert str(path) in str(caught.value)
     return str(caught.value)
 
@@ -65,10 +65,10 @@ def test_flipped_bytes_never_crash(tmp_path: Path, seed: int) -> None:
         data[rng.randrange(len(data))] = rng.randrange(256)
     path = tmp_path / "flipped.onnx"
     path.write_bytes(bytes(data))
-    begin = time.monotonic()
+    begin = time.process_time()
     with contextlib.suppress(QsnnError):
         read_onnx(path)
-    assert time.monotonic() - begin < 5
+    assert time.process_time() - begin < 5
 
 
 def test_no_nodes_and_no_input(tmp_path: Path) -> None:
@@ -237,7 +237,7 @@ def layers(count: int) -> onnx.ModelProto:
 def test_a_thousand_layers(tmp_path: Path) -> None:
     assert len(read_onnx(saved(tmp_path, layers(2))).nodes) == 4
     refused(saved(tmp_path, layers(1000)), "must carry at most 256 states .* not 1000")
-    refused(saved(tmp_path, layers(256)), "at most some hundreds in a row")
+    refused(saved(tmp_path, layers(160)), "at most some hundreds in a row")
 
 
 def test_the_input_is_no_answer(tmp_path: Path) -> None:
