@@ -107,8 +107,8 @@ def _check_attributes(node: onnx.NodeProto, arity: Arity) -> None:
     for attribute in node.attribute:
         known = arity.attributes.get(attribute.name)
         if known is None and not attribute.name.startswith("__"):
-            fail(node, f"attribute must be one of {', '.join(arity.attributes) or 'none'}, not "
-                       f"{attribute.name!r}; {EXPORT}")
+            fail(node, f"attribute must be one of {', '.join(sorted(arity.attributes)) or 'none'}, "
+                       f"not {attribute.name!r}; {EXPORT}")
         if known is not None and known[0] != attribute.type:
             fail(node, f"attribute {attribute.name} must be of type {_type(known[0])}, not "
                        f"{_type(attribute.type)}; {EXPORT}")

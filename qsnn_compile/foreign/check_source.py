@@ -57,17 +57,18 @@ def _engine(path: str | Path, model: onnx.ModelProto) -> tuple[str, Engine]:
     domains = {node.domain for node in model.graph.node}
     ours = any(domain.startswith(("qonnx", "finn", "onnx.brevitas")) for domain in domains)
     name, make = ("qonnx", _qonnx) if ours else ("onnxruntime", _onnxruntime)
-    with _refusals(path, name):
+    with refusals(path, name):
         engine = make(model)
 
     def run(feed: Feed) -> dict[str, Array]:
-        with _refusals(path, name):
+        with refusals(path, name):
             return engine(feed)
     return name, run
 
 
 @contextmanager
-def _refusals(path: str | Path, name: str) -> Iterator[None]:
+def refusals(path: str | Path, name: str) -> Iterator[None]:
+    """Whatever the runtime *name* raises as a SourceError about the file *path*."""
     try:
         yield
     except ModuleNotFoundError:

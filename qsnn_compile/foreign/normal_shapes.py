@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import fields
 from math import prod
+from typing import NoReturn
 
 import numpy as np
 
@@ -50,7 +51,7 @@ def check_shapes(network: Network) -> None:
                          "smaller network")
 
 
-def _fail(node: Node, rule: str, value: object) -> None:
+def _fail(node: Node, rule: str, value: object) -> NoReturn:
     origin = f" ({node.origin})" if node.origin else ""
     raise ShapeError(f"node {node.name!r}{origin}: {rule}, not {value!r}; export the network again")
 
@@ -83,9 +84,7 @@ def _wrong(node: Node, inputs: list[Shape]) -> Wrongs:
     op, shape = node.op, inputs[0]
     if isinstance(op, Linear) and shape[-1:] != op.weight.shape[1:]:
         yield f"input must be of {op.weight.shape[1]} numbers, as the weight is", shape
-    if isinstance(op, Convolution | Pool) and len(shape) != 3:
-        yield "input must be an image [C, height, width]", shape
-    elif isinstance(op, Convolution) and shape[0] != op.weight.shape[1] * op.groups:
+    if isinstance(op, Convolution) and shape[0] != op.weight.shape[1] * op.groups:
         yield f"input must have {op.weight.shape[1] * op.groups} channels", shape
     elif isinstance(op, Convolution | Pool) and min(_shape(op, shape)[1:]) < 1:
         yield "windows must lie inside the image", shape
@@ -117,7 +116,7 @@ def _goes(value: np.ndarray, shape: Shape) -> bool:
 
 
 def shapes(network: Network) -> dict[str, Shape]:
-    """The shape of the input and of every node, by name."""
+    """The shape of the input and of every node, by name. Raises ShapeError where there is none."""
     found: dict[str, Shape] = {INPUT: network.input_shape}
     left: list[Node] = list(network.nodes)
     while left:
@@ -126,7 +125,10 @@ def shapes(network: Network) -> dict[str, Shape]:
             names = ", ".join(node.name for node in left)
             raise ShapeError(f"nodes must follow from the input, not {names}; connect them")
         for node in ready:
-            found[node.name] = _shape(node.op, found.get(node.inputs[0], ()))
+            source = found.get(node.inputs[0], ())
+            if isinstance(node.op, Convolution | Pool) and len(source) != 3:
+                _fail(node, "input must be an image [C, height, width]", source)
+            found[node.name] = _shape(node.op, source)
         left = [node for node in left if node.name not in found]
     return found
 

@@ -14,6 +14,7 @@ from qsnn_compile.cli.foreign import golden
 from qsnn_compile.foreign import check as checks
 from qsnn_compile.foreign.calibrate import input_codes
 from qsnn_compile.foreign.check_layers import layer_checks
+from qsnn_compile.foreign.check_source import SourceError, refusals
 from qsnn_compile.foreign.float_model import arranged
 from qsnn_compile.foreign.normal import Linear, Network, Neuron, Node, reals
 from qsnn_compile.foreign.onnx_front import read_onnx
@@ -497,3 +498,27 @@ def test_labels_that_are_none(y, tmp_path, capsys):
     assert capsys.readouterr().err == (
         f"qsnn check: {tmp_path / 'x.npz'}: y must be whole numbers [N] = [8], the classes from 0 "
         f"on, not {y.dtype!s} {list(y.shape)!r}\n")
+
+
+def test_what_the_runtime_refuses_is_one_line(tmp_path):
+    """onnxruntime and qonnx raise what they like, Exception itself too."""
+    model = onnx.load_model(LEAKY)
+    cast = next(node for node in model.graph.node if node.op_type == "Cast")
+    cast.attribute[0].i = 16                        # bfloat16, which it has no kernel for
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(SourceError, match=r"model.onnx: onnxruntime must run the model, not "
+                                          r"refuse it: \[ONNXRuntimeError\] [^\n]*; update onnx"):
+        checks.check(path, DATA, Options(), golden)
+
+
+@pytest.mark.parametrize("error", [Exception("a\nb"), AssertionError("a b"), KeyError("a b")])
+def test_whatever_a_runtime_raises(error):
+    message = "^f: qonnx must run the model, not refuse it: '?a b'?; update qonnx$"
+    with pytest.raises(SourceError, match=message), refusals("f", "qonnx"):
+        raise error
+
+
+def test_a_runtime_that_is_not_there():
+    with pytest.raises(ModuleNotFoundError), refusals("f", "qonnx"):
+        raise ModuleNotFoundError(name="qonnx")

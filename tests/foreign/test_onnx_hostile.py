@@ -188,6 +188,61 @@ def test_an_endless_loop(tmp_path: Path) -> None:
         refused(saved(tmp_path, graph_of(nodes, [true, trips])), "must end after at most")
 
 
+def test_more_rows_than_anyone_runs(tmp_path: Path) -> None:
+    weight = numpy_helper.from_array(np.ones((4, 4), np.float32), "w")
+    model = graph_of([helper.make_node("MatMul", ["x", "w"], ["y"])], [weight])
+    dims = model.graph.input[0].type.tensor_type.shape.dim
+    dims[0].dim_value = 5
+    dims.insert(1, onnx.TensorShapeProto.Dimension(dim_value=100_000))
+    refused(saved(tmp_path, model), "must compute at most 65536 values, not 500001")
+
+
+def test_a_reduction_over_a_huge_expansion(tmp_path: Path) -> None:
+    size = numpy_helper.from_array(np.array([100_000, 4]), "size")
+    nodes = [helper.make_node("Expand", ["x", "size"], ["a"]),
+             helper.make_node("ReduceMax", ["a"], ["y"])]
+    refused(saved(tmp_path, graph_of(nodes, [size])), "must reduce at most 1024 numbers to one")
+
+
+def test_values_that_double_again_and_again(tmp_path: Path) -> None:
+    names = ["x", *(f"d{i}" for i in range(60)), "y"]
+    nodes = [helper.make_node("Concat", [a, a], [b], axis=1) for a, b in pairwise(names)]
+    refused(saved(tmp_path, graph_of(nodes)), "a value must have at most 8388608 numbers")
+
+
+def layers(count: int) -> onnx.ModelProto:
+    """A step of *count* layers of leaky neurons."""
+    one, half = (numpy_helper.from_array(np.float32(n), name) for n, name in ((1, "one"),
+                                                                              (0.5, "half")))
+    model = graph_of([], [one, half], f"s{count - 1}")
+    before = "x"
+    for i in range(count):
+        weight = np.eye(4, dtype=np.float32) * np.float32(i + 2)
+        model.graph.initializer.append(numpy_helper.from_array(weight, f"w{i}"))
+        for op, inputs, output in (
+                ("MatMul", [before, f"w{i}"], "c"), ("Mul", [f"mem{i}", "half"], "m"),
+                ("Add", [f"m{i}", f"c{i}"], "v"), ("Greater", [f"v{i}", "one"], "g"),
+                ("Cast", [f"g{i}"], "s"), ("Sub", [f"v{i}", f"s{i}"], "next_mem")):
+            more = {"to": 1} if op == "Cast" else {}
+            model.graph.node.append(helper.make_node(op, inputs, [f"{output}{i}"], **more))
+        before = f"s{i}"
+        for values, name in ((model.graph.input, "mem"), (model.graph.output, "next_mem")):
+            values.append(helper.make_tensor_value_info(f"{name}{i}", TensorProto.FLOAT, [1, 4]))
+    return model
+
+
+def test_a_thousand_layers(tmp_path: Path) -> None:
+    assert len(read_onnx(saved(tmp_path, layers(2))).nodes) == 4
+    refused(saved(tmp_path, layers(1000)), "must carry at most 256 states .* not 1000")
+    refused(saved(tmp_path, layers(160)), "at most some hundreds in a row")
+
+
+def test_the_input_is_no_answer(tmp_path: Path) -> None:
+    model = onnx.load_model(STEP)
+    model.graph.output[0].name = model.graph.input[0].name
+    refused(saved(tmp_path, model), "the output must be computed by a layer, not be the input")
+
+
 # -- functions ------------------------------------------------------------------------------------
 
 def function(name: str, calls: str, times: int = 1) -> onnx.FunctionProto:
