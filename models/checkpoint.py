@@ -13,7 +13,7 @@ from qsnn_models.errors import CheckpointError
 from qsnn_models.network import NetworkConfig
 from qsnn_models.train_config import TrainConfig
 
-VERSION = 3
+VERSION = 4         # from here on its batch statistics are settled
 KEYS = {"network", "config", "epochs", "state"}
 # what torch.load was seen to raise on damaged files
 UNREADABLE = (RuntimeError, ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError,
