@@ -14,6 +14,7 @@ from qsnn_models.constant import DEAD, constant_units
 from qsnn_models.errors import ExportError
 from qsnn_models.freeze_graph import graph_of
 from qsnn_models.frozen import FrozenConv2d, FrozenDense, FrozenLayer, FrozenLIF, FrozenPool
+from qsnn_models.inputs import top_of
 from qsnn_models.layers import QConv2d, QDense, QRecurrent
 from qsnn_models.network import QSNN, NetworkConfig, Spiking, stacked
 from qsnn_models.neurons import LIF, ChannelUnits, Current, channel_units
@@ -69,16 +70,18 @@ def freeze(model: QSNN, x: Tensor | None = None) -> FrozenNetwork:
     - a potential readout's gains: 8-bit integers.
 
     Raises ExportError where a quantiser has no integer form, with its reason, and naming the layer
-    whose statistics are of other weights or that holds NaN.
+    whose statistics are of other weights, that was trained on larger inputs, or that holds NaN.
     """
     if model.refusals():
         raise ExportError("; ".join(model.refusals()))
     if x is not None:
         settle(model, x)
+    top = top_of(model.config)
+    largest = top if len(model.blocks) else top * model.config.steps
     for name, weights in weight_layers(model).items():
-        check(name, weights)
+        check(name, weights, largest)
+        largest = model.config.steps        # of spikes and their counts
     layers: list[FrozenLayer] = []
-    top = (1 << model.config.input_bits) - 1
     with torch.no_grad():
         for block in model.blocks:
             if isinstance(block, Spiking | QRecurrent):
@@ -95,7 +98,7 @@ def freeze_layer(block: Spiking | QRecurrent, top: int) -> FrozenLayer:
     """A layer and its neurons in integers, for inputs of 0 to *top*. Raises ExportError where its
     statistics are of other weights: `settle` measures them anew."""
     layer = block if isinstance(block, QRecurrent) else block.layer
-    check(f"the {type(layer).__name__}", layer)
+    check(f"the {type(layer).__name__}", layer, top)
     with torch.no_grad():
         reach = _reach(layer, top)
         neuron = FrozenLIF(_units(layer, block.neuron, reach), block.neuron)

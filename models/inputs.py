@@ -4,6 +4,7 @@ The integers on the chip read integers. Floats (``x / 255``) train as well in to
 nothing to the frozen network, so they are refused wherever they could come in.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -80,22 +81,21 @@ def _squeezed(shape: tuple[int, ...]) -> list[int]:
     return [size for size in shape if size != 1]
 
 
-def integral(name: str, x: Tensor, top: int, why: str = "", dropped: bool = False) -> None:
-    """Refuse *x*, called *name*, unless all of it is integers from 0 to *top*, as *why* says.
-
-    With *dropped* also integers that a dropout scaled, by one factor above 1.
+def integral(name: str, x: Tensor, top: int, why: str = "", dropped: bool = False) -> float:
+    """Refuse *x*, called *name*, unless all of it is integers from 0 to *top*, as *why* says; the
+    largest. With *dropped* also integers that a dropout scaled, by one factor above 1: then 0.
     """
     x = x.detach()
     if not x.numel() or x.dtype == torch.bool or (x.dtype == torch.uint8 and top >= 255):
-        return
+        return 0.0
     low, high = torch.aminmax(x)
     apart = (x - x.round()).abs_().amax() if x.is_floating_point() else torch.zeros_like(low)
-    low, high, apart = torch.stack((low, high, apart)).tolist()     # waits for the device once
+    low, high, apart = torch.stack((low, high, apart)).tolist()     # one wait for the device
     if low >= 0 and high <= top and (apart == 0 or (dropped and _scaled(x))):
-        return
-    limits = f"integers from 0 to {top}" if top < EXACT else "integers, not negative"
-    raise ModelsError(f"{name} must be {limits}{f' ({why})' * bool(why)}, not "
-                      f"{_first(x, top)!r}; {_cure(low, high, apart)}")
+        return 0.0 if apart else float(high)
+    limit = f"{top} ({why})" if why else str(top)
+    raise ModelsError(f"{name} must be integers from 0 to {limit}, not {_first(x, top)!r}; "
+                      f"{_cure(low, high, apart)}")
 
 
 def _scaled(x: Tensor) -> bool:
@@ -106,26 +106,22 @@ def _scaled(x: Tensor) -> bool:
 
 
 def _first(x: Tensor, top: int) -> float | int:
-    """The first value that is none of the integers from 0 to *top*; of scaled ones the first."""
+    """The first value that is none of the integers from 0 to *top*."""
     wrong = ~((x >= 0) & (x <= top))
     if x.is_floating_point():
         wrong |= x != x.round()
-    return x[wrong][0].item()
+    value = x[wrong][0].item()
+    return int(value) if math.isfinite(value) and value == int(value) else value
 
 
 def _cure(low: float, high: float, apart: float) -> str:
+    if not math.isfinite(high - low):
+        return "find where the numbers are lost, in the data or on their way here"
     if low < 0:
         return "give unsigned codes: take the lowest value off, scale, and round"
-    if apart != apart or high in (float("inf"), float("nan")) or high != high:
-        return "find where the numbers are lost, in the data or before this layer"
     if apart and high <= 1:
-        return "give the codes themselves: x / 255 is of x, round(x * 255) gives them back"
+        return "give the integer codes: round(x * 255), where x was divided by 255"
     if apart:
-        return "round to codes; of spikes a sum, SumPool, counts where a mean would not"
-    return "scale to the range, or allow more bits"
+        return "round to integer codes; pool spikes by SumPool, which counts them"
+    return "scale to the range, or take more input_bits"
 
-
-def tracing() -> bool:
-    """Whether torch follows a program instead of running it: values are not there to look at."""
-    return torch.compiler.is_compiling() or bool(
-        torch.jit.is_tracing())     # type: ignore[attr-defined, no-untyped-call]

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from qsnn_models.errors import ModelsError
-from qsnn_models.inputs import EXACT, integral, tracing
+from qsnn_models.inputs import EXACT, integral
 from qsnn_models.moments import moments
 from qsnn_models.neurons import LIF, Current, Fired
 from qsnn_models.pooling import MaxPool, SumPool
@@ -41,7 +41,9 @@ class WeightLayer(nn.Module):
         self.drift: Tensor
         self.register_buffer("drift", torch.zeros(()))
         self.momentum = self.MOMENTUM
-        self.version: int | None = None     # of the weights at the latest batch
+        self.largest = 0.0                  # input in training
+        self.seen: Tensor                   # the weights' sum at the latest batch
+        self.register_buffer("seen", torch.tensor(torch.nan), persistent=False)
 
     def integers(self) -> Tensor:
         """The integer weights, their sign flipped where γ < 0: the current then has a gain > 0."""
@@ -77,17 +79,18 @@ class WeightLayer(nn.Module):
         """Move the running statistics towards a batch's."""
         old, new = (self.var + self.EPSILON).sqrt(), (var + self.EPSILON).sqrt()
         apart = torch.maximum((mean - self.mean).abs(), (new - old).abs())
-        now = (apart / torch.maximum(old, new)).amax() if self._changed() else self.drift * 0
+        now = (apart / torch.maximum(old, new)).amax() * self._changed()
         torch.maximum(self.drift * (1 - self.momentum), now, out=self.drift)
         self.mean.lerp_(mean, self.momentum)
         self.var.lerp_(var, self.momentum)
 
-    def _changed(self) -> bool:
-        """Whether the weights are others than at the batch before."""
-        if tracing():
-            return True
-        before, self.version = self.version, self.weight._version
-        return before not in (None, self.version) or self.weight.grad is not None
+    def _changed(self) -> Tensor:
+        """Whether the weights are others than at the batch before, if there was one. Fused
+        optimisers leave a tensor's version as it is, so that their sum must tell."""
+        now = self.weight.sum()
+        changed = (now != self.seen) & ~self.seen.isnan()
+        self.seen.copy_(now)
+        return changed
 
     def _check(self, x: Tensor, form: str, axis: int, inputs: int) -> None:
         """Refuse *x* that is not ``[form]``, of *inputs* inputs on *axis*, or that holds anything
@@ -95,9 +98,9 @@ class WeightLayer(nn.Module):
         name = f"{type(self).__name__} of weights {list(self.weight.shape)}"
         if x.ndim < 1 + form.count(",") or x.shape[axis] != inputs:
             raise ModelsError(f"the inputs of {name} must be [{form}], not {list(x.shape)}; move "
-                              f"the axes, or make the layer with inputs={x.shape[axis]}")
-        if not tracing():
-            integral(f"the inputs of {name}", x, EXACT, dropped=self.training)
+                              "the axes, or make a layer of other inputs")
+        largest = integral(f"the inputs of {name}", x, EXACT, dropped=self.training)
+        self.largest = max(self.largest, largest * self.training)
 
 
 class QDense(WeightLayer):

@@ -6,7 +6,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from qsnn_models.inputs import integral, shaped, top_of, tracing
+from qsnn_models.inputs import integral, shaped, top_of
 from qsnn_models.layers import QConv2d, QDense, QRecurrent
 from qsnn_models.membranes import MembraneQuantizer
 from qsnn_models.network_config import NetworkConfig
@@ -148,8 +148,7 @@ def stacked(config: NetworkConfig, x: Tensor) -> Tensor:
     """Inputs ``[B, ...]`` as ``[T or 1, B, *shape]``, checked (`inputs`)."""
     shape = config.structure.shape
     shaped(config, tuple(x.shape))
-    if not tracing():
-        integral("x", x, top_of(config), f"input_bits is {config.input_bits}")
+    integral("x", x, top_of(config), f"input_bits is {config.input_bits}")
     if config.coding == "direct":
         return x.reshape(1, len(x), *shape)
     return x.reshape(len(x), config.steps, *shape).transpose(0, 1)

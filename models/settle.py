@@ -36,6 +36,7 @@ def settle(model: nn.Module, x: Tensor, batch: int = BATCH) -> dict[str, float]:
         for layer in layers.values():
             layer.momentum = layer.MOMENTUM
             layer.drift.zero_()
+            layer.seen.fill_(torch.nan)
 
 
 def _measured(model: nn.Module, layers: dict[str, WeightLayer], x: Tensor,
@@ -49,6 +50,7 @@ def _measured(model: nn.Module, layers: dict[str, WeightLayer], x: Tensor,
     for number in range(BATCHES if feedback else min(stride, BATCHES)):
         for layer in layers.values():
             layer.drift.zero_()
+            layer.seen.fill_(torch.inf)         # each batch counts in the drift
             mean = 0.0 if isinstance(layer, QRecurrent) else 1 / (number + 1)
             layer.momentum = max(mean, layer.MOMENTUM)
         model(x[number % stride::stride].to(like))
@@ -63,10 +65,14 @@ def weight_layers(model: nn.Module) -> dict[str, WeightLayer]:
             for number, layer in enumerate(layers, 1)}
 
 
-def check(name: str, layer: WeightLayer) -> None:
-    """Refuse to freeze *layer*, called *name*, if its numbers are none, or its statistics those of
-    other weights. Raises ExportError."""
-    for part, values in (*layer.named_parameters(), *layer.named_buffers()):
+def check(name: str, layer: WeightLayer, top: int) -> None:
+    """Refuse to freeze *layer*, called *name*, for inputs of 0 to *top* if it was trained on
+    others, its numbers are none, or its statistics are of other weights. Raises ExportError."""
+    if layer.largest > top:
+        raise ExportError(f"{name} must be trained on integers from 0 to {top}, as it is frozen "
+                          f"for, not {layer.largest:g}; give it the input_bits and steps of the "
+                          "training")
+    for part, values in layer.state_dict().items():
         if not bool(values.isfinite().all()):
             raise ExportError(f"{name} must hold numbers, but its {part} has some that are none; "
                               "train again with a lower learning rate")
