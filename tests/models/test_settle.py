@@ -104,6 +104,22 @@ def test_settled_statistics_are_those_of_the_whole():
     assert torch.allclose(layer.var, current.var(0), rtol=0.02)
 
 
+def test_deeper_statistics_are_those_behind_layers_in_evaluation():
+    torch.manual_seed(0)
+    model = QSNN(NetworkConfig("n", "16-24-12-4", membrane_bits=2, steps=8))
+    with torch.no_grad():
+        for layer in weight_layers(model).values():
+            layer.beta += torch.randn_like(layer.beta)
+    x = torch.from_numpy(X)
+    settle(model.eval(), x)
+    values = x[None].float()
+    for block in model.blocks:
+        current = block.layer(values).values.flatten(0, -2)
+        deviation = block.layer.var.sqrt() + 1e-3
+        assert ((current.mean(0) - block.layer.mean) / deviation).abs().max() < 1e-2
+        values = block(values, 8).spikes
+
+
 def test_a_recurrent_layer_settles_too():
     torch.manual_seed(0)
     model = network_of([QRecurrent(16, 12, LIF(12)), QDense(12, 4)], (16,), steps=4)
