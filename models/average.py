@@ -7,15 +7,13 @@ from torch import Tensor
 
 from qsnn_models.network import QSNN
 
-SETTLING = 50       # batches: at batch norm's momentum of 0.1 the old statistics are 0.5 % then
-
 
 class Average:
     """A copy of *model* whose parameters follow it: ``a += (1 - d) · (p - a)`` after each batch.
 
     d grows to *decay*, as ``(1 + n) / (10 + n)`` after n batches: the beginning is forgotten.
-    Averaged latent weights are other integers than the model's, with other currents, so the batch
-    statistics are measured anew (`settle`).
+    Averaged latent weights are other integers than the model's, with other currents: their batch
+    statistics begin with the model's (`begin`) and are then measured anew (`settle.settle`).
     """
 
     def __init__(self, model: QSNN, decay: float) -> None:
@@ -31,12 +29,7 @@ class Average:
         with torch.no_grad():
             torch._foreach_lerp_(self.ours, self.theirs, weight=step)
 
-    def settle(self, x: Tensor, batch: int) -> None:
-        """Measure the average's buffers, on up to 50 batches of *x*."""
+    def begin(self) -> None:
+        """Take the model's buffers."""
         for ours, theirs in zip(self.model.buffers(), self.source.buffers(), strict=True):
             ours.copy_(theirs)
-        self.model.train()
-        stride = max(1, len(x) // batch)
-        with torch.no_grad():
-            for first in range(min(stride, SETTLING)):
-                self.model(x[first::stride].float())

@@ -57,8 +57,9 @@ class BoardLog:
 def scalars(epoch: Epoch) -> dict[str, float]:
     """What is logged of *epoch*, by TensorBoard's tags."""
     found = {"loss": epoch.loss, "accuracy/training": epoch.accuracy}
-    if epoch.holdout is not None:
-        found["accuracy/held_out"] = epoch.holdout
+    for name, value in (("evaluation", epoch.evaluated), ("held_out", epoch.holdout)):
+        if value is not None:
+            found[f"accuracy/{name}"] = value
     for number, (rate, limit) in enumerate(zip(epoch.rates, epoch.saturation, strict=True), 1):
         found |= {f"firing_rate/layer{number}": rate, f"membranes_at_limit/layer{number}": limit}
     return found

@@ -18,7 +18,7 @@ from qsnn_models.files import whole
 from qsnn_models.network import NetworkConfig
 from qsnn_models.train_config import TrainConfig
 
-VERSION = 3
+VERSION = 4         # from here on its batch statistics are settled
 # what torch.load was seen to raise on damaged files
 UNREADABLE = (RuntimeError, ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError,
               OSError, OverflowError, MemoryError, AssertionError, struct.error, zlib.error,

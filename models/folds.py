@@ -40,7 +40,8 @@ def summary(recipe: Recipe, command: str, ledgers: Sequence[Ledger]) -> Ledger:
               "train_cpu_seconds": ledger["train_cpu_seconds"], "command": ledger["command"]}
              for ledger in ledgers]
     return {"version": 1, "network": asdict(recipe.network), "training": asdict(recipe.config),
-            "command": command, "accuracy": round(mean(fold["accuracy"] for fold in found), 6),
+            "chosen": recipe.chosen, "command": command,
+            "accuracy": round(mean(fold["accuracy"] for fold in found), 6),
             "folds": found, "torch": ledgers[0]["torch"]}
 
 

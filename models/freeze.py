@@ -14,9 +14,11 @@ from qsnn_models.constant import DEAD, constant_units
 from qsnn_models.errors import ExportError
 from qsnn_models.freeze_graph import graph_of
 from qsnn_models.frozen import FrozenConv2d, FrozenDense, FrozenLayer, FrozenLIF, FrozenPool
+from qsnn_models.inputs import top_of
 from qsnn_models.layers import QConv2d, QDense, QRecurrent
 from qsnn_models.network import QSNN, NetworkConfig, Spiking, stacked
 from qsnn_models.neurons import LIF, ChannelUnits, Current, channel_units
+from qsnn_models.settle import check, settle, weight_layers
 
 
 class FrozenNetwork(nn.Module):
@@ -36,12 +38,12 @@ class FrozenNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Scores ``[N, classes]``, int64, for integers ``[N, *shape]`` (direct) or
-        ``[N, T, *shape]``."""
+        ``[N, T, *shape]``. Raises ModelsError where they are none in range."""
         return self.trace(x)[0]
 
     def trace(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The scores, and each spiking layer's spikes ``[T, N, C, ...]``."""
-        steps, values = self.config.steps, stacked(self.config, x.long())
+        steps, values = self.config.steps, stacked(self.config, x).long()
         spikes = []
         for layer in self.layers:
             values = layer(values, steps)
@@ -56,20 +58,30 @@ class FrozenNetwork(nn.Module):
         return graph_of(self.config, layers, self.classifier, self.gain, self.bias)
 
 
-def freeze(model: QSNN) -> FrozenNetwork:
+def freeze(model: QSNN, x: Tensor | None = None) -> FrozenNetwork:
     """The integers that *model* computes with in evaluation.
+
+    With *x*, training inputs ``[N, ...]``, the batch statistics are first measured anew (`settle`),
+    in *model* itself. `train` has done so; a loop of one's own must, or give *x*.
 
     - batch norm and gain: folded into θ, b and the sign of the weights, in channel units;
     - the membrane step: 2^k of that unit;
     - a channel whose gain is near zero becomes a constant train (`constant_units`);
     - a potential readout's gains: 8-bit integers.
 
-    Raises ExportError where a quantiser has no integer form, with its reason.
+    Raises ExportError where a quantiser has no integer form, with its reason, and naming the layer
+    whose statistics are of other weights, that was trained on larger inputs, or that holds NaN.
     """
     if model.refusals():
         raise ExportError("; ".join(model.refusals()))
+    if x is not None:
+        settle(model, x)
+    top = top_of(model.config)
+    largest = top if len(model.blocks) else top * model.config.steps
+    for name, weights in weight_layers(model).items():
+        check(name, weights, largest)
+        largest = model.config.steps        # of spikes and their counts
     layers: list[FrozenLayer] = []
-    top = (1 << model.config.input_bits) - 1
     with torch.no_grad():
         for block in model.blocks:
             if isinstance(block, Spiking | QRecurrent):
@@ -83,8 +95,10 @@ def freeze(model: QSNN) -> FrozenNetwork:
 
 
 def freeze_layer(block: Spiking | QRecurrent, top: int) -> FrozenLayer:
-    """A layer and its neurons in integers, for inputs of 0 to *top*."""
+    """A layer and its neurons in integers, for inputs of 0 to *top*. Raises ExportError where its
+    statistics are of other weights: `settle` measures them anew."""
     layer = block if isinstance(block, QRecurrent) else block.layer
+    check(f"the {type(layer).__name__}", layer, top)
     with torch.no_grad():
         reach = _reach(layer, top)
         neuron = FrozenLIF(_units(layer, block.neuron, reach), block.neuron)

@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from qsnn_models.inputs import EXACT, integral
 from qsnn_models.neurons import LIF, ChannelUnits
 
 
@@ -116,7 +117,8 @@ class FrozenLayer(nn.Module):
 
     def forward(self, x: Tensor, steps: int) -> Tensor:
         """Spikes ``[T, N, C, ...]`` for ``[T, N, ...]``, or ``[1, N, ...]`` if always the same."""
-        currents = self._currents(x)
+        integral("the inputs of a frozen layer", x, EXACT)
+        currents = self._currents(x.long())
         currents = currents.expand(steps, *currents.shape[1:])
         u, spikes = self.neuron.start(currents[0]), [torch.zeros_like(currents[0])]
         for now in currents:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from qsnn_models.errors import ModelsError
+from qsnn_models.inputs import EXACT, integral
 from qsnn_models.moments import moments
 from qsnn_models.neurons import LIF, Current, Fired
 from qsnn_models.pooling import MaxPool, SumPool
@@ -16,7 +17,12 @@ from qsnn_models.weights import weight_quantizer
 
 
 class WeightLayer(nn.Module):
-    """What QDense, QConv2d and QRecurrent share: the quantised weights and the batch norm."""
+    """What QDense, QConv2d and QRecurrent share: the quantised weights and the batch norm.
+
+    ``drift``: how far the statistics of the latest batches lay from the running ones, in
+    deviations, the largest of all channels: of batches behind which weights had changed. 0 once
+    the statistics are settled (`settle.settle`).
+    """
 
     MOMENTUM = 0.1
     EPSILON = 1e-5          # of the variance, in units of the integer current
@@ -32,6 +38,12 @@ class WeightLayer(nn.Module):
         self.var: Tensor
         self.register_buffer("mean", torch.zeros(shape[0]))
         self.register_buffer("var", torch.ones(shape[0]))
+        self.drift: Tensor
+        self.register_buffer("drift", torch.zeros(()))
+        self.momentum = self.MOMENTUM
+        self.largest = 0.0                  # input in training
+        self.seen: Tensor                   # the weights' sum at the latest batch
+        self.register_buffer("seen", torch.tensor(torch.nan), persistent=False)
 
     def integers(self) -> Tensor:
         """The integer weights, their sign flipped where γ < 0: the current then has a gain > 0."""
@@ -59,13 +71,36 @@ class WeightLayer(nn.Module):
         if not self.training:
             return flat, *self.units()
         flat, mean, var = moments(flat)
-        self._settle(mean, var)
+        self._follow(mean, var)
         return flat, *self._gain_and_bias(mean, var)
 
     @torch.no_grad()
-    def _settle(self, mean: Tensor, var: Tensor) -> None:
-        self.mean.lerp_(mean, self.MOMENTUM)
-        self.var.lerp_(var, self.MOMENTUM)
+    def _follow(self, mean: Tensor, var: Tensor) -> None:
+        """Move the running statistics towards a batch's."""
+        old, new = (self.var + self.EPSILON).sqrt(), (var + self.EPSILON).sqrt()
+        apart = torch.maximum((mean - self.mean).abs(), (new - old).abs())
+        now = (apart / torch.maximum(old, new)).amax() * self._changed()
+        torch.maximum(self.drift * (1 - self.momentum), now, out=self.drift)
+        self.mean.lerp_(mean, self.momentum)
+        self.var.lerp_(var, self.momentum)
+
+    def _changed(self) -> Tensor:
+        """Whether the weights are others than at the batch before, if there was one. Fused
+        optimisers leave a tensor's version as it is, so that their sum must tell."""
+        now = self.weight.sum()
+        changed = (now != self.seen) & ~self.seen.isnan()
+        self.seen.copy_(now)
+        return changed
+
+    def _check(self, x: Tensor, form: str, axis: int, inputs: int) -> None:
+        """Refuse *x* that is not ``[form]``, of *inputs* inputs on *axis*, or that holds anything
+        but integers from 0."""
+        name = f"{type(self).__name__} of weights {list(self.weight.shape)}"
+        if x.ndim < 1 + form.count(",") or x.shape[axis] != inputs:
+            raise ModelsError(f"the inputs of {name} must be [{form}], not {list(x.shape)}; move "
+                              "the axes, or make a layer of other inputs")
+        largest = integral(f"the inputs of {name}", x, EXACT, dropped=self.training)
+        self.largest = max(self.largest, largest * self.training)
 
 
 class QDense(WeightLayer):
@@ -81,6 +116,8 @@ class QDense(WeightLayer):
         super().__init__((outputs, inputs), bits, weights)
 
     def forward(self, x: Tensor) -> Current:
+        inputs = self.weight.shape[1]
+        self._check(x, f"..., {inputs}", -1, inputs)
         values = F.linear(x, self.integers())
         flat, gain, bias = self._normalised(values.flatten(0, -2))
         return Current(flat.view_as(values), gain, bias)
@@ -117,6 +154,8 @@ class QConv2d(WeightLayer):
             self.skip_start = self._skip_start()
 
     def forward(self, x: Tensor) -> Current:
+        inputs = self.weight.shape[1] * self.groups
+        self._check(x, f"..., {inputs}, H, W", -3, inputs)
         weight = self._with_skip(self.integers()).contiguous(memory_format=torch.channels_last)
         flat = x.flatten(0, -4).contiguous(memory_format=torch.channels_last)
         values = F.conv2d(flat, weight, None, self.stride, self.padding, 1, self.groups)
@@ -174,7 +213,10 @@ class QRecurrent(WeightLayer):
         return self.flipped(self.recurrent_quantizer(self.recurrent))
 
     def forward(self, x: Tensor, steps: int) -> Fired:
-        values = F.linear(x.flatten(2), self.integers())
+        inputs = self.weight.shape[1]
+        x = x.flatten(2) if x.ndim > 3 else x
+        self._check(x, f"T or 1, B, {inputs}", -1, inputs)
+        values = F.linear(x, self.integers())
         if self.training and not self.started:
             self._start(values.detach())
         gain, bias = self._gain_and_bias(self.mean.clone(), self.var.clone())
@@ -194,4 +236,4 @@ class QRecurrent(WeightLayer):
         sums = F.linear(spikes, feedback).roll(1, 0)
         sums[0] = 0
         _, mean, var = moments((sums + values).flatten(0, -2))
-        self._settle(mean, var)
+        self._follow(mean, var)

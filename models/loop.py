@@ -16,10 +16,13 @@ from qsnn_models.average import Average
 from qsnn_models.device import precision
 from qsnn_models.errors import ModelsError
 from qsnn_models.network import QSNN, NetworkConfig, Output, logits_of
+from qsnn_models.settle import settle
 from qsnn_models.train_config import TrainConfig
 from qsnn_models.warm_start import warm_start
 
 Bytes = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+EVALUATED = 5000        # training inputs, drawn evenly
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +41,12 @@ class Batch:
 
 @dataclass(frozen=True)
 class Epoch:
-    """What epoch ``number`` (from 1) did: loss, accuracy on the training batches (and on the
-    held-out images, if any), mean firing rate and share of membranes at a limit of each spiking
-    layer."""
+    """What epoch ``number`` (from 1) did: loss, accuracy on the training batches, mean firing rate
+    and share of membranes at a limit of each spiking layer.
+
+    Of the settled network: ``holdout``, the accuracy on the held-out images, if any; ``evaluated``,
+    that on training inputs in evaluation, as it would be exported; ``parted``, the weight layer
+    whose batch statistics parted most when they were settled, and by how many deviations."""
 
     number: int
     loss: float
@@ -49,6 +55,8 @@ class Epoch:
     saturation: tuple[float, ...]
     holdout: float | None = None
     network: str = ""
+    evaluated: float | None = None
+    parted: tuple[str, float] | None = None
 
 
 Report = Callable[[Epoch], None]
@@ -58,7 +66,7 @@ Tick = Callable[[Batch], None]
 class Run:
     """One training: a network, its optimiser, its data on the device."""
 
-    def __init__(self, network: NetworkConfig, config: TrainConfig, x: Bytes, y: Bytes,
+    def __init__(self, network: NetworkConfig, config: TrainConfig, x: Bytes, y: Labels,
                  taught: teacher.Teacher | None, device: torch.device) -> None:
         torch.manual_seed(config.seed)
         self.network, self.config, self.device = network, config, device
@@ -76,7 +84,7 @@ class Run:
         self.logits = logits_of(taught, self.x) if taught and not self.moves else None
 
     def epoch(self, number: int, tick: Tick) -> Epoch:
-        """Train epoch *number*, counted from 0, and measure the held-out images."""
+        """Train epoch *number*, counted from 0; settle the result and measure it."""
         self.model.train()
         order = torch.randperm(len(self.x)).to(self.device)
         rows = []
@@ -87,12 +95,11 @@ class Run:
             if self.average:
                 self.average.update(number * self.batches + index)
             tick(self._batch((index + 1) / self.batches, rows[-1]))
-        if self.average:
-            self.average.settle(self.x, self.config.batch)
         return self._report(number + 1, torch.stack(rows).mean(0).tolist())
 
     def result(self) -> QSNN:
-        """The network that this training is for: the model, or its moving average."""
+        """The network that this training is for, settled after each epoch: the model, or its
+        moving average."""
         return self.average.model if self.average else self.model
 
     def begin_from(self, path: str) -> None:
@@ -173,11 +180,21 @@ class Run:
             raise ModelsError(f"the parameters must stay numbers, but some are none after epoch "
                               f"{number}; lower learning_rate")
         layers = len(self.model.neurons)
+        parted = self._settled()
         held = None
         if self.config.holdout:
             held = accuracy_of(self.result(), self.held_x, self.held_y)
+        every = -(-len(self.x) // EVALUATED)
+        evaluated = accuracy_of(self.result(), self.x[::every], self.y[::every])
         return Epoch(number, row[0], row[1], tuple(row[2:2 + layers]),
-                     tuple(row[len(row) - layers:]), held, self.network.name)
+                     tuple(row[len(row) - layers:]), held, self.network.name, evaluated, parted)
+
+    def _settled(self) -> tuple[str, float]:
+        """Settle the result; the layer whose statistics parted most, and by how much."""
+        if self.average:
+            self.average.begin()
+        drifts = settle(self.result(), self.x)
+        return max(drifts.items(), key=lambda named: named[1])
 
 
 def groups(model: nn.Module) -> list[dict[str, Any]]:
@@ -200,12 +217,15 @@ def divided(count: int, holdout: int) -> tuple[NDArray[np.int64], NDArray[np.int
     return np.setdiff1d(np.arange(count), held), held
 
 
-def _on(device: torch.device, x: Bytes, y: Bytes) -> tuple[Tensor, Tensor]:
+def _on(device: torch.device, x: Bytes, y: Labels) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(x).to(device), torch.from_numpy(y).to(device).long()
 
 
 def accuracy_of(model: QSNN, x: Tensor, y: Tensor) -> float:
-    """The share of *x* that *model* classifies as *y*, in evaluation mode and float32."""
+    """The share of *x* that *model* classifies as *y* ``[N]``, in evaluation mode and float32."""
+    if y.shape != (len(x),):
+        raise ModelsError(f"y must be one label for each of {len(x)} inputs, {(len(x),)}, not "
+                          f"{tuple(y.shape)}")
     was_training = model.training
     model.eval()
     with precision("off", x.device):

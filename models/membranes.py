@@ -66,8 +66,8 @@ class Trainable(MembraneQuantizer):
     is held so that 0 has a code; the range is then ``[-(3 · 2^(U-2) + 1/2), 2^(U-2) - 1/2] · step``
     and its upper end starts at the threshold. With 2 bits n is 0. The gradient of the step is the
     learnt-step one (the rounding error inside the range, the limit outside), that of j is 2^k
-    outside the range. Both need far larger updates than weights do; not so with 2 bits, where each
-    move of k moves all four levels: ten times the rate cost 2 points there, see docs/results.md.
+    outside the range. Both need far larger updates than weights do; with 2 bits, where each move of
+    k moves all four levels, held-out images tell no difference (docs/results.md).
     """
 
     name = "trainable"

@@ -6,6 +6,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from qsnn_models.inputs import integral, shaped, top_of
 from qsnn_models.layers import QConv2d, QDense, QRecurrent
 from qsnn_models.membranes import MembraneQuantizer
 from qsnn_models.network_config import NetworkConfig
@@ -13,7 +14,7 @@ from qsnn_models.neurons import LIF, Current, Fired
 from qsnn_models.notation import ConvLayer, Layer
 from qsnn_models.pooling import MaxPool, SumPool
 from qsnn_models.rounding import round_ste
-from qsnn_models.weights import WeightQuantizer
+from qsnn_models.weights import WeightQuantizer, progress
 
 __all__ = ["MEASURED", "QSNN", "NetworkConfig", "Output", "PotentialReadout", "Spiking",
            "logits_of", "only"]
@@ -112,13 +113,11 @@ class QSNN(nn.Module):
 
     def progress(self, share: float) -> None:
         """*share* (0 to 1) of the training is done: schedules of the quantisers go on."""
-        for module in self.modules():
-            if isinstance(module, WeightQuantizer):
-                module.progress(share)
+        progress(self, share)
 
     def forward(self, x: Tensor) -> Output:
         """*x*: ``[B, *shape]`` (direct) or ``[B, T, *shape]`` (spikes), integers in floats; the
-        shape may be flat."""
+        shape may be flat. Raises ModelsError where *x* is of another shape or is no integers."""
         values = stacked(self.config, x)
         found = []
         for block in self.blocks:
@@ -146,8 +145,10 @@ class QSNN(nn.Module):
 
 
 def stacked(config: NetworkConfig, x: Tensor) -> Tensor:
-    """Inputs ``[B, ...]`` as ``[T or 1, B, *shape]``."""
+    """Inputs ``[B, ...]`` as ``[T or 1, B, *shape]``, checked (`inputs`)."""
     shape = config.structure.shape
+    shaped(config, tuple(x.shape))
+    integral("x", x, top_of(config), f"input_bits is {config.input_bits}")
     if config.coding == "direct":
         return x.reshape(1, len(x), *shape)
     return x.reshape(len(x), config.steps, *shape).transpose(0, 1)

@@ -29,6 +29,7 @@ def deliver(model: QSNN, recipe: Recipe, x: Bytes, y: Bytes, folder: Path, facts
     content = {
         "version": 1, "network": asdict(recipe.network), "training": asdict(config),
         "command": facts["command"], "seed": config.seed,
+        "chosen": recipe.chosen,
         "test": f"{config.data}, all {len(x):,} test images",
         "stages": [asdict(stage) for stage in result.stages], "spike_rates": result.spike_rates,
         **facts, "torch": torch.__version__,

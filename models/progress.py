@@ -13,6 +13,7 @@ from qsnn_models.loop import Batch, Epoch
 SMOOTH = 0.3        # of the running values, a refresh
 REFRESH = 0.1       # seconds: reading a batch's values waits for the device
 SILENT, BUSY = 0.005, 0.95      # a layer's mean firing rate
+BEHIND = 0.02                   # a share: evaluation behind training, on the same inputs
 AT_LIMIT = 0.5                  # the share of its stored membranes
 
 
@@ -68,7 +69,8 @@ class TrainingProgress:
         """Print one epoch's line (accuracy, loss, firing rate and saturation of each layer) and
         what is wrong with its layers."""
         self.done[epoch.network] = epoch.number
-        held = "" if epoch.holdout is None else f"  held out {epoch.holdout:.2%}"
+        held = "".join(f"  {name} {value:.2%}" for name, value in (
+            ("in evaluation", epoch.evaluated), ("held out", epoch.holdout)) if value is not None)
         name = f"{epoch.network}: " if len(self.done) > 1 else ""
         self.print(f"{name}epoch {epoch.number:3d}/{self.epochs}  accuracy {epoch.accuracy:.2%}"
                    f"{held}  loss {epoch.loss:.4f}  rate {percents(epoch.rates)}  "
@@ -82,8 +84,13 @@ class TrainingProgress:
 
 
 def warnings_of(epoch: Epoch) -> list[str]:
-    """One line for each spiking layer that fell silent or saturated in *epoch*."""
+    """One line where evaluation fell behind training in *epoch*, and one for each spiking layer
+    that fell silent or saturated."""
     found = []
+    if epoch.evaluated is not None and epoch.parted and epoch.accuracy - epoch.evaluated > BEHIND:
+        found.append(f"evaluation is {epoch.accuracy - epoch.evaluated:.1%} below training: the "
+                     f"batch statistics of {epoch.parted[0]} part most, by {epoch.parted[1]:.1f} "
+                     "deviations; lower learning_rate, or raise batch")
     for number, (rate, limit) in enumerate(zip(epoch.rates, epoch.saturation, strict=True), 1):
         if rate < SILENT:
             found.append(f"layer {number} is silent: it fires at {rate:.1%} of the steps; raise "

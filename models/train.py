@@ -4,40 +4,38 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from qsnn_models import checkpoint, teacher
 from qsnn_models.device import device_of
 from qsnn_models.errors import ModelsError
-from qsnn_models.loop import Batch, Epoch, Report, Run, Tick, accuracy_of
+from qsnn_models.inputs import samples
+from qsnn_models.loop import Batch, Bytes, Epoch, Labels, Report, Run, Tick, accuracy_of
 from qsnn_models.network import QSNN, NetworkConfig
 from qsnn_models.train_config import TrainConfig
 
 __all__ = ["Batch", "Epoch", "Report", "Tick", "TrainConfig", "accuracy_of", "train"]
 
-Bytes = NDArray[np.uint8]
+Numbers = NDArray[Any]
 
 
-def train(network: NetworkConfig, config: TrainConfig, x: Bytes, y: Bytes, *,
+def train(network: NetworkConfig, config: TrainConfig, x: Numbers, y: Numbers, *,
           folder: Path | None = None, resume: bool = False,
           report: Report = lambda epoch: None, tick: Tick = lambda batch: None) -> QSNN:
     """Train *network* on inputs *x* (see `data.encode`) and labels *y* ``[N]``; the trained module,
-    on the CPU, in evaluation mode.
+    on the CPU, in evaluation mode, its batch statistics settled. *x* are integers from 0 to
+    2^input_bits - 1, *y* from 0, of any number type; ModelsError says what is not.
 
     With *folder*, ``NAME.checkpoint.pt`` is written there after every epoch, atomically; *resume*
     continues from it. On the CPU the weights are the same, bit for bit, whenever the configs are,
     resumed or not. *report* is called after each epoch, *tick* after each batch, those of a teacher
     trained first included. The global random state and thread count are restored.
     """
+    x, y = samples(network, x, y)
     if config.holdout >= len(x):
         raise ModelsError(f"holdout must be below the {len(x)} training images, "
                           f"not {config.holdout!r}")
-    classes = network.structure.classes
-    if int(y.max()) >= classes:
-        raise ModelsError(f"layers must end in {int(y.max()) + 1} or more, the classes of the "
-                          f"data, not {classes!r}")
     threads, device = torch.get_num_threads(), device_of(config.device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else ()):
         torch.set_num_threads(config.threads)
@@ -69,7 +67,7 @@ def _repeat(run: Run, folder: Path | None, resume: bool, report: Report, tick: T
     return run.result().cpu().eval()
 
 
-def _teacher(network: NetworkConfig, config: TrainConfig, x: Bytes, y: Bytes,
+def _teacher(network: NetworkConfig, config: TrainConfig, x: Bytes, y: Labels,
              **options: Any) -> teacher.Teacher | None:
     """The teacher that *config* asks for: read from a file, or trained here by the same recipe."""
     if not config.teacher:

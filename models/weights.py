@@ -5,6 +5,7 @@ All share a face: ``quantizer(latent)``, ``bits``, ``progress(share of the train
 """
 
 import math
+import warnings
 from typing import Any, ClassVar
 
 import torch
@@ -163,7 +164,8 @@ class Scheduled(Standardised):
     """1 bit: standardised, its backward tanh's, which sharpens while training goes on.
 
     ``d sign/dŵ = k · t · (1 - tanh²(t · ŵ))``, t from 0.1 to 10 evenly in log10, k = max(1/t, 1):
-    the released code of Q-SNN. More bits: as `Standardised`.
+    the released code of Q-SNN. More bits: as `Standardised`. Two backwards and no `progress` are
+    warned of: a training that does not tell.
     """
 
     name = "scheduled"
@@ -171,14 +173,28 @@ class Scheduled(Standardised):
     def __init__(self, bits: int) -> None:
         super().__init__(bits)
         self.progress(0.0)
+        self.untold: int | None = 0     # backwards before the first progress
 
     def progress(self, share: float) -> None:
         self.sharpness = 10.0 ** (2 * share - 1)
+        self.untold = None
 
     def forward(self, latent: Tensor) -> Tensor:
         if self.bits > 1:
             return super().forward(latent)
-        return apply(_TanhSign, standardise(latent), self.sharpness)
+        found = apply(_TanhSign, standardise(latent), self.sharpness)
+        if self.untold is not None and found.requires_grad:
+            found.register_hook(self._tell)     # type: ignore[no-untyped-call]
+        return found
+
+    def _tell(self, grad: Tensor) -> None:
+        if self.untold is not None:
+            self.untold += 1
+        if self.untold == 2:
+            warnings.warn("weights 'scheduled' must hear how far the training is, but never did: "
+                          "their backward stays as at the beginning; call "
+                          "qsnn_models.weights.progress(model, share), share from 0 to 1, before "
+                          "each batch, or take weights='standardised'", stacklevel=2)
 
 
 class Ternary(Standardised):
@@ -209,6 +225,13 @@ class Float(WeightQuantizer):
 
     def forward(self, latent: Tensor) -> Tensor:
         return latent * (self.UNITS / latent.detach().square().mean().sqrt())
+
+
+def progress(model: nn.Module, share: float) -> None:
+    """*share* (0 to 1) of the training of *model* is done: schedules of its quantisers go on."""
+    for module in model.modules():
+        if isinstance(module, WeightQuantizer):
+            module.progress(share)
 
 
 WEIGHTS: dict[str, type[WeightQuantizer]] = {

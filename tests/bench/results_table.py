@@ -6,6 +6,7 @@ Text between ``<!-- results: NAME -->`` and ``<!-- end -->`` is made; all else i
 import json
 import re
 from collections.abc import Iterable, Sequence
+from math import inf
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -124,8 +125,20 @@ def energy(lines: Sequence[Line]) -> str:
     return "too large" if "must fit" in lines[0]["refused"] else NONE
 
 
+def spread(task: str, known: Known) -> float:
+    """The standard deviation of one run's accuracy, in points: of the rows of *task* with several
+    seeds, together; infinite where there are none."""
+    squares = freedom = 0.0
+    for lines in {row.recipe(1): lines for row, lines in shown(known) if row.task == task}.values():
+        values = [100 * line["accuracy"] for line in lines]
+        squares += sum((value - mean(values)) ** 2 for value in values)
+        freedom += len(values) - 1
+    return (squares / freedom) ** 0.5 if freedom else inf
+
+
 def difference(row: Row, known: Known) -> str:
-    """Points to the task's recipe, mean over the seeds that both have."""
+    """Points to the task's recipe, mean over the seeds that both have; "none" where that is less
+    than two standard deviations of such a difference."""
     base = Row(row.table, row.task, "")
     pairs = [(known[row.recipe(seed)], known[base.recipe(seed)]) for seed in SEEDS
              if row.recipe(seed) in known and base.recipe(seed) in known]
@@ -134,4 +147,5 @@ def difference(row: Row, known: Known) -> str:
     if not pairs:
         return NONE
     points = mean(100 * (ours["accuracy"] - theirs["accuracy"]) for ours, theirs in pairs)
-    return f"{points:+.2f}".replace("-", "−")
+    none = abs(points) < 2 * spread(row.task, known) * (2 / len(pairs)) ** 0.5
+    return f"{points:+.2f}{', none' * none}".replace("-", "−")

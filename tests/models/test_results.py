@@ -21,7 +21,7 @@ import results_reach
 from results_measure import fan_out, golden_play, on_chip, run, synaptic_operations, torch_play
 from results_runs import ROWS, TASKS
 from results_store import FOLDER, recipe_of, runs
-from results_table import rendered
+from results_table import difference, rendered
 
 RANDOM = np.random.default_rng(0)
 SOME = {("mnist-dense", "W1/U4"), ("mnist-rows", "W1/U4"), ("mnist-rows", "U4 released"),
@@ -139,6 +139,20 @@ def test_torch_and_golden_play_the_same_spikes(layers, others):
 def test_no_energy_where_the_chip_has_no_room():
     large = on_chip(freeze(network("784-256-10", weight_bits=8)).graph(), images(1, 784))
     assert (large["energy_nj"], large["clocks"]) == (None, None) and "must fit" in large["refused"]
+
+
+def test_a_difference_below_two_deviations_is_none():
+    row = next(row for row in ROWS if (row.task, row.label) == ("mnist-rows", "ternary"))
+    base = replace(row, network={}, label="")
+    def known(base_accuracies, ours):
+        lines = {base.recipe(seed): {"accuracy": a} for seed, a in enumerate(base_accuracies, 1)}
+        return lines | {row.recipe(1): {"accuracy": ours}}
+    # s = 0.2 points, so of a pair of runs 2 · 0.2 · √2 = 0.57
+    spread = [0.960, 0.962, 0.964]
+    assert difference(row, known(spread, 0.9655)) == "+0.55, none"
+    assert difference(row, known(spread, 0.9659)) == "+0.59"
+    assert difference(row, known(spread, 0.9541)) == "−0.59"
+    assert difference(row, known(spread[:1], 0.99)) == "+3.00, none"      # nothing is known of s
 
 
 def test_a_line_that_is_too_old_to_know_a_field_has_its_default():

@@ -30,6 +30,7 @@ def test_the_command_writes_network_ledger_and_checkpoint(command, tmp_path, cap
     assert ledger["stages"][2]["differ"] == 0 and ledger["seed"] == 3
     assert ledger["command"] == ("qsnn train tiny --set=network.membrane_bits=2 --seed 3 "
                                  "--epochs 2")
+    assert ledger["chosen"] == "by the user: a file, or options of the command"
     assert ledger["network"]["membrane_bits"] == 2 and ledger["training"]["epochs"] == 2
     assert set(ledger["spike_rates"]) == {"lif1"}
     assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == [

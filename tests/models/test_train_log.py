@@ -13,7 +13,7 @@ from qsnn_models.progress import TrainingProgress, warnings_of
 
 
 def epoch(rates, saturation, number=1, name="tiny", holdout=0.75):
-    return Epoch(number, 0.5, 0.875, rates, saturation, holdout, name)
+    return Epoch(number, 0.5, 0.875, rates, saturation, holdout, name, 0.86)
 
 
 @pytest.mark.parametrize("rate, limit, said", (
@@ -53,9 +53,10 @@ def test_the_bar_shows_accuracy_rates_and_saturation_of_each_layer():
 
 def test_without_a_terminal_a_line_an_epoch():
     assert shown(False) == (
-        "epoch   2/4  accuracy 87.50%  held out 75.00%  loss 0.5000  rate 25.0% 0.1%  "
-        "at limit 6.2% 50.0%\n  layer 2 is silent: it fires at 0.1% of the steps; raise "
-        "target_rate or rate_weight, or lower learning_rate\n")
+        "epoch   2/4  accuracy 87.50%  in evaluation 86.00%  held out 75.00%  "
+        "loss 0.5000  rate 25.0% 0.1%  at limit 6.2% 50.0%\n"
+        "  layer 2 is silent: it fires at 0.1% of the steps; raise target_rate or "
+        "rate_weight, or lower learning_rate\n")
 
 
 def test_tensorboard_reads_the_log_and_a_resume_replaces_what_it_repeats(tmp_path):

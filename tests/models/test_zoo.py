@@ -77,6 +77,7 @@ def test_the_ledger_is_of_the_recipe_and_its_stages_agree(name):
     found = ledger(name)
     assert NetworkConfig(**found["network"]) == RECIPES[name].network
     assert TrainConfig(**found["training"]) == RECIPES[name].config
+    assert found["chosen"] == RECIPES[name].chosen
     assert found["command"] == f"qsnn train {name}"
     qat, frozen, exported = found["stages"]
     assert frozen["accuracy"] == exported["accuracy"] >= FLOORS[name]
