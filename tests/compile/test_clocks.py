@@ -272,5 +272,6 @@ def test_a_report_of_an_earlier_version_is_still_read(command, tmp_path, capsys)
         "clock_from", "clock_asked_mhz", "clock_margin", "bitstream_seed", "bitstream_fmax_mhz",
         "rounds")}
     path.write_text(json.dumps(old))
+    (path.parent / "manifest.json").unlink()        # which those versions did not write
     assert qsnn.main(["report", str(path.parent)]) == 0
     assert "Fmax      44.2 MHz (median of seeds 1, 2, 3)\n" in capsys.readouterr().out
