@@ -7,9 +7,6 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 EVERYTHING := fpga,verify,import,board,train,events,plot,dask,dev
 
-# The repository's own folders must not be importable as hw, sim, models and runtime.
-export PYTHONSAFEPATH := 1
-
 .PHONY: demo test test-all lint check-tools clean
 
 demo: check-tools $(VENV)/.demo

@@ -14,8 +14,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from qsnn_compile.errors import QsnnError
-from qsnn_sim.rtl import check_tools
+from qsnn_compile.system.errors import QsnnError
+from qsnn_sim.rtl.simulators import check_tools
 
 ROOT = Path(__file__).resolve().parent.parent
 ZOO = Path("models/zoo")

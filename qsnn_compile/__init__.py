@@ -28,9 +28,10 @@ def compile(model: str | Path, *, target: str = "ice40", output: str | Path | No
     DoesNotFit where the network needs more than the target has, or than the limits leave it, or
     where a bitstream doesn't reach its *clock*, MHz.
     """
+    from qsnn_compile.lower.mapping import Mode
+    from qsnn_compile.search.choose import Aim
+
     from .compiler import compile_model
-    from .mapping import Mode
-    from .search import Aim
     mode = Mode(stream, exit_margin)
     return compile_model(model, target_name=target, output=output, bitstream=bitstream,
                          aim=Aim(goal, lanes, max_lc, latency_us, mode), steps=steps,

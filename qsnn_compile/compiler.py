@@ -6,23 +6,24 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
-from .clocks import Clocked, Round, clock_of, settle
-from .emit import build_folder, check_place, write_sources
-from .errors import DoesNotFit, QsnnError, Unsupported
-from .foreign.quantise_file import Foreign, Options, is_foreign, quantise_file, runnable
-from .fpga import Implementation, Progress, find_tools, implement, pack
+from qsnn_compile.build.clocks import Clocked, Round, clock_of, settle
+from qsnn_compile.build.folder import build_folder, check_place, write_sources
+from qsnn_compile.build.report import Report, make_report, write_report
+from qsnn_compile.build.tools import Implementation, Progress, find_tools, implement, pack
+from qsnn_compile.chips.resources import predict
+from qsnn_compile.chips.targets import Target, target
+from qsnn_compile.dialect.reader import import_onnx
+from qsnn_compile.foreign.reader import Foreign, Options, is_foreign, quantise_file, runnable
+from qsnn_compile.lower.mapping import WINDOW, Mode
+from qsnn_compile.lower.program import Program
+from qsnn_compile.passes.base import Watch
+from qsnn_compile.passes.legalise import check_layers, check_steps
+from qsnn_compile.search.choose import FASTEST, Aim, choose
+from qsnn_compile.search.clock_estimate import typical_clocks
+from qsnn_compile.system.errors import DoesNotFit, QsnnError, Unsupported
+
 from .ir import Graph, Neuron
-from .mapping import WINDOW, Mode
-from .onnx_import import import_onnx
-from .passes import run_passes
-from .passes.base import Watch
-from .passes.legalise import check_layers, check_steps
-from .program import Program
-from .report import Report, make_report, write_report
-from .resource import predict
-from .search import FASTEST, Aim, choose
-from .speed import typical_clocks
-from .targets import Target, target
+from .passes import pipeline, run_passes
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +129,7 @@ def legalised(model: str | Path, found: Graph | Foreign, watch: Watch | None = N
     try:
         graph = runnable(found) if isinstance(found, Foreign) else found
         check_steps(graph.steps)
-        return run_passes(graph, mode.passes, watch)
+        return run_passes(graph, pipeline(mode.stream), watch)
     except Unsupported as error:
         raise Unsupported(f"{model}: {error}") from None
 

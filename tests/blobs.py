@@ -3,8 +3,8 @@
 import numpy as np
 
 from qsnn_models.data import Dataset
-from qsnn_models.network import NetworkConfig
-from qsnn_models.train import TrainConfig
+from qsnn_models.network.qsnn import NetworkConfig
+from qsnn_models.training.train import TrainConfig
 
 
 def blobs(count, seed):

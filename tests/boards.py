@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from qsnn_hw import frames
+from qsnn_hw.link import frames
 from qsnn_runtime import protocol
-from qsnn_runtime.device import Device, DeviceError
-from qsnn_sim import golden
+from qsnn_runtime.devices.device import Device, DeviceError
+from qsnn_sim.golden import golden
 
 
 class FakeBoard(Device):

@@ -8,14 +8,14 @@ from core_graphs import random_graph
 from image_graphs import image_graph
 from states import stateful
 
-from qsnn_compile.errors import Unsupported
+from qsnn_compile.chips.targets import DEVICES, Device
 from qsnn_compile.ir import Graph
-from qsnn_compile.mapping import WINDOW, Mode
-from qsnn_compile.passes import run_passes
-from qsnn_compile.space import Candidate, candidates
-from qsnn_compile.targets import DEVICES, Device
-from qsnn_hw import schedule
-from qsnn_hw.arch import Image, Machine
+from qsnn_compile.lower.mapping import WINDOW, Mode
+from qsnn_compile.passes import pipeline, run_passes
+from qsnn_compile.search.candidates import Candidate, candidates
+from qsnn_compile.system.errors import Unsupported
+from qsnn_hw.machine import schedule
+from qsnn_hw.machine.arch import Image, Machine
 
 SAMPLES = 3                 # of a run
 MOST_LANES = 256            # in all: more of them are more of the same, and slow to simulate
@@ -39,7 +39,7 @@ def draw(seed: int, clocks: float = 2000) -> Draw:
     while True:
         mode, device = rng.choice(MODES), rng.choice(DEVICES)
         try:
-            graph = run_passes(_network(rng), mode.passes)
+            graph = run_passes(_network(rng), pipeline(mode.stream))
             tried = candidates(graph, device, _lanes(rng, device), mode)
         except (Unsupported, ValueError):
             continue

@@ -17,25 +17,21 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 SETUPTOOLS = PROJECT["tool"]["setuptools"]
-FOLDERS = SETUPTOOLS["package-dir"]
+FOLDERS = {"qsnn_compile": "qsnn_compile", "qsnn_hw": "hw/qsnn_hw", "qsnn_sim": "sim/qsnn_sim",
+           "qsnn_runtime": "runtime/qsnn_runtime", "qsnn_models": "models/qsnn_models"}
 MODEL, DATA = "fashion_mnist_mlp.onnx", "fashion_mnist_test1k.npz"
 
 
-def on_disk(package, folder):
-    """Every package under *folder*, by its import name."""
-    for init in (ROOT / folder).rglob("__init__.py"):
-        yield ".".join([package, *init.parent.relative_to(ROOT / folder).parts])
+def test_packages_are_found_where_they_lie():
+    places = SETUPTOOLS["packages"]["find"]["where"]
+    assert sorted(FOLDERS.values()) == sorted(
+        str(init.parent.relative_to(ROOT)) for place in places
+        for init in (ROOT / place).glob("qsnn_*/__init__.py"))
 
 
-def test_packages_are_those_on_disk():
-    found = [name for package, folder in [("qsnn_compile", "qsnn_compile"), *FOLDERS.items()]
-             for name in on_disk(package, folder)]
-    assert sorted(SETUPTOOLS["packages"]) == sorted(found)
-
-
-def test_links_for_the_type_checker():
-    links = {link.name: link.resolve() for link in (ROOT / ".typepath").iterdir()}
-    assert links == {name: ROOT / folder for name, folder in FOLDERS.items()}
+def test_every_folder_with_modules_is_a_package():
+    folders = {path.parent for place in FOLDERS.values() for path in (ROOT / place).rglob("*.py")}
+    assert [folder for folder in folders if not (folder / "__init__.py").exists()] == []
 
 
 @pytest.mark.parametrize("extra", [None, *PROJECT["project"]["optional-dependencies"]])
@@ -57,7 +53,7 @@ def test_torch_is_pinned_to_the_tested_release():
 def wheel(tmp_path_factory):
     """Built from a copy, so that nothing is left in the repository."""
     place = tmp_path_factory.mktemp("wheel")
-    for name in ("qsnn_compile", *FOLDERS.values()):
+    for name in FOLDERS.values():
         shutil.copytree(ROOT / name, place / "source" / name,
                         ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
@@ -93,7 +89,7 @@ def test_wheel_holds_every_module(elsewhere, tmp_path):
     code = "import qsnn_compile as c, pathlib; print(pathlib.Path(c.__file__).parent.parent)"
     installed = Path(run([elsewhere, "-c", code], tmp_path).strip())
     assert ROOT not in installed.parents
-    for name, folder in [("qsnn_compile", "qsnn_compile"), *FOLDERS.items()]:
+    for name, folder in FOLDERS.items():
         sources = {path.relative_to(ROOT / folder) for path in (ROOT / folder).rglob("*.py")}
         found = {path.relative_to(installed / name) for path in (installed / name).rglob("*.py")}
         assert found == sources

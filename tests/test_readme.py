@@ -75,7 +75,7 @@ def test_layout_is_the_repositorys():
     rows = re.findall(r"^\| `(\w+)/` \| (?:`(\w+)`)? ?\|", README, re.MULTILINE)
     for folder, package in rows:
         assert (ROOT / folder).is_dir()
-        assert not package or (ROOT / ".typepath" / package).exists() or package == folder
+        assert not package or (ROOT / folder / package).is_dir() or package == folder
     tracked = {path.parts[0] for path in map(Path, subprocess.run(
         ["git", "ls-files"], cwd=ROOT, text=True, capture_output=True, check=False,
     ).stdout.splitlines()) if len(path.parts) > 1 and not path.parts[0].startswith(".")}

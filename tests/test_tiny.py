@@ -7,9 +7,10 @@ import pytest
 from blobs import CONFIG, NETWORK, dataset
 
 from qsnn_compile.cli import qsnn, qsnnc
-from qsnn_compile.errors import QsnnError
-from qsnn_models import data, zoo
-from qsnn_sim import rtl
+from qsnn_compile.system.errors import QsnnError
+from qsnn_models import data
+from qsnn_models.training import recipes as zoo
+from qsnn_sim.rtl import simulators as rtl
 
 
 def printed(main, tmp_path, *command):

@@ -4,24 +4,17 @@ import argparse
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from .foreign import (
-    add_options,
-    golden,
-    options_of,
-    print_accuracy,
-    print_layers,
-    print_notes,
-)
+from .foreign import add_options, golden, options_of, print_accuracy, print_layers, print_notes
 from .qsnnc import check_json, write_json
 
 if TYPE_CHECKING:
-    from qsnn_compile.foreign.check import Check
+    from qsnn_compile.compare.check import Check
 
 
 def check(argv: list[str]) -> int:
     """The command line of ``qsnn check``; its exit code, 1 where the float normal form differs from
     the library's answers or was not compared with them. Raises QsnnError on bad input."""
-    from qsnn_compile.foreign import check as checks
+    from qsnn_compile.compare import check as checks
     options = _parser().parse_args(argv)
     check_json(options.json)
     found = checks.check(options.model, options.data, options_of(options), golden,

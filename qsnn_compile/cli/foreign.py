@@ -5,15 +5,15 @@ import argparse
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from qsnn_compile.plain import line, marked
+from qsnn_compile.system.text import line, marked
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from qsnn_compile.foreign.check_layers import LayerCheck
-    from qsnn_compile.foreign.quantise_file import Foreign, Options
+    from qsnn_compile.compare.layers import LayerCheck
+    from qsnn_compile.foreign.reader import Foreign, Options
     from qsnn_compile.ir import Graph
-    from qsnn_sim.golden import Result
+    from qsnn_sim.golden.golden import Result
 
 SAMPLES = 256                   # of the data, for the table
 
@@ -50,7 +50,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def options_of(arguments: argparse.Namespace) -> "Options":
     """The options that `add_options` added."""
-    from qsnn_compile.foreign.quantise_file import Options
+    from qsnn_compile.foreign.reader import Options
     return Options(arguments.weight_bits, arguments.membrane_bits, arguments.input_bits,
                    arguments.decay_bits, arguments.calibrate, _once(arguments.dt),
                    _once(arguments.reset), getattr(arguments, "coding", None),
@@ -64,7 +64,7 @@ def _once(given: "list[str] | None") -> tuple[str, ...] | None:
 
 def golden(graph: "Graph", x: "np.ndarray[Any, Any]") -> "Result":
     """All that the golden model does on *x*."""
-    from qsnn_sim.golden import run
+    from qsnn_sim.golden.golden import run
     return run(graph, x, record="all")
 
 
@@ -73,10 +73,10 @@ def judged(found: "Foreign") -> "tuple[tuple[LayerCheck, ...], dict[str, float] 
     classes are known its accuracies, and the number of samples."""
     import numpy as np
 
-    from qsnn_compile.foreign.calibrate import InputCodes, random_data
-    from qsnn_compile.foreign.check import FIXED, FLOAT, accuracies, classes_of
-    from qsnn_compile.foreign.check_layers import layer_checks
-    from qsnn_compile.foreign.float_model import arranged, run
+    from qsnn_compile.compare.check import FIXED, FLOAT, accuracies, classes_of
+    from qsnn_compile.compare.layers import layer_checks
+    from qsnn_compile.reals.calibrate import InputCodes, random_data
+    from qsnn_compile.reals.float_model import arranged, run
     network, graph = found.network, found.graph
     source = graph.input
     codes = InputCodes(source.bits, source.scale, source.zero_point, "")

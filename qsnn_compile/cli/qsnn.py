@@ -5,7 +5,7 @@ import importlib
 import sys
 from collections.abc import Callable
 
-from qsnn_compile.errors import QsnnError
+from qsnn_compile.system.errors import QsnnError
 
 from .errors import run, version_line
 
@@ -52,7 +52,7 @@ def _elsewhere(module: str, function: str) -> Command:
 
 
 def _report(argv: list[str]) -> int:
-    from qsnn_compile.report import print_report, read_report
+    from qsnn_compile.build.report import print_report, read_report
 
     from .qsnnc import check_json, write_json
     parser = argparse.ArgumentParser(prog="qsnn report", description="Print a build's report.")
@@ -72,7 +72,7 @@ def _report(argv: list[str]) -> int:
 def _targets(argv: list[str]) -> int:
     from dataclasses import asdict
 
-    from qsnn_compile.targets import BOARDS, DEVICES, FAMILIES
+    from qsnn_compile.chips.targets import BOARDS, DEVICES, FAMILIES
 
     from .qsnnc import check_json, write_json
     parser = argparse.ArgumentParser(prog="qsnn targets", description="List what --target takes.")
@@ -92,7 +92,7 @@ def _print_targets() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from qsnn_compile.targets import BOARDS, DEVICES, FAMILIES
+    from qsnn_compile.chips.targets import BOARDS, DEVICES, FAMILIES
     table = Table("target", "what it is", "logic cells", "block RAM", "SPRAM", "multipliers")
     for family in FAMILIES:
         table.add_row(family.name, f"family; stands for {family.board}")
@@ -109,14 +109,14 @@ COMMANDS: dict[str, tuple[str, Command]] = {
     "explore": ("the machines that a network can be on a chip, and the front of them",
                 _elsewhere("qsnn_compile.cli.explore", "explore")),
     "sim": ("golden model and cycle model: accuracy, latency, energy",
-            _elsewhere("qsnn_sim.commands", "sim")),
+            _elsewhere("qsnn_compile.cli.sim", "sim")),
     "verify": ("RTL against the golden model, in a simulator",
-               _elsewhere("qsnn_sim.commands", "verify")),
+               _elsewhere("qsnn_compile.cli.sim", "verify")),
     "check": ("a model of another library: its runtime, float form and integers compared",
               _elsewhere("qsnn_compile.cli.check", "check")),
-    "run": ("a build on a board", _elsewhere("qsnn_runtime.commands", "run")),
+    "run": ("a build on a board", _elsewhere("qsnn_compile.cli.run", "run")),
     "train": ("train a network, of the zoo or of a file, and export it; sweeps",
-              _elsewhere("qsnn_models.cli", "main")),
+              _elsewhere("qsnn_compile.cli.train", "main")),
     "report": ("print a build's report", _report),
     "targets": ("list families, devices and boards", _targets),
 }

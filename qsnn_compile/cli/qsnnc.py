@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
-from qsnn_compile.outputs import check_file, check_outside, whole
-from qsnn_compile.plain import line
-from qsnn_compile.targets import target_names
+from qsnn_compile.chips.targets import target_names
+from qsnn_compile.system.outputs import check_file, check_outside, whole
+from qsnn_compile.system.text import line
 
 from .errors import Version, run
 from .foreign import add_options, judged, options_of, print_accuracy, print_layers
 
 if TYPE_CHECKING:
-    from qsnn_compile.foreign.quantise_file import Foreign
+    from qsnn_compile.foreign.reader import Foreign
     from qsnn_compile.ir import Graph
 
 
@@ -79,10 +79,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _compile(options: argparse.Namespace) -> int:
+    from qsnn_compile.build.report import print_report
     from qsnn_compile.compiler import compile_model, read_model
-    from qsnn_compile.mapping import Mode
-    from qsnn_compile.report import print_report
-    from qsnn_compile.search import Aim
+    from qsnn_compile.lower.mapping import Mode
+    from qsnn_compile.search.choose import Aim
     _check(options)
     if options.output is None:
         found = read_model(options.model, options.steps, options.readout, options_of(options))
@@ -125,7 +125,7 @@ def _shown(found: "Graph | Foreign", options: argparse.Namespace) -> None:
     else:
         _judge(found)
     if options.nir is not None:
-        from qsnn_compile.foreign.nir_export import export_nir
+        from qsnn_compile.foreign.nir.export import export_nir
         from qsnn_compile.ir import Graph
         graph = found if isinstance(found, Graph) else found.graph
         for note in export_nir(graph, options.nir):
@@ -134,8 +134,8 @@ def _shown(found: "Graph | Foreign", options: argparse.Namespace) -> None:
 
 def _explain(found: "Graph | Foreign") -> None:
     """What was understood and rounded; before and after."""
-    from qsnn_compile.foreign.explain import explain_graph, print_explanation
     from qsnn_compile.ir import Graph
+    from qsnn_compile.quantise.explain import explain_graph, print_explanation
     if isinstance(found, Graph):
         print_explanation(explain_graph(found))
         return

@@ -1,4 +1,7 @@
-"""The fixed-point IR: the only door to it. Knows nothing of the rest of the project."""
+"""The fixed-point IR: the only door to it.
+
+It imports nothing of ours.
+"""
 
 from .bounds import Bounds, NeuronBounds, bounds
 from .data import quantize_input

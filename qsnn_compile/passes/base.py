@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from qsnn_compile.errors import QsnnError
 from qsnn_compile.ir import Graph, IrError, verify
+from qsnn_compile.system.errors import QsnnError
 
 
 class PassError(QsnnError):

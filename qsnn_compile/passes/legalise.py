@@ -3,9 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from qsnn_compile.errors import Unsupported
 from qsnn_compile.ir import Conv2d, Dense, Graph, Neuron, Node
-from qsnn_compile.lowering import lower
+from qsnn_compile.lower.lowering import lower
+from qsnn_compile.system.errors import Unsupported
 
 from .base import Pass
 
@@ -17,7 +17,7 @@ MAX_LAYERS = 64         # deeper networks than this fit no chip that we know
 
 @dataclass(frozen=True)
 class Legalise(Pass):
-    """Ensure a network that lowers to layers of the core (`qsnn_compile.lowering`) and ends in a
+    """Ensure a network that lowers to layers of the core (`qsnn_compile.lower`) and ends in a
     `count` or a `potential` readout, with widths that the core has. Weights get the narrowest of
     these that holds them: the same numbers, in fewer planes."""
 

@@ -1,6 +1,6 @@
 """Two steps a pass against one, on the same lanes and neuron units, side by side::
 
-    python -P tests/bench/batching.py
+    python tests/bench/batching.py
 
 The direct-coded network is the zoo's, on real images; the rate-coded one has random weights and an
 input in which every pixel is a spike at every step, or half of them. Clocks are the cycle model's,
@@ -13,11 +13,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from qsnn_compile.dialect.reader import import_onnx
 from qsnn_compile.ir import Dense, Graph, Input, Neuron, Node, Readout, ints
-from qsnn_compile.mapping import map_graph
-from qsnn_compile.onnx_import import import_onnx
+from qsnn_compile.lower.mapping import map_graph
 from qsnn_compile.passes import PASSES, run_passes
-from qsnn_sim import cycle, golden
+from qsnn_sim.cycle import cycle
+from qsnn_sim.golden import golden
 
 MACHINES = ({"lanes": 64, "units": 2}, {"lanes": 64, "units": 4},
             {"lanes": 32, "units": 2, "banks": 2})

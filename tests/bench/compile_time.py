@@ -1,6 +1,6 @@
 """How long qsnnc takes for each network of the zoo, start of Python included::
 
-    python -P tests/bench/compile_time.py
+    python tests/bench/compile_time.py
 """
 
 import subprocess
@@ -15,7 +15,7 @@ def main():
     for model in sorted(Path("models/zoo").glob("*.onnx")):
         with tempfile.TemporaryDirectory() as folder:
             start = time.perf_counter()
-            subprocess.run([sys.executable, "-P", "-m", "qsnn_compile.cli.qsnnc", model,
+            subprocess.run([sys.executable, "-m", "qsnn_compile.cli.qsnnc", model,
                             "-o", f"{folder}/build", "--json", "/dev/null"],
                            check=True, capture_output=True)
             print(f"| {model.stem} | {time.perf_counter() - start:.2f} |", flush=True)

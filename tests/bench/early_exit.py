@@ -1,6 +1,6 @@
 """What an early end brings and costs: accuracy and clocks, margin by margin.
 
-    python -P tests/bench/early_exit.py [--model FILE] [--data NPZ] [--samples N] [--margins M,...]
+    python tests/bench/early_exit.py [--model FILE] [--data NPZ] [--samples N] [--margins M,...]
 
 By default the zoo's Fashion-MNIST network and the 1,000 test images beside it.
 """
@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 import qsnn_compile
-from qsnn_sim.data import Build, Samples, read_samples
-from qsnn_sim.exits import exit_rows
-from qsnn_sim.measure import Measured, measure
+from qsnn_sim.measure.data import Build, Samples, read_samples
+from qsnn_sim.measure.exits import exit_rows
+from qsnn_sim.measure.measure import Measured, measure
 
 ZOO = "models/zoo/fashion_mnist"
 MODES = {"window": {"exit_margin": 0}, "stream": {"stream": True}}

@@ -1,8 +1,8 @@
 """Fits the resource model to what yosys and nextpnr make of the shapes in machine_shapes, and
 checks it on eight others::
 
-    python -P tests/bench/fit_resources.py            # fit, rewrite qsnn_compile/resource_fit.py
-    python -P tests/bench/fit_resources.py --check    # the table of docs/resource-model.md
+    python tests/bench/fit_resources.py            # fit, rewrite chips/resource_coefficients.py
+    python tests/bench/fit_resources.py --check    # the table of docs/resource-model.md
 
 nextpnr packs and doesn't place: placing changes no count.
 """
@@ -21,12 +21,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from machine_shapes import CHECKED, FITTED
 
-from qsnn_compile import resource_fit
-from qsnn_compile.emit import constraints
-from qsnn_compile.fpga import find_tools, pack_only, synthesise
-from qsnn_compile.resource import features, predict, written_cells
-from qsnn_compile.targets import target
-from qsnn_hw.top import top_verilog
+from qsnn_compile.build.folder import constraints
+from qsnn_compile.build.tools import find_tools, pack_only, synthesise
+from qsnn_compile.chips import resource_coefficients as resource_fit
+from qsnn_compile.chips.resources import features, predict, written_cells
+from qsnn_compile.chips.targets import target
+from qsnn_hw.boards.top import top_verilog
 
 WITHIN = 0.15
 

@@ -1,6 +1,6 @@
 """The table of docs/foreign.md: library × form × works or refused, from the files in tests/cases.
 
-``python -P tests/bench/foreign_table.py`` writes it again; ``--show`` prints it instead.
+``python tests/bench/foreign_table.py`` writes it again; ``--show`` prints it instead.
 """
 
 import sys
@@ -12,10 +12,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from qsnn_compile.cli.foreign import golden
+from qsnn_compile.compare.check import Check, check
 from qsnn_compile.compiler import compile_model
-from qsnn_compile.errors import QsnnError
-from qsnn_compile.foreign.check import Check, check
-from qsnn_compile.foreign.quantise_file import Options, read_foreign
+from qsnn_compile.foreign.reader import Options, read_foreign
+from qsnn_compile.system.errors import QsnnError
 
 ROOT = Path(__file__).parents[2]
 CASES = ROOT / "tests" / "cases"

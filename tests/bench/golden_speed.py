@@ -1,6 +1,6 @@
 """How long the golden model takes for 10,000 images of the zoo's largest network::
 
-    python -P tests/bench/golden_speed.py
+    python tests/bench/golden_speed.py
 
 Random pixels, half of them 0, as dense as Fashion-MNIST's; best of three.
 """
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from qsnn_compile.onnx_import import import_onnx
-from qsnn_sim import golden
+from qsnn_compile.dialect.reader import import_onnx
+from qsnn_sim.golden import golden
 
 IMAGES = 10_000
 

@@ -1,6 +1,6 @@
 """How clocks grow with events, and the bits that weights and state take, against their count::
 
-    python -P tests/bench/growth.py [--plot docs/growth.svg]
+    python tests/bench/growth.py [--plot docs/growth.svg]
 
 A direct-coded 784-256-256-10 of 1-bit weights on 64 lanes, T = 4, with random events; clocks are
 the cycle model's. The zoo's networks and ever wider ones show the bits; unused lanes, copies in
@@ -21,12 +21,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from machine_shapes import Shape
 
+from qsnn_compile.chips.memories import memories
+from qsnn_compile.dialect.reader import import_onnx
 from qsnn_compile.ir import Conv2d, Dense, Neuron, shapes
-from qsnn_compile.mapping import map_graph
-from qsnn_compile.memories import memories
-from qsnn_compile.onnx_import import import_onnx
+from qsnn_compile.lower.mapping import map_graph
 from qsnn_compile.passes import PASSES, run_passes
-from qsnn_sim import cycle
+from qsnn_sim.cycle import cycle
 
 ZOO = {"fashion_mnist_mlp": {"lanes": 64, "units": 4},
        "mnist_mlp": {"lanes": 64, "units": 4},

@@ -5,9 +5,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from qsnn_compile.dialect.reader import import_onnx
 from qsnn_compile.ir import Conv2d, Dense, Flatten, Graph, Input, Neuron, Node, Readout, ints
-from qsnn_compile.mapping import map_graph
-from qsnn_compile.onnx_import import import_onnx
+from qsnn_compile.lower.mapping import map_graph
 from qsnn_compile.passes import PASSES, run_passes
 
 

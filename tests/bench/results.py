@@ -1,9 +1,9 @@
 """The runs and tables of docs/results.md.
 
-    python -P tests/bench/results.py --seeds 3              # all runs that are not there yet
-    python -P tests/bench/results.py --only mnist-rows --rows float W1/U4
-    python -P tests/bench/results.py --list                 # what is there, what is left
-    python -P tests/bench/results.py --render               # the tables and the plot
+    python tests/bench/results.py --seeds 3              # all runs that are not there yet
+    python tests/bench/results.py --only mnist-rows --rows float W1/U4
+    python tests/bench/results.py --list                 # what is there, what is left
+    python tests/bench/results.py --render               # the tables and the plot
 
 A run is a line in docs/results/TASK.jsonl, written when it is done: after a kill the same command
 goes on. A line whose network and training differ from all of today's rows is kept and not shown.
@@ -25,7 +25,7 @@ from results_store import FOLDER, Line, add, recipe_of, runs
 from results_table import render
 
 from qsnn_models import data
-from qsnn_models.zoo import Recipe
+from qsnn_models.training.recipes import Recipe
 
 
 def queue(rows: list[Row], seeds: int, epochs: int | None = None) -> Iterator[tuple[Row, Recipe]]:

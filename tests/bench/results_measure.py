@@ -12,19 +12,19 @@ import torch
 from numpy.typing import NDArray
 
 import qsnn_compile
-from qsnn_compile.errors import QsnnError
 from qsnn_compile.ir import Graph
+from qsnn_compile.system.errors import QsnnError
 from qsnn_models import data
-from qsnn_models.describe import membrane_parts, weight_parts
-from qsnn_models.freeze import freeze
-from qsnn_models.network import QSNN
-from qsnn_models.notation import ConvLayer, DenseLayer, Layer
-from qsnn_models.onnx_export import save
-from qsnn_models.train import train
-from qsnn_models.zoo import Recipe
-from qsnn_sim import golden
-from qsnn_sim.data import Build, Samples
-from qsnn_sim.measure import measure, summary
+from qsnn_models.export.freeze import freeze
+from qsnn_models.export.onnx_export import save
+from qsnn_models.network.notation import ConvLayer, DenseLayer, Layer
+from qsnn_models.network.qsnn import QSNN
+from qsnn_models.training.recipes import Recipe
+from qsnn_models.training.summary import membrane_parts, weight_parts
+from qsnn_models.training.train import train
+from qsnn_sim.golden import golden
+from qsnn_sim.measure.data import Build, Samples
+from qsnn_sim.measure.measure import measure, summary
 
 Array = NDArray[Any]
 Play = Callable[[Array], tuple[Array, list[Array]]]

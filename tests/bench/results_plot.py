@@ -9,7 +9,7 @@ from results_runs import TASKS, Row
 from results_store import Line, recipe_of, runs
 from results_table import shown
 
-from qsnn_models.network import NetworkConfig
+from qsnn_models.network.qsnn import NetworkConfig
 
 COLOURS = {"float": "#444444", "W8/U8": "#7b3294", "W1/U8": "#2166ac", "W1/U4": "#1b9e77",
            "W1/U2": "#e08214", "W1/U0": "#d7301f"}

@@ -11,8 +11,8 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from qsnn_models.folds import accuracy
-from qsnn_models.network import NetworkConfig
+from qsnn_models.network.qsnn import NetworkConfig
+from qsnn_models.training.cross_validation import accuracy
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from qsnn_models.network import NetworkConfig
-from qsnn_models.train_config import TrainConfig
-from qsnn_models.zoo import Recipe
+from qsnn_models.network.qsnn import NetworkConfig
+from qsnn_models.training.recipes import Recipe
+from qsnn_models.training.train_config import TrainConfig
 
 Changes = Mapping[str, Any]
 

@@ -5,9 +5,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from qsnn_models.network import NetworkConfig
-from qsnn_models.train_config import TrainConfig
-from qsnn_models.zoo import Recipe
+from qsnn_models.network.qsnn import NetworkConfig
+from qsnn_models.training.recipes import Recipe
+from qsnn_models.training.train_config import TrainConfig
 
 FOLDER = Path(__file__).parents[2] / "docs" / "results"
 

@@ -1,6 +1,6 @@
 """The work of other spiking cores, on this one: clocks of a step, and what fits where::
 
-    python -P tests/bench/rivals.py
+    python tests/bench/rivals.py
 
 * 32-64-128-64-12, step by step, at the activity that SYNtzulu's own demonstration has (0.45 of the
   inputs, then 0.16, 0.06 and 0.03 of the neurons) and at uniform ones; its clocks from the formula
@@ -17,14 +17,14 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from qsnn_compile.errors import DoesNotFit
+from qsnn_compile.chips.resources import predict
+from qsnn_compile.chips.targets import target
 from qsnn_compile.ir import Add, Delay, Dense, Graph, Input, Neuron, Node, Readout, ints
-from qsnn_compile.mapping import map_graph
+from qsnn_compile.lower.mapping import map_graph
 from qsnn_compile.passes import PASSES, run_passes
-from qsnn_compile.resource import predict
-from qsnn_compile.search import choose
-from qsnn_compile.targets import target
-from qsnn_sim import cycle
+from qsnn_compile.search.choose import choose
+from qsnn_compile.system.errors import DoesNotFit
+from qsnn_sim.cycle import cycle
 
 SIZES = (32, 64, 128, 64, 12)
 DEMO = (0.45, 0.16, 0.06, 0.03)

@@ -1,4 +1,4 @@
-"""How much faster the models are than the RTL: ``python -P tests/bench/speed.py [BUILD NPZ]``.
+"""How much faster the models are than the RTL: ``python tests/bench/speed.py [BUILD NPZ]``.
 
 Golden and cycle model together against Verilator under cocotb, one after the other on the same
 samples and the same machine, so that its load is in both. The RTL's seconds are those of the
@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 
 import qsnn_compile
-from qsnn_sim.data import Build, read_samples
-from qsnn_sim.measure import measure
-from qsnn_sim.plan import plan
-from qsnn_sim.verify import build_core, run_plans
+from qsnn_sim.measure.data import Build, read_samples
+from qsnn_sim.measure.measure import measure
+from qsnn_sim.measure.verify import build_core, run_plans
+from qsnn_sim.rtl.plan import plan
 
 ZOO = Path(__file__).parents[2] / "models" / "zoo"
 RTL_SAMPLES = 40

@@ -1,8 +1,8 @@
 """What networks take of a target's chip, predicted and as the tools count it; docs/targets.md::
 
-    python -P tests/bench/target_fit.py ecp5-85f mnist_mlp fashion_mnist_mlp   # nextpnr packs only
-    python -P tests/bench/target_fit.py ecp5-85f fashion_mnist_mlp --lanes 512 --seeds 1
-    python -P tests/bench/target_fit.py up5k fashion_mnist_mlp --map lanes=64 units=4 --seeds 1 2 3
+    python tests/bench/target_fit.py ecp5-85f mnist_mlp fashion_mnist_mlp   # nextpnr packs only
+    python tests/bench/target_fit.py ecp5-85f fashion_mnist_mlp --lanes 512 --seeds 1
+    python tests/bench/target_fit.py up5k fashion_mnist_mlp --map lanes=64 units=4 --seeds 1 2 3
 
 The machine is the one that the search chooses, or what ``--map`` says (one step a pass). With
 ``--seeds`` the design is placed and routed, and the clock that each seed reaches is printed. With
@@ -17,15 +17,15 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from qsnn_compile.emit import write_sources
-from qsnn_compile.fpga import find_tools, pack_only, place, synthesise
-from qsnn_compile.mapping import map_graph
-from qsnn_compile.onnx_import import import_onnx
+from qsnn_compile.build.folder import write_sources
+from qsnn_compile.build.tools import find_tools, pack_only, place, synthesise
+from qsnn_compile.chips.resources import predict
+from qsnn_compile.chips.targets import target
+from qsnn_compile.dialect.reader import import_onnx
+from qsnn_compile.lower.mapping import map_graph
+from qsnn_compile.lower.program import Program
 from qsnn_compile.passes import PASSES, run_passes
-from qsnn_compile.program import Program
-from qsnn_compile.resource import predict
-from qsnn_compile.search import Aim, choose
-from qsnn_compile.targets import target
+from qsnn_compile.search.choose import Aim, choose
 
 
 def beside(program, graph):

@@ -1,6 +1,6 @@
 """Accuracy, clocks and utilisation of both zoo networks on real test images, side by side.
 
-    python -P tests/bench/zoo_clocks.py [--samples 1000] [--data FOLDER]
+    python tests/bench/zoo_clocks.py [--samples 1000] [--data FOLDER]
 
 Needs both data sets (`qsnn train --help` says how to get them). ``--samples 10000`` is all of them.
 """
@@ -13,8 +13,8 @@ from rich.table import Table
 
 import qsnn_compile
 from qsnn_models import data
-from qsnn_sim.data import Build, Samples
-from qsnn_sim.measure import measure, summary
+from qsnn_sim.measure.data import Build, Samples
+from qsnn_sim.measure.measure import measure, summary
 
 ZOO = {"fashion_mnist_mlp": "fashion-mnist", "mnist_mlp": "mnist"}
 

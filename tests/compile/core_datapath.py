@@ -4,11 +4,11 @@ number leaves its proven width, no row or line its memory, and that no pad fires
 
 import numpy as np
 
-from qsnn_hw import schedule
-from qsnn_hw.arch import Image, Machine
-from qsnn_hw.beats import input_beats
-from qsnn_hw.fields import RESETS
-from qsnn_hw.layers import WORD
+from qsnn_hw.link.beats import input_beats
+from qsnn_hw.machine import schedule
+from qsnn_hw.machine.arch import Image, Machine
+from qsnn_hw.machine.fields import RESETS
+from qsnn_hw.machine.layers import WORD
 
 
 def lane_bits(rows, lanes):

@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 from core_graphs import random_graph
 
-from qsnn_compile import compiler, fpga, targets
+from qsnn_compile import compiler
+from qsnn_compile.build import tools as fpga
+from qsnn_compile.build.clocks import FIRST, ROUNDS, clock_of, settle, steps
+from qsnn_compile.build.tools import SEEDS, Implementation, Placed, Tools
+from qsnn_compile.chips import targets
+from qsnn_compile.chips.targets import BOARDS, target
 from qsnn_compile.cli import qsnn, qsnnc
-from qsnn_compile.clocks import FIRST, ROUNDS, clock_of, settle, steps
-from qsnn_compile.errors import DoesNotFit
-from qsnn_compile.fpga import SEEDS, Implementation, Placed, Tools
-from qsnn_compile.targets import BOARDS, target
-from qsnn_models.onnx_export import save
+from qsnn_compile.system.errors import DoesNotFit
+from qsnn_models.export.onnx_export import save
 
 USED = {"lc": 900, "ebr": 5, "spram": 4, "dsp": 0}
 BOARD = target("icebreaker").board

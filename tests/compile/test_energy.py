@@ -1,6 +1,6 @@
 import pytest
 
-from qsnn_compile.energy import UP5K, describe, inference
+from qsnn_compile.chips.energy import UP5K, describe, inference
 
 
 def test_study_figures():

@@ -11,26 +11,27 @@ import pytest
 from core_graphs import random_graph
 
 import qsnn_compile
-from qsnn_compile import energy
-from qsnn_compile import explore as machines
+from qsnn_compile.build.tools import Implementation, Placed
+from qsnn_compile.chips import energy
+from qsnn_compile.chips.resources import Resources, predict
+from qsnn_compile.chips.targets import TargetError, target
 from qsnn_compile.cli import explore as command
 from qsnn_compile.cli import qsnn, qsnnc
-from qsnn_compile.errors import DoesNotFit
-from qsnn_compile.explore import best, explore, front
-from qsnn_compile.fit import excess
-from qsnn_compile.fpga import Implementation, Placed
+from qsnn_compile.dialect.reader import import_onnx
 from qsnn_compile.ir import Dense, Graph, Input, Node, Readout, ints
-from qsnn_compile.onnx_import import import_onnx
 from qsnn_compile.passes import PASSES, run_passes
-from qsnn_compile.resource import Resources, predict
-from qsnn_compile.search import Aim, choose, nanojoules
-from qsnn_compile.space import candidates
-from qsnn_compile.speed import typical_clocks
-from qsnn_compile.targets import TargetError, target
-from qsnn_hw.validity import MachineError
-from qsnn_sim import cycle, golden
-from qsnn_sim.measure import Clock
-from qsnn_sim.plan import layer_spikes
+from qsnn_compile.search import explore as machines
+from qsnn_compile.search.candidates import candidates
+from qsnn_compile.search.choose import Aim, choose, nanojoules
+from qsnn_compile.search.clock_estimate import typical_clocks
+from qsnn_compile.search.explore import best, explore, front
+from qsnn_compile.search.fit import excess
+from qsnn_compile.system.errors import DoesNotFit
+from qsnn_hw.machine.validity import MachineError
+from qsnn_sim.cycle import cycle
+from qsnn_sim.golden import golden
+from qsnn_sim.measure.measure import Clock
+from qsnn_sim.rtl.plan import layer_spikes
 
 MODEL = "models/zoo/mnist_mlp.onnx"
 UP5K = target("up5k")
@@ -185,7 +186,7 @@ def test_banks_that_cannot_share_a_readout_are_not_in_the_space():
     found = candidates(legal, target("ecp5-25f").device, (64, 32, 16))
     assert {one.frame.banks for one in found} == {1}
     wrong = "Banks must be 1 for a readout of the input itself, not 4"
-    with (mock.patch("qsnn_compile.space._columned", side_effect=MachineError(wrong)),
+    with (mock.patch("qsnn_compile.search.candidates._columned", side_effect=MachineError(wrong)),
           pytest.raises(MachineError, match=wrong)):
         candidates(legal, UP5K.device, (16,))
 

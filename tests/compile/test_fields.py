@@ -6,10 +6,10 @@ import pytest
 from core_graphs import random_graph
 from states import with_states
 
-from qsnn_compile.fields import stored_limits
 from qsnn_compile.ir import Dense, Graph, Input, Neuron, Node, Readout, ints
-from qsnn_compile.mapping import Mode, machine_of, prepare, spare
-from qsnn_compile.passes import run_passes
+from qsnn_compile.lower.mapping import Mode, machine_of, prepare, spare
+from qsnn_compile.lower.parameter_fields import stored_limits
+from qsnn_compile.passes import pipeline, run_passes
 
 
 def first_spike(machine, pad, steps, rng=None):
@@ -30,7 +30,7 @@ def first_spike(machine, pad, steps, rng=None):
 
 def pads(graph, mode):
     """Machine and pad of *graph* on 16 lanes, where there are pads and neurons."""
-    legal = run_passes(graph, mode.passes)
+    legal = run_passes(graph, pipeline(mode.stream))
     machine, (pad, _) = machine_of(prepare(legal, mode=mode), 1, 16, 2)
     firing = [index for index, layer in enumerate(machine.layers) if layer.fires]
     return (machine, pad) if any(spare(machine, index) for index in firing) else None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from qsnn_compile.files import opened, read_bytes
+from qsnn_compile.system.files import opened, read_bytes
 
 
 def test_a_regular_file_and_a_link_to_one(tmp_path: Path) -> None:

@@ -4,10 +4,11 @@ import sys
 import pytest
 
 import qsnn_compile
-from qsnn_compile import clocks, fpga
-from qsnn_compile.errors import DoesNotFit
-from qsnn_compile.fpga import Placed, ToolError, Tools
-from qsnn_compile.targets import target
+from qsnn_compile.build import clocks
+from qsnn_compile.build import tools as fpga
+from qsnn_compile.build.tools import Placed, ToolError, Tools
+from qsnn_compile.chips.targets import target
+from qsnn_compile.system.errors import DoesNotFit
 
 USED = {"lc": 4000, "ebr": 17, "spram": 4, "dsp": 1}
 DEVICE = target("ice40").device
@@ -99,7 +100,7 @@ def test_bitstream(tmp_path, monkeypatch):
     """The one of the chosen clock is that of the same clock, asked for."""
     from core_graphs import random_graph
 
-    from qsnn_models.onnx_export import save
+    from qsnn_models.export.onnx_export import save
     save(random_graph(3, 1, 4, (12, 8, 4)), tmp_path / "net.onnx")
     report = qsnn_compile.compile(tmp_path / "net.onnx", output=tmp_path / "a", lanes=16,
                                   bitstream=True).report

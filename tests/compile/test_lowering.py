@@ -5,7 +5,6 @@ import re
 import numpy as np
 import pytest
 
-from qsnn_compile.errors import Unsupported
 from qsnn_compile.ir import (
     Add,
     Conv2d,
@@ -21,8 +20,9 @@ from qsnn_compile.ir import (
     SumPool,
     ints,
 )
-from qsnn_compile.lowering import lower
+from qsnn_compile.lower.lowering import lower
 from qsnn_compile.passes import PASSES, run_passes
+from qsnn_compile.system.errors import Unsupported
 
 LIF = Neuron(4, ints(3))
 

@@ -22,9 +22,9 @@ from qsnn_compile.ir import (
     ints,
     shapes,
 )
-from qsnn_compile.mapping import map_graph
+from qsnn_compile.lower.mapping import map_graph
 from qsnn_compile.passes import PASSES, run_passes
-from qsnn_sim import golden
+from qsnn_sim.golden import golden
 
 SHAPES = list(itertools.product((16, 32, 64), (1, 2, 4)))
 

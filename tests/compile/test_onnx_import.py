@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from core_graphs import random_data, random_graph
 
+from qsnn_compile.dialect.reader import import_onnx
 from qsnn_compile.ir import (
     Add,
     Conv2d,
@@ -21,9 +22,8 @@ from qsnn_compile.ir import (
     equal,
     ints,
 )
-from qsnn_compile.onnx_import import import_onnx
-from qsnn_models.onnx_export import save
-from qsnn_sim import golden
+from qsnn_models.export.onnx_export import save
+from qsnn_sim.golden import golden
 
 SHAPES = ("scan", "step")
 

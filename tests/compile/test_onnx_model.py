@@ -9,11 +9,11 @@ import onnx
 import pytest
 from onnx import AttributeProto, TensorProto, helper, numpy_helper
 
-from qsnn_compile.foreign.onnx_front import read_onnx
-from qsnn_compile.foreign.quantise_file import is_foreign
-from qsnn_compile.onnx_file import OnnxError
-from qsnn_compile.onnx_import import import_onnx
-from qsnn_compile.onnx_model import load_model
+from qsnn_compile.dialect.reader import import_onnx
+from qsnn_compile.foreign.onnx.front import read_onnx
+from qsnn_compile.foreign.reader import is_foreign
+from qsnn_compile.loader.model import load_model
+from qsnn_compile.loader.nodes import OnnxError
 
 Change = Callable[[onnx.ModelProto], object]
 

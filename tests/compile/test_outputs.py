@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from qsnn_compile.outputs import OutputError, check_file, check_outside, whole
+from qsnn_compile.system.outputs import OutputError, check_file, check_outside, whole
 
 
 def full(*arguments, **options):

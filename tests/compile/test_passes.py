@@ -3,23 +3,12 @@ import pytest
 from core_graphs import random_data, random_graph
 from states import with_states
 
-from qsnn_compile.ir import (
-    Conv2d,
-    Dense,
-    Graph,
-    Input,
-    Neuron,
-    Node,
-    Readout,
-    Synapse,
-    equal,
-    ints,
-)
+from qsnn_compile.ir import Conv2d, Dense, Graph, Input, Neuron, Node, Readout, Synapse, equal, ints
 from qsnn_compile.passes import PASSES, run_passes
 from qsnn_compile.passes.clip_thresholds import ClipThresholds
 from qsnn_compile.passes.legalise import Legalise
 from qsnn_compile.passes.reduce_decay import ReduceDecay
-from qsnn_sim import golden
+from qsnn_sim.golden import golden
 
 
 def graph(neuron, weight=((1, -1),), bits=1, readout="count"):

@@ -5,7 +5,7 @@ import io
 from rich.console import Console
 from rich.table import Table
 
-from qsnn_compile.plain import LINE, LONGEST, line, marked, plain
+from qsnn_compile.system.text import LINE, LONGEST, line, marked, plain
 
 
 def test_what_is_not_printable_is_escaped() -> None:

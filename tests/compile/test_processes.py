@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from qsnn_compile import processes
 from qsnn_compile.cli import errors, explore
-from qsnn_compile.processes import Stopped, held, run, stoppable
+from qsnn_compile.system import processes
+from qsnn_compile.system.processes import Stopped, held, run, stoppable
 
 SHELL = ["sh", "-c", "sleep 60 & echo started; wait"]
 
@@ -151,4 +151,4 @@ def test_nobody_else_starts_programs():
                                                            "models", "hw")
                 for path in (root / folder).rglob("*.py")
                 if any(word in path.read_text() for word in starters)}
-    assert starting == {"qsnn_compile/processes.py"}
+    assert starting == {"qsnn_compile/system/processes.py"}

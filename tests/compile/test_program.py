@@ -6,10 +6,10 @@ import pytest
 from core_graphs import random_graph
 from image_graphs import image_graph
 
-from qsnn_compile.mapping import map_graph
+from qsnn_compile.lower.mapping import map_graph
+from qsnn_compile.lower.program import Program, ProgramError
 from qsnn_compile.passes import PASSES, run_passes
-from qsnn_compile.program import Program, ProgramError
-from qsnn_hw import frames
+from qsnn_hw.link import frames
 
 SHAPES = (dict(lanes=16), dict(lanes=64), dict(lanes=16, units=1, banks=4))
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from broken_models import good_graph, model
 
+from qsnn_compile.build.report import print_report
 from qsnn_compile.compiler import compile_model, read_model
-from qsnn_compile.errors import QsnnError, Unsupported
-from qsnn_compile.foreign.normal import Convolution, Linear, Network, Neuron, Node, Scale, reals
-from qsnn_compile.foreign.normal_shapes import ShapeError, check_shapes
-from qsnn_compile.foreign.quantise import quantise
-from qsnn_compile.foreign.quantise_file import Options, read_foreign
-from qsnn_compile.report import print_report
+from qsnn_compile.foreign.reader import Options, read_foreign
+from qsnn_compile.quantise.network import quantise
+from qsnn_compile.reals.normal_form import Convolution, Linear, Network, Neuron, Node, Scale, reals
+from qsnn_compile.reals.shapes import ShapeError, check_shapes
+from qsnn_compile.system.errors import QsnnError, Unsupported
 
 
 def test_steps_before_the_file_is_read():

@@ -7,11 +7,11 @@ import pytest
 from image_graphs import image_graph
 from states import with_states
 
-from qsnn_compile.mapping import map_graph
-from qsnn_compile.memories import Memory, memories, spram
-from qsnn_compile.onnx_import import import_onnx
+from qsnn_compile.chips.memories import Memory, memories, spram
+from qsnn_compile.chips.resources import predict
+from qsnn_compile.dialect.reader import import_onnx
+from qsnn_compile.lower.mapping import map_graph
 from qsnn_compile.passes import PASSES, run_passes
-from qsnn_compile.resource import predict
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
 

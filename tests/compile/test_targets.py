@@ -6,19 +6,19 @@ import pytest
 from core_graphs import random_graph
 
 import qsnn_compile
-from qsnn_compile import targets
+from qsnn_compile.build.folder import constraints, write_sources
+from qsnn_compile.chips import targets
+from qsnn_compile.chips.memories import Memory
+from qsnn_compile.chips.resources import predict
+from qsnn_compile.chips.targets import BOARDS, DEVICES, FAMILIES, Board, Device, TargetError, target
 from qsnn_compile.cli import qsnnc
-from qsnn_compile.emit import constraints, write_sources
-from qsnn_compile.errors import DoesNotFit
-from qsnn_compile.mapping import map_graph
-from qsnn_compile.memories import Memory
-from qsnn_compile.onnx_import import import_onnx
+from qsnn_compile.dialect.reader import import_onnx
+from qsnn_compile.lower.mapping import map_graph
+from qsnn_compile.lower.program import Program
 from qsnn_compile.passes import PASSES, run_passes
-from qsnn_compile.program import Program
-from qsnn_compile.resource import predict
-from qsnn_compile.search import Aim, choose
-from qsnn_compile.targets import BOARDS, DEVICES, FAMILIES, Board, Device, TargetError, target
-from qsnn_models.onnx_export import save
+from qsnn_compile.search.choose import Aim, choose
+from qsnn_compile.system.errors import DoesNotFit
+from qsnn_models.export.onnx_export import save
 
 PORTS = {"clk", "uart_rx", "uart_tx", "led_waiting", "led_loaded"}
 PLATFORMS = {           # of amaranth-boards: platform, LEDs, clock
@@ -90,7 +90,7 @@ def program():
                   'IOBUF PORT "uart_rx" IO_TYPE=LVCMOS33 PULLMODE=UP;\n'),
     ("tang-nano-9k", 'IO_LOC "clk" 52;\nIO_PORT "clk" IO_TYPE=LVCMOS33 PULL_MODE=NONE;\n')])
 def test_constraints_name_every_port_of_the_top(name, line, program, tmp_path, monkeypatch):
-    monkeypatch.setattr("qsnn_hw.verilog.core_verilog", lambda *given: "")
+    monkeypatch.setattr("qsnn_hw.core.verilog.core_verilog", lambda *given: "")
     goal = target(name)
     write_sources(tmp_path, run_passes(random_graph(3, 1, 4, (12, 8, 4)), PASSES),
                   replace(program, board=name, clock_mhz=60.0))

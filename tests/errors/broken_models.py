@@ -17,7 +17,7 @@ from qsnn_compile.ir import (
     Readout,
     ints,
 )
-from qsnn_models.onnx_export import export
+from qsnn_models.export.onnx_export import export
 
 
 def good_graph(sizes=(6, 4, 3), bits=4, weight_bits=1, readout="count", steps=4):

@@ -3,8 +3,8 @@
 import pytest
 
 from qsnn_compile.cli.errors import run
-from qsnn_compile.errors import DoesNotFit, Mismatch, QsnnError
 from qsnn_compile.ir import IrError
+from qsnn_compile.system.errors import DoesNotFit, Mismatch, QsnnError
 
 
 def raising(error):

@@ -1,6 +1,6 @@
 """What users are told when something is wrong: NAME.expect holds exit code and standard error.
 
-``python -P tests/errors/test_errors.py`` rewrites the files; read the difference.
+``python tests/errors/test_errors.py`` rewrites the files; read the difference.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ import pytest
 from broken_models import MODELS, good_graph, model, write
 
 import qsnn_compile.ir
-from qsnn_compile import fpga
+from qsnn_compile.build import tools as fpga
 from qsnn_compile.cli import qsnn, qsnnc
 
 HERE = Path(__file__).parent

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from qsnn_compile.arrays import ArrayError, NotNpz, read_npz
+from qsnn_compile.build.report import ReportError, read_report
 from qsnn_compile.cli.qsnn import main
-from qsnn_compile.foreign.calibrate import read_data
-from qsnn_compile.foreign.float_model import DataError
-from qsnn_compile.program import Program, ProgramError
-from qsnn_compile.report import ReportError, read_report
-from qsnn_models import checkpoint, config_file, teacher, warm_start
+from qsnn_compile.lower.program import Program, ProgramError
+from qsnn_compile.reals.calibrate import read_data
+from qsnn_compile.reals.float_model import DataError
+from qsnn_compile.system.arrays import ArrayError, NotNpz, read_npz
 from qsnn_models.errors import CheckpointError, ModelsError
-from qsnn_models.network_config import NetworkConfig
-from qsnn_models.train_config import TrainConfig
+from qsnn_models.network.config import NetworkConfig
+from qsnn_models.training import checkpoint, config_file, teacher, warm_start
+from qsnn_models.training.train_config import TrainConfig
 
 
 def member(header, data=b"", version=(1, 0)):
@@ -62,7 +62,7 @@ def test_arrays_are_judged_by_their_headers(text, content, tmp_path):
 
 
 def test_an_array_too_large_is_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr("qsnn_compile.arrays.LARGEST", 3)
+    monkeypatch.setattr("qsnn_compile.system.arrays.LARGEST", 3)
     with read_npz(npz(tmp_path / "x.npz", x=member(header((4,)), b"1234"))) as arrays, \
             pytest.raises(ArrayError, match="it must hold at most 3 bytes, not 4; split the file"):
         arrays["x"]

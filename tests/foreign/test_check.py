@@ -11,16 +11,16 @@ from onnx import numpy_helper
 
 from qsnn_compile.cli import qsnn, qsnnc
 from qsnn_compile.cli.foreign import golden
-from qsnn_compile.foreign import check as checks
-from qsnn_compile.foreign.calibrate import input_codes
-from qsnn_compile.foreign.check_layers import layer_checks
-from qsnn_compile.foreign.check_source import SourceError, refusals
-from qsnn_compile.foreign.float_model import arranged
-from qsnn_compile.foreign.normal import Linear, Network, Neuron, Node, reals
-from qsnn_compile.foreign.onnx_front import read_onnx
-from qsnn_compile.foreign.quantise import quantise
-from qsnn_compile.foreign.quantise_file import Options, is_foreign, quantise_file
-from qsnn_sim.golden import run
+from qsnn_compile.compare import check as checks
+from qsnn_compile.compare.layers import layer_checks
+from qsnn_compile.compare.source_runtime import SourceError, refusals
+from qsnn_compile.foreign.onnx.front import read_onnx
+from qsnn_compile.foreign.reader import Options, is_foreign, quantise_file
+from qsnn_compile.quantise.network import quantise
+from qsnn_compile.reals.calibrate import input_codes
+from qsnn_compile.reals.float_model import arranged
+from qsnn_compile.reals.normal_form import Linear, Network, Neuron, Node, reals
+from qsnn_sim.golden.golden import run
 
 pytest.importorskip("onnxruntime")
 TESTS = Path(__file__).parents[1]
@@ -187,7 +187,7 @@ def network(weight, threshold, bias=0.0):
 
 
 def checked(made, x, **settings):
-    from qsnn_compile.foreign.float_model import run as floats
+    from qsnn_compile.reals.float_model import run as floats
     graph, report = quantise(made, calibrate=x, **settings)
     fixed = golden(graph, arranged(made, x))
     return layer_checks(made, graph, report, floats(made, x).spikes, fixed)[0]
@@ -200,7 +200,7 @@ def test_a_broken_layer_is_named_with_its_cure():
     assert layer.advice == ""
     made = network(0.3, 1.0)
     graph, report = quantise(made, calibrate=x / 50, membrane_bits=6)
-    from qsnn_compile.foreign.float_model import run as floats
+    from qsnn_compile.reals.float_model import run as floats
     narrow = graph.nodes[1].op
     assert narrow.bits == 6
     silent = golden(graph, np.zeros((8, 6, 4), np.int64))

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from qsnn_compile.cli import qsnnc
-from qsnn_compile.foreign.explain import equation, rows
-from qsnn_compile.foreign.normal import (
+from qsnn_compile.foreign.onnx.front import read_onnx
+from qsnn_compile.quantise.explain import equation, rows
+from qsnn_compile.quantise.network import quantise
+from qsnn_compile.reals.normal_form import (
     Convolution,
     Neuron,
     Node,
@@ -16,8 +18,6 @@ from qsnn_compile.foreign.normal import (
     SynapticCurrent,
     reals,
 )
-from qsnn_compile.foreign.onnx_front import read_onnx
-from qsnn_compile.foreign.quantise import quantise
 
 ROOT = Path(__file__).parents[2]
 CASES = ROOT / "tests" / "cases" / "onnx"

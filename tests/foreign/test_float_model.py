@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from qsnn_compile.foreign.float_model import DataError, arranged, run
-from qsnn_compile.foreign.normal import (
+from qsnn_compile.reals.float_model import DataError, arranged, run
+from qsnn_compile.reals.normal_form import (
     INPUT,
     Add,
     Delay,
@@ -16,7 +16,7 @@ from qsnn_compile.foreign.normal import (
     SynapticCurrent,
     reals,
 )
-from qsnn_compile.foreign.normal_shapes import shapes
+from qsnn_compile.reals.shapes import shapes
 
 
 def alone(**parameters: object) -> Network:

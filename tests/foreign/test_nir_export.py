@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qsnn_compile.foreign.float_model import run
-from qsnn_compile.foreign.nir_export import export_nir
-from qsnn_compile.foreign.nir_file import NirError
-from qsnn_compile.foreign.nir_front import read_nir
+from qsnn_compile.dialect.reader import import_onnx
+from qsnn_compile.foreign.nir.export import export_nir
+from qsnn_compile.foreign.nir.file import NirError
+from qsnn_compile.foreign.nir.front import read_nir
 from qsnn_compile.ir import (
     Conv2d,
     Dense,
@@ -23,9 +23,9 @@ from qsnn_compile.ir import (
     Synapse,
     ints,
 )
-from qsnn_compile.onnx_import import import_onnx
-from qsnn_compile.outputs import OutputError
-from qsnn_sim import golden
+from qsnn_compile.reals.float_model import run
+from qsnn_compile.system.outputs import OutputError
+from qsnn_sim.golden import golden
 
 pytest.importorskip("nir")
 ZOO = Path(__file__).parents[2] / "models" / "zoo"

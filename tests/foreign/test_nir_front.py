@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qsnn_compile.foreign.float_model import run
-from qsnn_compile.foreign.nir_file import NirError, is_nir
-from qsnn_compile.foreign.nir_front import read_nir
-from qsnn_compile.foreign.normal import Delay, Network
-from qsnn_compile.foreign.quantise import quantise
-from qsnn_sim import golden
+from qsnn_compile.foreign.nir.file import NirError, is_nir
+from qsnn_compile.foreign.nir.front import read_nir
+from qsnn_compile.quantise.network import quantise
+from qsnn_compile.reals.float_model import run
+from qsnn_compile.reals.normal_form import Delay, Network
+from qsnn_sim.golden import golden
 
 nir = pytest.importorskip("nir")
 h5py = pytest.importorskip("h5py")

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from qsnn_compile.cli import qsnn, qsnnc
-from qsnn_compile.foreign.float_model import run
-from qsnn_compile.foreign.nir_euler import run_nir
-from qsnn_compile.foreign.nir_file import NirError
-from qsnn_compile.foreign.nir_front import read_nir
-from qsnn_compile.foreign.nir_options import told
-from qsnn_compile.foreign.quantise import quantise
-from qsnn_compile.foreign.units import QuantiseError
-from qsnn_sim import golden
+from qsnn_compile.foreign.nir.euler import run_nir
+from qsnn_compile.foreign.nir.file import NirError
+from qsnn_compile.foreign.nir.front import read_nir
+from qsnn_compile.foreign.nir.options import told
+from qsnn_compile.quantise.network import quantise
+from qsnn_compile.reals.float_model import run
+from qsnn_compile.reals.units import QuantiseError
+from qsnn_sim.golden import golden
 
 nir = pytest.importorskip("nir")
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import work
 
-from qsnn_compile.errors import QsnnError
-from qsnn_compile.foreign.float_model import run
-from qsnn_compile.foreign.onnx_front import read_onnx
+from qsnn_compile.foreign.onnx.front import read_onnx
+from qsnn_compile.reals.float_model import run
+from qsnn_compile.system.errors import QsnnError
 
 CASES = Path(__file__).parent.parent / "cases"
 with (CASES / "MANIFEST.tsv").open() as table:

@@ -11,8 +11,8 @@ import pytest
 import work
 from onnx import TensorProto, helper, numpy_helper
 
-from qsnn_compile.errors import QsnnError
-from qsnn_compile.foreign.onnx_front import read_onnx
+from qsnn_compile.foreign.onnx.front import read_onnx
+from qsnn_compile.system.errors import QsnnError
 
 CASES = Path(__file__).parent.parent / "cases" / "onnx"
 CALLS = 1_000_000           # about a second

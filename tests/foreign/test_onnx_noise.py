@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from qsnn_compile.foreign.float_model import run
-from qsnn_compile.foreign.normal import Neuron
-from qsnn_compile.foreign.onnx_front import read_onnx
+from qsnn_compile.foreign.onnx.front import read_onnx
+from qsnn_compile.reals.float_model import run
+from qsnn_compile.reals.normal_form import Neuron
 
 INPUTS, NEURONS, STEPS = 5, 4, 4
 

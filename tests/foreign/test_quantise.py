@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from qsnn_compile import ir
-from qsnn_compile.foreign import float_model
-from qsnn_compile.foreign.normal import (
+from qsnn_compile.quantise.linear import quantise_weights
+from qsnn_compile.quantise.network import quantise
+from qsnn_compile.reals import float_model
+from qsnn_compile.reals.normal_form import (
     Add,
     Convolution,
     Delay,
@@ -23,10 +25,8 @@ from qsnn_compile.foreign.normal import (
     SynapticCurrent,
     reals,
 )
-from qsnn_compile.foreign.quantise import quantise
-from qsnn_compile.foreign.quantise_linear import quantise_weights
-from qsnn_compile.foreign.units import Activation, QuantiseError
-from qsnn_sim import golden
+from qsnn_compile.reals.units import Activation, QuantiseError
+from qsnn_sim.golden import golden
 
 STEPS = 8
 ONE = reals(1)

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qsnn_compile.foreign import onnx_neurons
-from qsnn_compile.foreign.normal import reals
-from qsnn_compile.foreign.onnx_front import read_onnx
-from qsnn_compile.onnx_file import OnnxError
+from qsnn_compile.foreign.onnx.front import read_onnx
+from qsnn_compile.foreign.onnx.neurons import neurons as onnx_neurons
+from qsnn_compile.loader.nodes import OnnxError
+from qsnn_compile.reals.normal_form import reals
 
 ONNX = Path(__file__).parents[1] / "cases" / "onnx"
 

@@ -7,9 +7,9 @@ import pytest
 from amaranth.hdl import ClockDomain, Module, Value
 from amaranth.sim import Simulator
 
-from qsnn_hw.arch import Machine
-from qsnn_hw.fields import NEURON_FIELDS, Field
-from qsnn_hw.layers import WORD, Layer, Map, Word
+from qsnn_hw.machine.arch import Machine
+from qsnn_hw.machine.fields import NEURON_FIELDS, Field
+from qsnn_hw.machine.layers import WORD, Layer, Map, Word
 
 
 def simulate(dut, bench):

@@ -6,15 +6,16 @@ from dataclasses import replace
 import numpy as np
 from benches import simulate
 
-from qsnn_compile.mapping import WINDOW, map_graph
-from qsnn_compile.passes import run_passes
-from qsnn_compile.program import Program
-from qsnn_hw.beats import input_beats, weight_beats
-from qsnn_hw.core import SpikingCore
-from qsnn_hw.layers import WORD
-from qsnn_sim import cycle, plan
-from qsnn_sim.compare import ABSENT, Trace, compare
-from qsnn_sim.probe import views
+from qsnn_compile.lower.mapping import WINDOW, map_graph
+from qsnn_compile.lower.program import Program
+from qsnn_compile.passes import pipeline, run_passes
+from qsnn_hw.core.core import SpikingCore
+from qsnn_hw.link.beats import input_beats, weight_beats
+from qsnn_hw.machine.layers import WORD
+from qsnn_sim.cycle import cycle
+from qsnn_sim.rtl import plan
+from qsnn_sim.rtl.compare import ABSENT, Trace, compare
+from qsnn_sim.rtl.probe import views
 
 PATIENCE = 100                  # clocks beyond the proven worst case
 
@@ -24,7 +25,7 @@ class Bench:
     apart, results are taken up to *stall* clocks late."""
 
     def __init__(self, graph, shape, *, samples=3, seed=0, gaps=0, stall=0, mode=WINDOW):
-        graph = run_passes(graph, mode.passes)
+        graph = run_passes(graph, pipeline(mode.stream))
         self.machine, self.image = map_graph(graph, mode=mode, **shape)
         program = Program(self.machine, self.image, graph.input, "sim", "", 0.0)
         self.plan = plan.plan(program, graph, plan.random_samples(graph, samples, seed))

@@ -1,8 +1,8 @@
-"""One neuron's update in Python integers: the equation of `qsnn_hw.neuron`'s docstring."""
+"""One neuron's update in Python integers: the equation of `qsnn_hw.core.neuron`'s docstring."""
 
 from dataclasses import dataclass
 
-from qsnn_hw.fields import RESETS
+from qsnn_hw.machine.fields import RESETS
 
 
 @dataclass

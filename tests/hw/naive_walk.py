@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from qsnn_hw import schedule
-from qsnn_hw.arch import Machine
-from qsnn_hw.layers import Layer, Map, Word
+from qsnn_hw.machine import schedule
+from qsnn_hw.machine.arch import Machine
+from qsnn_hw.machine.layers import Layer, Map, Word
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from benches import dense, machine
 
-from qsnn_hw import beats, schedule
-from qsnn_hw.arch import Image
-from qsnn_hw.layers import Layer, Map, Word
-from qsnn_hw.tables import item_columns, stored_bits, window_columns
+from qsnn_hw.link import beats
+from qsnn_hw.machine import schedule
+from qsnn_hw.machine.arch import Image
+from qsnn_hw.machine.layers import Layer, Map, Word
+from qsnn_hw.machine.tables import item_columns, stored_bits, window_columns
 
 
 def fashion(readout="potential", **changes):

@@ -9,7 +9,7 @@ from image_graphs import image_graph
 from states import stateful
 
 from qsnn_compile.ir import Conv2d, Delay, Neuron, SumPool, ints
-from qsnn_compile.mapping import map_graph
+from qsnn_compile.lower.mapping import map_graph
 from qsnn_compile.passes import PASSES, run_passes
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import pytest
 from benches import Pins, dense, machine, simulate
 
-from qsnn_hw.inputs import Inputs
-from qsnn_hw.layers import WORD
+from qsnn_hw.core.inputs import Inputs
+from qsnn_hw.machine.layers import WORD
 
 
 def core(kind, inputs, *, steps=1, columns=1, banks=1, bits=4):

@@ -5,7 +5,7 @@ import random
 import pytest
 from benches import compare, play
 
-from qsnn_hw.lanes import Lanes
+from qsnn_hw.core.lanes import Lanes
 
 ACC_BITS, X_BITS = 12, 4
 MASK = (1 << ACC_BITS) - 1

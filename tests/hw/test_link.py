@@ -4,8 +4,8 @@ import benches
 import pytest
 from amaranth.sim import Simulator
 
-from qsnn_hw import frames
-from qsnn_hw.link import Framer, UartRx, UartTx, uart_divisor
+from qsnn_hw.link import frames
+from qsnn_hw.link.uart_link import Framer, UartRx, UartTx, uart_divisor
 
 END = frames.END
 

@@ -6,8 +6,8 @@ import pytest
 from amaranth.hdl import Elaboratable, Module, Signal
 from benches import Pins, compare, play, simulate
 
-from qsnn_hw.layers import WORD
-from qsnn_hw.memory import Rom, WeightMemory
+from qsnn_hw.core.memory import Rom, WeightMemory
+from qsnn_hw.machine.layers import WORD
 
 SIZES = [(16, 1), (16, 2), (16, 3), (32, 1), (32, 4), (48, 5), (64, 7), (64, 9)]
 

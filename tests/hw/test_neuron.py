@@ -7,8 +7,8 @@ import pytest
 from benches import compare, machine, play, signed_width, tiny
 from naive_neuron import update
 
-from qsnn_hw.fields import NEURON_FIELDS, RESETS, Field
-from qsnn_hw.neuron import NeuronUnit
+from qsnn_hw.core.neuron import NeuronUnit
+from qsnn_hw.machine.fields import NEURON_FIELDS, RESETS, Field
 
 FROM_BASE = ("gain_shift", "leak_shift", "step_shift", "bits", "synapse_bits")
 SYNAPSE_FIELDS = {"synapse_decay", "synapse_bits"}

@@ -11,11 +11,11 @@ from naive_neuron import update
 from naive_walk import Walk
 from states import stateful
 
-from qsnn_compile.mapping import map_graph
+from qsnn_compile.lower.mapping import map_graph
 from qsnn_compile.passes import PASSES, run_passes
-from qsnn_hw import schedule
-from qsnn_hw.layers import WORD
-from qsnn_hw.neurons import NeuronArray
+from qsnn_hw.core.neurons import NeuronArray
+from qsnn_hw.machine import schedule
+from qsnn_hw.machine.layers import WORD
 
 MAKERS = {"dense": random_graph, "images": image_graph,
           "dense states": stateful(random_graph), "images states": stateful(image_graph)}

@@ -10,9 +10,9 @@ import pytest
 from amaranth.back import verilog
 from amaranth.hdl import Module, Signal
 
-from qsnn_hw.link import keeps_baud, uart_divisor
-from qsnn_hw.plls import CELLS, pll_for, pll_steps
-from qsnn_hw.top import Clocking
+from qsnn_hw.boards.plls import CELLS, pll_for, pll_steps
+from qsnn_hw.boards.top import Clocking
+from qsnn_hw.link.uart_link import keeps_baud, uart_divisor
 
 
 def naive_ice40(oscillator):

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 import pytest
 from benches import Pins, dense, machine, simulate
 
-from qsnn_hw.layers import WORD
-from qsnn_hw.reader import Reader
+from qsnn_hw.core.reader import Reader
+from qsnn_hw.machine.layers import WORD
 
 ROW_CLOCK, X_CLOCK, SUM_CLOCK = 1, 3, 4         # behind an event, behind a transfer
 PAD = 5

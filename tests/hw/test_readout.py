@@ -5,9 +5,9 @@ import random
 import pytest
 from benches import Pins, compare, dense, machine, play, signed_width, simulate
 
-from qsnn_hw.arch import Image
-from qsnn_hw.fields import READOUT_FIELDS, Field
-from qsnn_hw.readout import Argmax, PotentialScore, Readout
+from qsnn_hw.core.readout import Argmax, PotentialScore, Readout
+from qsnn_hw.machine.arch import Image
+from qsnn_hw.machine.fields import READOUT_FIELDS, Field
 
 SCORE_BITS = 6
 LEAST, MOST = -(1 << SCORE_BITS - 1), (1 << SCORE_BITS - 1) - 1

@@ -5,8 +5,8 @@ import random
 import pytest
 from benches import Pins, dense, machine, simulate
 
-from qsnn_hw.layers import WORD
-from qsnn_hw.spikes import SpikeMemory
+from qsnn_hw.core.spikes import SpikeMemory
+from qsnn_hw.machine.layers import WORD
 
 SHAPES = [(1, 1), (1, 4), (2, 1), (2, 2), (4, 1), (4, 4)]
 LAST = 40                           # lines of the largest memory

@@ -6,7 +6,7 @@ from core_graphs import random_graph
 from image_graphs import image_graph
 from states import stateful
 
-from qsnn_compile.mapping import Mode
+from qsnn_compile.lower.mapping import Mode
 
 ONE, FAST = {"lanes": 16, "units": 1}, {"lanes": 16, "units": 4}
 TWO, FOUR = {"lanes": 16, "units": 2, "banks": 2}, {"lanes": 16, "units": 1, "banks": 4}

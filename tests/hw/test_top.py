@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from qsnn_compile.errors import QsnnError
 from qsnn_compile.ir import Dense, Graph, Input, Neuron, Node, Readout, ints
-from qsnn_compile.mapping import map_graph
+from qsnn_compile.lower.mapping import map_graph
 from qsnn_compile.passes import PASSES, run_passes
-from qsnn_hw.top import POWER_ON, BoardTop, Clocking, linked_verilog, top_verilog
+from qsnn_compile.system.errors import QsnnError
+from qsnn_hw.boards.top import POWER_ON, BoardTop, Clocking, linked_verilog, top_verilog
 from qsnn_runtime import protocol
-from qsnn_sim import golden, rtl
+from qsnn_sim.golden import golden
+from qsnn_sim.rtl import simulators as rtl
 
 DIVISOR = 8
-BENCH = "qsnn_sim.benches.link_bench"
+BENCH = "qsnn_sim.rtl.benches.link_bench"
 
 
 def network(coding, readout):

@@ -9,13 +9,13 @@ import pytest
 from benches import dense, machine
 from core_graphs import random_graph, recurrent
 
-from qsnn_compile.mapping import map_graph
+from qsnn_compile.chips.targets import target
+from qsnn_compile.lower.mapping import map_graph
 from qsnn_compile.passes import PASSES, run_passes
-from qsnn_compile.space import candidates
-from qsnn_compile.targets import target
-from qsnn_hw.layers import WORD
-from qsnn_hw.validity import MachineError
-from qsnn_sim import cycle
+from qsnn_compile.search.candidates import candidates
+from qsnn_hw.machine.layers import WORD
+from qsnn_hw.machine.validity import MachineError
+from qsnn_sim.cycle import cycle
 
 A, OUT = dense("a", 3, 16), dense("out", 16, 3, source=0)
 SPIKES = {"coding": "spikes", "input_bits": 1, "layers": (A, OUT)}

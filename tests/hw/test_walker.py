@@ -8,10 +8,10 @@ from core_graphs import random_graph
 from image_graphs import image_graph
 from naive_walk import Walk, written
 
-from qsnn_compile.mapping import map_graph
+from qsnn_compile.lower.mapping import map_graph
 from qsnn_compile.passes import PASSES, run_passes
-from qsnn_hw import schedule
-from qsnn_hw.walker import Walker
+from qsnn_hw.core.walker import Walker
+from qsnn_hw.machine import schedule
 
 PATIENCE = 300
 MAKERS = {"dense": random_graph, "images": image_graph}

@@ -23,7 +23,7 @@ from qsnn_compile.ir import (
     magnitudes,
     width,
 )
-from qsnn_sim.golden import run
+from qsnn_sim.golden.golden import run
 
 SHORT = settings(max_examples=150, deadline=None,
                  suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from qsnn_models import data
-from qsnn_models.data import nmnist, places
+from qsnn_models.data import folders as places
+from qsnn_models.data import nmnist
 from qsnn_models.data.events import Events, Frames, decode, frames
 from qsnn_models.errors import DataError
 

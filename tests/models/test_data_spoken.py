@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from qsnn_models import data
-from qsnn_models.data import places, spoken
+from qsnn_models.data import folders as places
+from qsnn_models.data import spoken
 from qsnn_models.data.cochlea import Cochlea, encode_sound
 from qsnn_models.errors import DataError
 

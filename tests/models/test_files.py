@@ -8,9 +8,10 @@ import pytest
 from blobs import CONFIG, NETWORK
 
 from qsnn_compile.ir import Dense, Graph, Input, Node, Readout, ints
-from qsnn_models import checkpoint, ledger, onnx_export
 from qsnn_models.errors import ModelsError
+from qsnn_models.export import ledger, onnx_export
 from qsnn_models.files import check_file, whole
+from qsnn_models.training import checkpoint
 
 GRAPH = Graph("g", 1, Input((2,), 1, "direct"),
               (Node("fc", Dense(ints([[1, -1], [1, 1]]), 1), ("x",)),), Readout("potential", "fc"))

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 from qsnn_compile.ir import Add, Conv2d, Delay, MaxPool, SumPool
 from qsnn_models.errors import ExportError
-from qsnn_models.freeze import freeze
-from qsnn_models.layers import QRecurrent, WeightLayer
-from qsnn_models.network import QSNN, NetworkConfig, stacked
-from qsnn_models.onnx_export import export
-from qsnn_sim.golden import run
+from qsnn_models.export.freeze import freeze
+from qsnn_models.export.onnx_export import export
+from qsnn_models.layers.weighted import QRecurrent, WeightLayer
+from qsnn_models.network.qsnn import QSNN, NetworkConfig, stacked
+from qsnn_sim.golden.golden import run
 
 LAYERS = ["20-12-7-4", "20-9R-6R-4", "2x7x6-3C3-4", "1x8x8-4C3s2-4C3g2+-6C2g2-5R-4",
           "2x8x8-4C3-P2-4C3+-A3-4", "3x6x6-3C5p2g3+-P3-4C2-4", "2x5x4-6-4", "12-4"]

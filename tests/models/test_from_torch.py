@@ -10,10 +10,11 @@ pytest.importorskip("torch")
 import torch
 from torch import nn
 
-from qsnn_compile.foreign.float_model import run
-from qsnn_compile.foreign.onnx_front import read_onnx
-from qsnn_models import from_torch, library_export
+from qsnn_compile.foreign.onnx.front import read_onnx
+from qsnn_compile.reals.float_model import run
+from qsnn_models import from_torch
 from qsnn_models.errors import ExportError, ModelsError
+from qsnn_models.export import library_export
 
 STEPS = 4
 ort = pytest.importorskip("onnxruntime")

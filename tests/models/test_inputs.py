@@ -9,14 +9,14 @@ import torch
 from blobs import CONFIG, NETWORK, X, Y
 
 from qsnn_models.errors import ExportError, ModelsError
-from qsnn_models.freeze import freeze, freeze_layer
-from qsnn_models.layers import QConv2d, QDense, QRecurrent
-from qsnn_models.loop import accuracy_of
-from qsnn_models.network import QSNN, NetworkConfig, Spiking
-from qsnn_models.neurons import LIF
-from qsnn_models.own import network_of
-from qsnn_models.train import train
-from qsnn_models.weights import progress, weight_quantizer
+from qsnn_models.export.freeze import freeze, freeze_layer
+from qsnn_models.layers.neurons import LIF
+from qsnn_models.layers.weighted import QConv2d, QDense, QRecurrent
+from qsnn_models.layers.weights import progress, weight_quantizer
+from qsnn_models.network.from_layers import network_of
+from qsnn_models.network.qsnn import QSNN, NetworkConfig, Spiking
+from qsnn_models.training.loop import accuracy_of
+from qsnn_models.training.train import train
 
 CODES = "give the integer codes: round(x * 255), where x was divided by 255"
 UNSIGNED = "give unsigned codes: take the lowest value off, scale, and round"
@@ -193,8 +193,8 @@ def test_accuracy_is_of_one_label_an_input():
 # -- schedules ------------------------------------------------------------------------------------
 
 TOLD = ("weights 'scheduled' must hear how far the training is, but never did: their backward "
-        r"stays as at the beginning; call qsnn_models.weights.progress\(model, share\), share from "
-        "0 to 1, before each batch, or take weights='standardised'")
+        r"stays as at the beginning; call qsnn_models.layers.weights.progress\(model, share\), "
+        "share from 0 to 1, before each batch, or take weights='standardised'")
 
 
 def backwards(layer, count):

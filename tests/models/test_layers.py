@@ -4,12 +4,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from qsnn_models.errors import ModelsError
-from qsnn_models.layers import QConv2d, QDense, QRecurrent
-from qsnn_models.membranes import MEMBRANES
-from qsnn_models.moments import moments
-from qsnn_models.neurons import IF, LIF, Current
-from qsnn_models.pooling import AvgPool, MaxPool, SumPool
-from qsnn_models.weights import WEIGHTS
+from qsnn_models.layers.membranes import MEMBRANES
+from qsnn_models.layers.moments import moments
+from qsnn_models.layers.neurons import IF, LIF, Current
+from qsnn_models.layers.pooling import AvgPool, MaxPool, SumPool
+from qsnn_models.layers.weighted import QConv2d, QDense, QRecurrent
+from qsnn_models.layers.weights import WEIGHTS
 
 
 def check_gradients(module):

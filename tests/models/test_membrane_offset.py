@@ -6,13 +6,13 @@ import pytest
 import torch
 from blobs import CONFIG, NETWORK, X, Y
 
-from qsnn_models.checkpoint import path_of
-from qsnn_models.frozen import FrozenLIF
-from qsnn_models.loop import Run, groups
-from qsnn_models.network import QSNN, NetworkConfig
-from qsnn_models.neurons import LIF, Current, channel_units
-from qsnn_models.rounding import round_ste
-from qsnn_models.train import train
+from qsnn_models.export.frozen import FrozenLIF
+from qsnn_models.layers.neurons import LIF, Current, channel_units
+from qsnn_models.layers.rounding import round_ste
+from qsnn_models.network.qsnn import QSNN, NetworkConfig
+from qsnn_models.training.checkpoint import path_of
+from qsnn_models.training.loop import Run, groups
+from qsnn_models.training.train import train
 
 GAIN, BIAS = [0.004, 0.011, 0.03], [0.3, -0.1, 0.05]
 

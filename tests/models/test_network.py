@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from qsnn_models.errors import ModelsError
-from qsnn_models.network import QSNN, NetworkConfig
-from qsnn_models.zoo import RECIPES
+from qsnn_models.network.qsnn import QSNN, NetworkConfig
+from qsnn_models.training.recipes import RECIPES
 
 
 @pytest.mark.parametrize(("field", "value", "message"), [

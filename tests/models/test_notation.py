@@ -1,7 +1,7 @@
 import pytest
 
 from qsnn_models.errors import ModelsError
-from qsnn_models.notation import ConvLayer, DenseLayer, Pool, parse
+from qsnn_models.network.notation import ConvLayer, DenseLayer, Pool, parse
 
 
 def test_dense_networks():

@@ -19,8 +19,8 @@ from qsnn_compile.ir import (
     ints,
 )
 from qsnn_models.errors import ExportError
-from qsnn_models.onnx_export import export, save
-from qsnn_sim.golden import run
+from qsnn_models.export.onnx_export import export, save
+from qsnn_sim.golden.golden import run
 
 SHORT = settings(max_examples=60, deadline=None,
                  suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])

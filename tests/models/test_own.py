@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from qsnn_models.errors import ModelsError
-from qsnn_models.freeze import freeze
-from qsnn_models.layers import QConv2d, QDense, QRecurrent
-from qsnn_models.neurons import LIF
-from qsnn_models.onnx_export import export
-from qsnn_models.own import network_of
-from qsnn_models.pooling import AvgPool, MaxPool
-from qsnn_sim import golden
+from qsnn_models.export.freeze import freeze
+from qsnn_models.export.onnx_export import export
+from qsnn_models.layers.neurons import LIF
+from qsnn_models.layers.pooling import AvgPool, MaxPool
+from qsnn_models.layers.weighted import QConv2d, QDense, QRecurrent
+from qsnn_models.network.from_layers import network_of
+from qsnn_sim.golden import golden
 
 STEPS = 3
 

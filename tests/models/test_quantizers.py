@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from qsnn_models.errors import ModelsError
-from qsnn_models.membranes import MEMBRANES, membrane_quantizer
-from qsnn_models.weights import WEIGHTS, standardise, weight_quantizer
+from qsnn_models.layers.membranes import MEMBRANES, membrane_quantizer
+from qsnn_models.layers.weights import WEIGHTS, standardise, weight_quantizer
 
 KINDS = [(name, bits) for name, kind in WEIGHTS.items() for bits in kind.widths
          if name != "float"]

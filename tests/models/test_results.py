@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 
 from qsnn_models.data import Dataset
-from qsnn_models.freeze import freeze
-from qsnn_models.network import QSNN, NetworkConfig
-from qsnn_models.notation import parse
-from qsnn_sim import golden
+from qsnn_models.export.freeze import freeze
+from qsnn_models.network.notation import parse
+from qsnn_models.network.qsnn import QSNN, NetworkConfig
+from qsnn_sim.golden import golden
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
 

@@ -7,15 +7,15 @@ from blobs import CONFIG, NETWORK, X, Y
 from gestures import STEPS, gestures
 
 from qsnn_models.errors import ExportError
-from qsnn_models.freeze import freeze, freeze_layer
-from qsnn_models.layers import QDense, QRecurrent
-from qsnn_models.loop import Epoch, accuracy_of
-from qsnn_models.network import QSNN, NetworkConfig, Spiking
-from qsnn_models.neurons import LIF
-from qsnn_models.own import network_of
-from qsnn_models.progress import warnings_of
-from qsnn_models.settle import settle, weight_layers
-from qsnn_models.train import TrainConfig, train
+from qsnn_models.export.freeze import freeze, freeze_layer
+from qsnn_models.layers.neurons import LIF
+from qsnn_models.layers.weighted import QDense, QRecurrent
+from qsnn_models.network.from_layers import network_of
+from qsnn_models.network.qsnn import QSNN, NetworkConfig, Spiking
+from qsnn_models.network.settle import settle, weight_layers
+from qsnn_models.training.loop import Epoch, accuracy_of
+from qsnn_models.training.progress import warnings_of
+from qsnn_models.training.train import TrainConfig, train
 
 SENSOR = NetworkConfig("sensor", "6-64-32-5", steps=STEPS, coding="spikes", decay=(15, 4),
                        learn_decay=True)

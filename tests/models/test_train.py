@@ -6,12 +6,12 @@ import pytest
 import torch
 from blobs import CONFIG, NETWORK, X, Y, blobs
 
-from qsnn_models import checkpoint
 from qsnn_models.errors import CheckpointError, ModelsError
-from qsnn_models.freeze import freeze
-from qsnn_models.loop import Run
-from qsnn_models.network import Output
-from qsnn_models.train import accuracy_of, train
+from qsnn_models.export.freeze import freeze
+from qsnn_models.network.qsnn import Output
+from qsnn_models.training import checkpoint
+from qsnn_models.training.loop import Run
+from qsnn_models.training.train import accuracy_of, train
 
 SHORT = replace(CONFIG, epochs=1)
 CPU = torch.device("cpu")
@@ -225,7 +225,7 @@ def test_a_checkpoint_that_is_not_written_whole_leaves_the_last_one(tmp_path, mo
 # -- devices and precision ------------------------------------------------------------------------
 
 def test_products_in_half_precision_leave_the_rest_in_float32():
-    from qsnn_models.device import HalfProducts
+    from qsnn_models.network.device import HalfProducts
     x = torch.tensor([[257.0, 1.0]])
     weight = torch.ones(1, 2, requires_grad=True)
     with HalfProducts():
@@ -261,7 +261,7 @@ def test_training_on_a_gpu_is_as_good(amp):
 
 
 def test_scheduled_quantisers_hear_of_every_batch(monkeypatch):
-    from qsnn_models import loop
+    from qsnn_models.training import loop
     told = []
 
     class Scheduled(loop.QSNN):

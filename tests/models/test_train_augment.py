@@ -5,9 +5,9 @@ import pytest
 import torch
 from blobs import CONFIG, NETWORK, X, Y
 
-from qsnn_models import augment
 from qsnn_models.errors import ModelsError
-from qsnn_models.train import train
+from qsnn_models.training import augment
+from qsnn_models.training.train import train
 
 
 def moved(text, x, frames=False, seed=0):

@@ -7,9 +7,13 @@ from dataclasses import replace
 import pytest
 from blobs import CONFIG, NETWORK, dataset
 
-from qsnn_models import board, cli, config_file, data, zoo
+from qsnn_compile.cli import train as cli
+from qsnn_models import data
 from qsnn_models.errors import ModelsError
-from qsnn_models.train import train
+from qsnn_models.training import config_file
+from qsnn_models.training import recipes as zoo
+from qsnn_models.training import tensorboard_log as board
+from qsnn_models.training.train import train
 
 RECIPE = zoo.Recipe(NETWORK, CONFIG)
 

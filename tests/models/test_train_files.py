@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from blobs import CONFIG, NETWORK
 
-from qsnn_models import config_file, search_space
-from qsnn_models.config_file import Recipe, build, override, read, text_of
 from qsnn_models.errors import ModelsError
-from qsnn_models.train_config import TrainConfig
-from qsnn_models.zoo import RECIPES
+from qsnn_models.training import config_file, search_space
+from qsnn_models.training.config_file import Recipe, build, override, read, text_of
+from qsnn_models.training.recipes import RECIPES
+from qsnn_models.training.train_config import TrainConfig
 
 RECIPE = Recipe(NETWORK, CONFIG)
 

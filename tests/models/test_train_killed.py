@@ -10,7 +10,10 @@ from pathlib import Path
 import torch
 from blobs import CONFIG, NETWORK, dataset
 
-from qsnn_models import checkpoint, cli, data, zoo
+from qsnn_compile.cli import train as cli
+from qsnn_models import data
+from qsnn_models.training import checkpoint
+from qsnn_models.training import recipes as zoo
 
 TESTS = Path(__file__).parents[1]
 
@@ -20,7 +23,7 @@ import sys, time
 from pathlib import Path
 from blobs import CONFIG, NETWORK, dataset
 from qsnn_models import cli, data, zoo
-from qsnn_models.progress import TrainingProgress
+from qsnn_models.training.progress import TrainingProgress
 
 ticks = []
 
@@ -40,7 +43,7 @@ sys.exit(cli.main(["tiny", "--out", "."]))
 def killed_in_mid_epoch(folder):
     paths = os.pathsep.join([str(TESTS), *sys.path])
     with (folder / "log").open("wb") as log:
-        child = subprocess.Popen([sys.executable, "-P", "-c", CHILD], cwd=folder,
+        child = subprocess.Popen([sys.executable, "-c", CHILD], cwd=folder,
                                  stdout=log, stderr=log, env=os.environ | {"PYTHONPATH": paths})
     while not (folder / "in-mid-epoch").exists():
         assert child.poll() is None, (folder / "log").read_text()

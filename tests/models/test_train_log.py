@@ -7,9 +7,9 @@ import pytest
 import torch
 from rich.console import Console
 
-from qsnn_models.board import BoardLog, scalars
-from qsnn_models.loop import Batch, Epoch
-from qsnn_models.progress import TrainingProgress, warnings_of
+from qsnn_models.training.loop import Batch, Epoch
+from qsnn_models.training.progress import TrainingProgress, warnings_of
+from qsnn_models.training.tensorboard_log import BoardLog, scalars
 
 
 def epoch(rates, saturation, number=1, name="tiny", holdout=0.75):

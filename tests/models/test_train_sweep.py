@@ -8,11 +8,14 @@ from dataclasses import replace
 import pytest
 from blobs import CONFIG, NETWORK, dataset
 
-from qsnn_models import cli, config_file, data, search_space, zoo
+from qsnn_compile.cli import train as cli
+from qsnn_models import data
 from qsnn_models.errors import ModelsError
-from qsnn_models.loop import Epoch
-from qsnn_models.search_space import Choices, Interval
-from qsnn_models.sweep import sweep
+from qsnn_models.training import config_file, search_space
+from qsnn_models.training import recipes as zoo
+from qsnn_models.training.loop import Epoch
+from qsnn_models.training.search_space import Choices, Interval
+from qsnn_models.training.sweep import sweep
 
 RECIPE = zoo.Recipe(NETWORK, replace(CONFIG, holdout=140, epochs=2))
 SPACE = {"training.learning_rate": Interval(1e-4, 1e-1, log=True),

@@ -8,9 +8,9 @@ import pytest
 import torch
 from blobs import CONFIG, NETWORK, X, Y, blobs
 
-from qsnn_models import checkpoint, teacher
 from qsnn_models.errors import CheckpointError
-from qsnn_models.train import accuracy_of, train
+from qsnn_models.training import checkpoint, teacher
+from qsnn_models.training.train import accuracy_of, train
 
 
 @pytest.fixture(scope="module")

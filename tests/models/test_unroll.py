@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from qsnn_models import unroll as module
-from qsnn_models.rounding import floor_ste, round_ste
-from qsnn_models.unroll import Cell, Rules, unroll
+from qsnn_models.layers import unroll as module
+from qsnn_models.layers.rounding import floor_ste, round_ste
+from qsnn_models.layers.unroll import Cell, Rules, unroll
 
 FLOAT = Rules(None, None, hard=True)
 

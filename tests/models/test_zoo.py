@@ -5,13 +5,13 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from qsnn_compile.onnx_import import import_onnx
+from qsnn_compile.dialect.reader import import_onnx
 from qsnn_models import data
 from qsnn_models.errors import DataError
-from qsnn_models.network import NetworkConfig
-from qsnn_models.train import TrainConfig
-from qsnn_models.zoo import RECIPES
-from qsnn_sim.golden import run
+from qsnn_models.network.qsnn import NetworkConfig
+from qsnn_models.training.recipes import RECIPES
+from qsnn_models.training.train import TrainConfig
+from qsnn_sim.golden.golden import run
 
 ZOO = Path(__file__).parents[2] / "models" / "zoo"
 FLOORS = {"fashion-mnist-conv": 0.92, "fashion-mnist-mlp": 0.885, "mnist-conv": 0.992,

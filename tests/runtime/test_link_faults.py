@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from boards import FakeBoard
 
-from qsnn_compile.errors import QsnnError
 from qsnn_compile.ir import Dense, Graph, Input, Node, Readout, ints
-from qsnn_compile.mapping import WINDOW, Mode, map_graph
-from qsnn_compile.passes import run_passes
-from qsnn_compile.program import Program
-from qsnn_hw import frames
+from qsnn_compile.lower.mapping import WINDOW, Mode, map_graph
+from qsnn_compile.lower.program import Program
+from qsnn_compile.passes import pipeline, run_passes
+from qsnn_compile.system.errors import QsnnError
+from qsnn_hw.link import frames
 from qsnn_runtime import protocol
-from qsnn_runtime.device import Device
+from qsnn_runtime.devices.device import Device
 from qsnn_runtime.network import Network
-from qsnn_sim import golden
+from qsnn_sim.golden import golden
 
 # Pixels, among them commands and halves of an end; a stray byte is one of these too
 CODES = np.array([[1, 107, 107, 73, 88, 165], [107, 90, 0, 82, 87, 73]], np.uint8)
@@ -93,7 +93,8 @@ def program(mode):
     dense = Dense(ints(rng.choice([-1, 1], (4, 6))), 1)
     readout = Readout("potential", "dense", ints([1, 2, 3, 4]), ints([5, 6, 7, 8]))
     graph = Graph("wire", 2, Input((6,), 8, "direct"), (Node("dense", dense, ("x",)),), readout)
-    machine, image = map_graph(run_passes(graph, mode.passes), lanes=16, units=2, mode=mode)
+    legal = run_passes(graph, pipeline(mode.stream))
+    machine, image = map_graph(legal, lanes=16, units=2, mode=mode)
     return Program(machine, image, graph.input, "ice40", "icebreaker", 30.0), graph
 
 

@@ -7,18 +7,19 @@ import numpy as np
 import pytest
 from boards import FakeBoard
 
-from qsnn_compile.errors import QsnnError
+from qsnn_compile.build.report import make_report, write_report
+from qsnn_compile.chips.resources import predict
+from qsnn_compile.chips.targets import target
+from qsnn_compile.cli import run as commands
 from qsnn_compile.ir import Dense, Graph, Input, Node, Readout, ints, to_text
-from qsnn_compile.mapping import map_graph
+from qsnn_compile.lower.mapping import map_graph
+from qsnn_compile.lower.program import Program
 from qsnn_compile.passes import PASSES, run_passes
-from qsnn_compile.program import Program
-from qsnn_compile.report import make_report, write_report
-from qsnn_compile.resource import predict
-from qsnn_compile.targets import target
-from qsnn_runtime import commands, protocol
+from qsnn_compile.system.errors import QsnnError
+from qsnn_runtime import protocol
+from qsnn_runtime.devices.uart import UartDevice
 from qsnn_runtime.network import Network
-from qsnn_runtime.uart_device import UartDevice
-from qsnn_sim import golden
+from qsnn_sim.golden import golden
 
 
 def classifier():

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from qsnn_hw import frames
-from qsnn_hw.arch import Image, Machine
-from qsnn_hw.layers import Layer, Map, Word
+from qsnn_hw.link import frames
+from qsnn_hw.machine.arch import Image, Machine
+from qsnn_hw.machine.layers import Layer, Map, Word
 from qsnn_runtime import protocol
 
 

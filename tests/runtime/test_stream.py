@@ -3,15 +3,16 @@ import pytest
 from boards import FakeBoard
 from core_graphs import random_graph
 
-from qsnn_compile.errors import QsnnError
-from qsnn_compile.mapping import WINDOW, Mode, map_graph
-from qsnn_compile.passes import run_passes
-from qsnn_compile.program import Program
-from qsnn_hw import frames
+from qsnn_compile.lower.mapping import WINDOW, Mode, map_graph
+from qsnn_compile.lower.program import Program
+from qsnn_compile.passes import pipeline, run_passes
+from qsnn_compile.system.errors import QsnnError
+from qsnn_hw.link import frames
 from qsnn_runtime import protocol
 from qsnn_runtime.network import Network
-from qsnn_sim import golden, stream
-from qsnn_sim.plan import random_samples
+from qsnn_sim.golden import answers as stream
+from qsnn_sim.golden import golden
+from qsnn_sim.rtl.plan import random_samples
 
 
 class FakeStream(FakeBoard):
@@ -45,7 +46,7 @@ class FakeStream(FakeBoard):
 
 
 def network(seed, mode):
-    graph = run_passes(random_graph(seed), mode.passes)
+    graph = run_passes(random_graph(seed), pipeline(mode.stream))
     machine, image = map_graph(graph, lanes=16, mode=mode)
     program = Program(machine, image, graph.input, "ice40", "icebreaker", 30.0)
     return Network(program, FakeStream(program, graph)), graph

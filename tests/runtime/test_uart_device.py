@@ -2,10 +2,10 @@
 
 import pytest
 
-from qsnn_hw import frames
-from qsnn_runtime import uart_device
-from qsnn_runtime.device import DeviceError
-from qsnn_runtime.uart_device import UartDevice
+from qsnn_hw.link import frames
+from qsnn_runtime.devices import uart as uart_device
+from qsnn_runtime.devices.device import DeviceError
+from qsnn_runtime.devices.uart import UartDevice
 
 termios = pytest.importorskip("termios")
 

@@ -8,19 +8,20 @@ from importlib.metadata import version
 import numpy as np
 import pytest
 
-from qsnn_compile import manifest
+from qsnn_compile.build import manifest
+from qsnn_compile.build.folder import write_sources
+from qsnn_compile.build.report import make_report, write_report
+from qsnn_compile.chips.resources import predict
+from qsnn_compile.chips.targets import target
 from qsnn_compile.cli import qsnn
-from qsnn_compile.emit import write_sources
 from qsnn_compile.ir import Dense, Graph, Input, Neuron, Node, Readout, ints
-from qsnn_compile.mapping import map_graph
+from qsnn_compile.lower.mapping import map_graph
+from qsnn_compile.lower.program import Program, digest
 from qsnn_compile.passes import PASSES, run_passes
-from qsnn_compile.program import Program, digest
-from qsnn_compile.report import make_report, write_report
-from qsnn_compile.resource import predict
-from qsnn_compile.targets import target
-from qsnn_sim import cycle, golden
-from qsnn_sim.verify import Verdict
-from qsnn_sim.work import work
+from qsnn_sim.cycle import cycle
+from qsnn_sim.golden import golden
+from qsnn_sim.measure.verify import Verdict
+from qsnn_sim.measure.work import work
 
 SAMPLES = 300           # more than a batch
 SPREAD = {"min", "median", "p99", "max", "mean", "worst_case"}
@@ -180,7 +181,7 @@ def test_verify_of_an_rtl_that_differs_exits_1(build, tmp_path, capsys, monkeypa
     core = (build / "core.v").read_text()
     other = core.replace("kept <= v;", "kept <= ~v;", 1)
     assert core != other
-    monkeypatch.setattr("qsnn_sim.verify.core_again", lambda build: other)
+    monkeypatch.setattr("qsnn_sim.measure.verify.core_again", lambda build: other)
     assert qsnn.main(["verify", str(build), "--simulator", "icarus", "--samples", "4",
                       "--json", str(tmp_path / "v.json")]) == 1
     report = json.loads((tmp_path / "v.json").read_text())
@@ -196,8 +197,8 @@ def verify(build, *more):
 def no_amaranth(compiled, monkeypatch):
     """The text that Amaranth makes in a second, made before; and nothing to simulate it."""
     text = (compiled / "core.v").read_text()
-    monkeypatch.setattr("qsnn_hw.verilog.core_verilog", lambda machine, image: text)
-    monkeypatch.setattr("qsnn_sim.verify.build_core", None)
+    monkeypatch.setattr("qsnn_hw.core.verilog.core_verilog", lambda machine, image: text)
+    monkeypatch.setattr("qsnn_sim.measure.verify.build_core", None)
 
 
 @pytest.mark.parametrize("old, new", (
@@ -301,8 +302,8 @@ def test_a_file_that_was_changed_since(build, data, capsys, name, old, new):
 def test_work_is_kept_and_strangers_refused(build, tmp_path, capsys, monkeypatch):
     def compiled(verilog, folder, simulator):
         (folder / "core.v").write_text(verilog["core.v"])
-    monkeypatch.setattr("qsnn_sim.verify.build_core", compiled)
-    monkeypatch.setattr("qsnn_sim.verify.run_plans",
+    monkeypatch.setattr("qsnn_sim.measure.verify.build_core", compiled)
+    monkeypatch.setattr("qsnn_sim.measure.verify.run_plans",
                         lambda built, plans: [Verdict(2, 0, 0, 0, None, 1, 1.0)])
     work = tmp_path / "work"
     assert verify(build, "--work", str(work)) == 0

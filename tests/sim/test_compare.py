@@ -3,11 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qsnn_hw.arch import Machine
-from qsnn_hw.layers import Layer, Map, Word
-from qsnn_sim.compare import ABSENT, Trace, compare
-from qsnn_sim.cycle import Timing
-from qsnn_sim.probe import views
+from qsnn_hw.machine.arch import Machine
+from qsnn_hw.machine.layers import Layer, Map, Word
+from qsnn_sim.cycle.cycle import Timing
+from qsnn_sim.rtl.compare import ABSENT, Trace, compare
+from qsnn_sim.rtl.probe import views
 
 SPIKES = Map("spikes", -1)
 WINDOW = (Word(0, 0, 0, 0, 0, ends=True, final=True),)

@@ -3,10 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qsnn_compile.errors import QsnnError
 from qsnn_compile.ir import Conv2d, Dense, Flatten, Graph, Input, Node, Readout, ints
-from qsnn_sim.data import Build, read_samples
-from qsnn_sim.report import MISMATCHES, print_verify
+from qsnn_compile.system.errors import QsnnError
+from qsnn_sim.measure.data import Build, read_samples
+from qsnn_sim.measure.tables import MISMATCHES, print_verify
 
 
 def graph(coding):

@@ -18,7 +18,7 @@ from qsnn_compile.ir import (
     ints,
     magnitudes,
 )
-from qsnn_sim.golden import run
+from qsnn_sim.golden.golden import run
 
 
 def graph(shape, *ops, readout="potential", steps=1):

@@ -4,8 +4,9 @@ import sys
 
 import pytest
 
-from qsnn_compile.errors import Mismatch, QsnnError
-from qsnn_sim import rtl, verilated
+from qsnn_compile.system.errors import Mismatch, QsnnError
+from qsnn_sim.rtl import simulators as rtl
+from qsnn_sim.rtl import verilated
 
 COUNTER = {"counter.v": """
 module counter(input clk, output reg [7:0] count);
@@ -13,7 +14,7 @@ module counter(input clk, output reg [7:0] count);
   always @(posedge clk) count <= count + 1;
 endmodule
 """}
-BENCH = "qsnn_sim.benches.counter_bench"
+BENCH = "qsnn_sim.rtl.benches.counter_bench"
 
 
 def needs(simulator):
@@ -84,7 +85,7 @@ def test_missing_extra_names_the_install_line():
             "from qsnn_sim import rtl\n"
             "try: rtl.check_tools('verilator')\n"
             "except Exception as error: print(type(error).__name__, error)\n")
-    out = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True,
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
                          check=True).stdout
     assert out == ("QsnnError the RTL benches need the Python package 'cocotb': "
                    'pip install "qsnn[verify]"\n')

@@ -5,10 +5,10 @@ from image_graphs import image_graph
 from states import with_states
 
 from qsnn_compile.ir import Readout, bounds, ints
-from qsnn_compile.mapping import Mode
-from qsnn_compile.passes import run_passes
-from qsnn_sim import golden, stream
-from qsnn_sim.plan import random_samples
+from qsnn_compile.passes import pipeline, run_passes
+from qsnn_sim.golden import answers as stream
+from qsnn_sim.golden import golden
+from qsnn_sim.rtl.plan import random_samples
 
 GRAPH = random_graph(2)                 # 4 steps, spike-coded, counts
 
@@ -79,7 +79,7 @@ def test_shifted_pairs_each_step_with_the_one_before():
     random_graph(2), random_graph(10), image_graph(36),
     *(with_states(random_graph(seed), seed) for seed in range(8))])
 def test_a_stream_never_leaves_its_bounds(graph):
-    graph = run_passes(graph, Mode(True).passes)
+    graph = run_passes(graph, pipeline(True))
     proved, longer = bounds(graph, endless=True), stream.by_frames(graph, 9 * graph.steps)
     x = np.full((3, longer.steps, *graph.input.shape), (1 << graph.input.bits) - 1, np.uint8)
     x[0], x[1, ::2] = 0, 0

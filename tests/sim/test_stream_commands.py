@@ -6,22 +6,24 @@ import numpy as np
 import pytest
 from core_graphs import random_graph
 
+from qsnn_compile.build.folder import write_sources
+from qsnn_compile.build.report import make_report, write_report
+from qsnn_compile.chips.resources import predict
+from qsnn_compile.chips.targets import target
 from qsnn_compile.cli import qsnn
-from qsnn_compile.emit import write_sources
-from qsnn_compile.mapping import WINDOW, Mode, map_graph
-from qsnn_compile.passes import run_passes
-from qsnn_compile.program import Program
-from qsnn_compile.report import make_report, write_report
-from qsnn_compile.resource import predict
-from qsnn_compile.targets import target
-from qsnn_sim import cycle, golden, stream
-from qsnn_sim.plan import layer_spikes, random_samples
+from qsnn_compile.lower.mapping import WINDOW, Mode, map_graph
+from qsnn_compile.lower.program import Program
+from qsnn_compile.passes import pipeline, run_passes
+from qsnn_sim.cycle import cycle
+from qsnn_sim.golden import answers as stream
+from qsnn_sim.golden import golden
+from qsnn_sim.rtl.plan import layer_spikes, random_samples
 
 GRAPH, SAMPLES, MARGINS = random_graph(31), 20, [0, 1000, 10 ** 9]
 
 
 def build(folder, mode, stepwise=None):
-    goal, graph = target("ice40"), run_passes(GRAPH, mode.passes)
+    goal, graph = target("ice40"), run_passes(GRAPH, pipeline(mode.stream))
     machine, image = map_graph(graph, lanes=16, mode=mode, stepwise=stepwise)
     program = Program(machine, image, graph.input, goal.name, goal.board.name, 20.0)
     folder.mkdir()

@@ -18,10 +18,11 @@ from qsnn_compile.ir import (
     SumPool,
     ints,
 )
-from qsnn_compile.mapping import map_graph
-from qsnn_sim import cycle, golden
-from qsnn_sim.plan import layer_spikes
-from qsnn_sim.work import fan_in, lower, roof, work
+from qsnn_compile.lower.mapping import map_graph
+from qsnn_sim.cycle import cycle
+from qsnn_sim.golden import golden
+from qsnn_sim.measure.work import fan_in, lower, roof, work
+from qsnn_sim.rtl.plan import layer_spikes
 
 STEPS = 3
 

@@ -3,8 +3,8 @@
 import draws
 import numpy as np
 
-from qsnn_hw.layers import WORD
-from qsnn_sim import cycle
+from qsnn_hw.machine.layers import WORD
+from qsnn_sim.cycle import cycle
 
 SAMPLES = 24
 DRAWS = 50

@@ -9,14 +9,14 @@ from core_graphs import random_graph
 from image_graphs import image_graph
 from states import stateful
 
-from qsnn_compile.errors import QsnnError, Unsupported
-from qsnn_compile.mapping import map_graph
+from qsnn_compile.lower.mapping import map_graph
+from qsnn_compile.lower.program import Program
 from qsnn_compile.passes import PASSES, run_passes
-from qsnn_compile.program import Program
-from qsnn_hw.memory import SPRAM_VERILOG
-from qsnn_hw.verilog import core_verilog
-from qsnn_sim import rtl
-from qsnn_sim.plan import Traffic, plan, random_samples
+from qsnn_compile.system.errors import QsnnError, Unsupported
+from qsnn_hw.core.memory import SPRAM_VERILOG
+from qsnn_hw.core.verilog import core_verilog
+from qsnn_sim.rtl import simulators as rtl
+from qsnn_sim.rtl.plan import Traffic, plan, random_samples
 
 CALM = Traffic()
 ROUGH = {"idle": 0.3, "stall": 0.5, "resets": 2}

@@ -5,9 +5,9 @@ import pytest
 from core_graphs import random_graph
 from cores import CALM, Core, core, needs
 
-from qsnn_compile.program import Program
-from qsnn_sim.plan import Traffic
-from qsnn_sim.verify import build_core, run_plans
+from qsnn_compile.lower.program import Program
+from qsnn_sim.measure.verify import build_core, run_plans
+from qsnn_sim.rtl.plan import Traffic
 
 SLOW = Traffic(idle=0.6, stall=0.5)
 QUICK = 1200                # clocks

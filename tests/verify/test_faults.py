@@ -8,8 +8,8 @@ import pytest
 from cores import core, needs
 
 from qsnn_compile.ir import Dense, Graph, Input, Neuron, Node, Readout, ints
-from qsnn_sim.plan import Traffic
-from qsnn_sim.verify import build_core, run_plans
+from qsnn_sim.measure.verify import build_core, run_plans
+from qsnn_sim.rtl.plan import Traffic
 
 SAMPLES = 5
 LATE = """

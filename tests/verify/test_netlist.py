@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from cores import CALM, ROUGH, needs, random_core
 
-from qsnn_sim.plan import Traffic
-from qsnn_sim.verify import build_core, run_plans
+from qsnn_sim.measure.verify import build_core, run_plans
+from qsnn_sim.rtl.plan import Traffic
 
 SCRIPT = ("read_verilog core.v; synth_ice40 -device u -top qsnn_core; "
           "write_verilog -noattr netlist.v")

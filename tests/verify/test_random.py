@@ -6,8 +6,8 @@ import pytest
 from core_graphs import random_graph
 from cores import CALM, ROUGH, core, image_core, joined, needs, random_core
 
-from qsnn_sim.plan import Traffic
-from qsnn_sim.verify import build_core, run_plans
+from qsnn_sim.measure.verify import build_core, run_plans
+from qsnn_sim.rtl.plan import Traffic
 
 SHAPES = list(product((16, 32, 64), (1, 2, 4)))
 WIDTHS = [(1, 4), (2, 2), (4, 3), (8, 16), (1, 2), (2, 8)]

@@ -5,11 +5,11 @@ from cores import CALM, ROUGH, Core, joined, needs
 from image_graphs import image_graph
 from states import with_states
 
-from qsnn_compile.mapping import Mode, map_graph
-from qsnn_compile.passes import run_passes
-from qsnn_compile.program import Program
-from qsnn_sim.plan import Traffic
-from qsnn_sim.verify import build_core, run_plans
+from qsnn_compile.lower.mapping import Mode, map_graph
+from qsnn_compile.lower.program import Program
+from qsnn_compile.passes import pipeline, run_passes
+from qsnn_sim.measure.verify import build_core, run_plans
+from qsnn_sim.rtl.plan import Traffic
 
 ONE, TWO = {"lanes": 16, "units": 1}, {"lanes": 16, "units": 2, "banks": 2}
 CASES = [(random_graph(31), TWO, Mode(True, 1000)), (image_graph(44), ONE, Mode(True)),
@@ -18,7 +18,7 @@ CASES = [(random_graph(31), TWO, Mode(True, 1000)), (image_graph(44), ONE, Mode(
 
 
 def core(graph, shape, mode, prefix):
-    legal = run_passes(graph, mode.passes)
+    legal = run_passes(graph, pipeline(mode.stream))
     machine, image = map_graph(legal, mode=mode, **shape)
     return Core(legal, Program(machine, image, legal.input, "ice40", "icebreaker", 30.0), prefix)
 

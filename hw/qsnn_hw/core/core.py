@@ -1,0 +1,150 @@
+"""The spiking core: streams in, a class out. Boards, links and clocks stand around it."""
+
+from functools import reduce
+from operator import and_
+
+from amaranth.hdl import *
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from qsnn_hw.machine.layers import WORD
+
+from .bank import Bank
+from .inputs import Inputs
+from .readout import Readout, result_layout
+from .spikes import SpikeMemory
+
+__all__ = ["SpikingCore"]
+
+
+class SpikingCore(wiring.Component):
+    """One network on one core. Load the weights; then a sample's input beats in, its result out.
+
+    Members
+    -------
+    weights : the weight rows of bank 0, then those of bank 1, …; ``row_beats`` beats a row; taken
+        between samples
+    inputs : ``machine.input_beats`` beats a sample; a next sample waits until the result is taken
+    result : the winning class and its score; with an exit margin, whether it is settled
+    restart : in a stream: the sample whose first beat comes behind it is a first step
+    loaded : all weights are there
+    probe : the units' spikes as they come, bank by bank and slot by slot, for benches
+    """
+
+    def __init__(self, machine, image):
+        self.machine, self.image = machine, image
+        super().__init__({
+            "weights": In(stream.Signature(WORD)),
+            "inputs": In(stream.Signature(machine.beat_bits)),
+            "result": Out(stream.Signature(result_layout(machine))),
+            "loaded": Out(1),
+            **({"restart": In(1)} if machine.streaming else {}),
+            "probe": Out(wiring.Signature({
+                "valid": Out(machine.banks), "spikes": Out(machine.units * machine.banks),
+                "last_layer": Out(machine.banks)})),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        machine = self.machine
+        m.submodules.inputs = inputs = Inputs(machine)
+        m.submodules.readout = readout = Readout(machine, self.image)
+        banks = [Bank(machine, self.image, number) for number in range(machine.banks)]
+        for number, bank in enumerate(banks):
+            m.submodules[f"bank{number}"] = bank
+        self._load(m, banks, inputs)
+        self._feed(m, banks, inputs)
+        self._read_out(m, banks, readout)
+        busy, taken, all_loaded = Signal(), Signal(), Signal()
+        m.d.sync += all_loaded.eq(self.loaded & ~self.weights.valid | (all_loaded & busy))
+        with m.If(inputs.begin):
+            m.d.sync += [busy.eq(1), taken.eq(0)]
+        with m.If(self.result.valid & self.result.ready):
+            m.d.sync += taken.eq(1)
+        settled = busy & taken & self._quiet(m, banks)
+        with m.If(settled):
+            m.d.sync += busy.eq(0)
+        m.d.comb += [
+            # Weights go first: a load begun with a sample would wait for it, and it for the load.
+            self.inputs.ready.eq(all_loaded & (inputs.filling | (~busy & ~self.weights.valid))),
+            inputs.beat.eq(self.inputs.payload), inputs.finished.eq(settled),
+            inputs.beat_valid.eq(self.inputs.valid & self.inputs.ready),
+        ]
+        # `busy` follows the first beat by a clock; no weight is taken in the clock of that beat
+        m.d.comb += self._loading.eq(~busy)
+        if machine.streaming:
+            self._restart(m, banks, inputs)
+        if machine.exits:
+            m.d.comb += [bank.stop.eq(self.result.valid) for bank in banks]
+            m.d.comb += readout.stop.eq(self.result.valid)
+        return m
+
+    def _restart(self, m, banks, inputs):
+        """The first step after power-up, a reset or a restart finds nothing before it."""
+        fresh = Signal(init=1)
+        with m.If(inputs.begin):
+            m.d.sync += fresh.eq(0)
+        with m.If(self.restart):
+            m.d.sync += fresh.eq(1)
+        m.d.comb += [bank.fresh.eq(fresh) for bank in banks]
+
+    def _quiet(self, m, banks):
+        """Whether the last spikes are written and counted too: a next sample counts from 0."""
+        clocks = self.machine.unit_latency + len(banks)
+        quiet = Signal(range(clocks + 1))
+        with m.If(quiet != clocks):
+            m.d.sync += quiet.eq(quiet + 1)
+        with m.If(~reduce(and_, [bank.idle for bank in banks])):
+            m.d.sync += quiet.eq(0)
+        return quiet == clocks
+
+    def _load(self, m, banks, inputs):
+        """Weights go to the banks one after the other."""
+        self._loading, turn = Signal(), Signal(range(max(len(banks), 2)))
+        for number, bank in enumerate(banks):
+            chosen, ended = turn == number, Signal(name=f"ended{number}")
+            passes_on = bank.loaded & ~ended
+            m.d.sync += ended.eq(bank.loaded)
+            m.d.comb += [bank.load.eq(self._loading),
+                         bank.weights.payload.eq(self.weights.payload),
+                         bank.weights.valid.eq(self.weights.valid & chosen & ~passes_on)]
+            with m.If(chosen):
+                m.d.comb += self.weights.ready.eq(bank.weights.ready & ~passes_on)
+            with m.If(passes_on):
+                m.d.sync += turn.eq(0 if number == len(banks) - 1 else number + 1)
+        m.d.comb += self.loaded.eq(reduce(and_, [bank.loaded for bank in banks]))
+
+    def _feed(self, m, banks, inputs):
+        machine = self.machine
+        m.submodules.spikes = spikes = SpikeMemory(machine)
+        m.d.comb += [spikes.begin.eq(inputs.begin), spikes.beat.eq(inputs.word),
+                     spikes.beat_valid.eq(inputs.word_valid)]
+        for number, bank in enumerate(banks):
+            entry = inputs.entries[number]
+            m.d.comb += [
+                bank.begin.eq(inputs.begin), bank.input_ready.eq(inputs.ready),
+                bank.progress.eq(spikes.progress), bank.list_count.eq(inputs.count),
+                spikes.address[number].eq(bank.address), spikes.enable[number].eq(bank.enable),
+                inputs.address[number].eq(bank.address), inputs.enable[number].eq(bank.enable),
+                bank.line.eq(spikes.lines[number]), bank.value.eq(entry.value),
+                bank.index.eq(entry.index), bank.arriving.eq(inputs.arriving),
+                bank.arriving_index.eq(inputs.pixel.index),
+                bank.arriving_value.eq(inputs.pixel.value),
+                spikes.words[number].eq(bank.neurons.word),
+                spikes.valid[number].eq(bank.neurons.word_valid),
+                self.probe.valid[number].eq(bank.neurons.spikes_valid),
+                self.probe.last_layer[number].eq(bank.neurons.spikes_last_layer),
+                self.probe.spikes.word_select(number, machine.units).eq(bank.neurons.spikes),
+            ]
+
+    def _read_out(self, m, banks, readout):
+        first = banks[0].neurons
+        wiring.connect(m, readout.result, wiring.flipped(self.result))
+        m.d.comb += [
+            readout.slot.eq(first.slot), readout.rotate.eq(first.rotate),
+            readout.job.eq(first.now), readout.step.eq(first.step),
+            readout.last_layer.eq(first.last_layer), readout.spike.eq(first.spikes[0]),
+            *(readout.currents[i].eq(bank.neurons.current) for i, bank in enumerate(banks)),
+        ]
+        joined = reduce(and_, [bank.neurons.waiting for bank in banks])
+        m.d.comb += [bank.neurons.join.eq(joined) for bank in banks]

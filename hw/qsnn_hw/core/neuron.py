@@ -1,0 +1,225 @@
+"""The neuron unit: one LIF/IF update a clock, as a pipeline that never stalls."""
+
+from amaranth.hdl import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from qsnn_hw.machine.fields import RESETS
+
+from .memory import delays
+
+__all__ = ["NeuronUnit", "field_at", "field_signals", "shift_right"]
+
+
+def field_signals(fields):
+    """Signature members for the *fields* that are stored: name → In(shape)."""
+    return {field.name: In(Shape(field.width, field.signed))
+            for field in fields if field.constant is None}
+
+
+def field_at(owner, fields, name):
+    """The value of field *name*: its constant, or base + the port of *owner*."""
+    (field,) = (field for field in fields if field.name == name)
+    if field.constant is not None:
+        return Const(field.constant)
+    return getattr(owner, name) + field.base if field.base else getattr(owner, name)
+
+
+def _port_or_zero(owner, field):
+    return Const(0) if field.constant is not None else getattr(owner, field.name)
+
+
+def shift_right(value, field, port):
+    """``value >> field``: the base for free, then one multiplexer a stored bit."""
+    base = field.base if field.constant is None else field.constant
+    return (value >> base) >> port
+
+
+class NeuronUnit(wiring.Component):
+    """The IR's neuron on I = y·2^f, ``y = 2·acc - sum_x`` (1-bit weights) or ``acc - sum_x``::
+
+        v  = floor(u · 2^k · m / 2^q) + y · 2^f + b
+        s  = [v ≥ θ]
+        v' = r (hard) | v - ρ (soft) | v (none)      where s = 1, else v
+        v' = max(v', lo)                             where it is clamped
+        u' = clip(floor((v' + 2^(k-1)) / 2^k), -2^(U-1), 2^(U-1) - 1)
+
+    The stages of a neuron whose ``acc`` is at the shadow's head in clock 0, each in its clock of
+    `unit_clocks`:
+
+    - current: y
+    - turn, where some weights are complemented or shifts stored: ~y (bias holds the + 1), 2^f
+    - pool, where currents are pooled: ``largest``, the largest (where the field ``minimum`` is 1,
+      the least) of y and ``pooled``, unless it is ``alone``
+    - synapse, in a machine with synapses: y becomes i' = clip(floor(i · m / 2^q) + y), where the
+      + 1 of ~y is added, not in the bias; i (0 if ``i_first``) times m in the clock before, the
+      clip in that of bias, where ``i_next`` is out, to be written
+    - bias: y + b
+    - product: u (u0 if ``first``) times m, in the clock of leak where m is a constant 2^n
+    - leak: the shift
+    - sum: v
+    - fire: v - θ, a clock before ``spike`` is out
+    - reduce, where some reset is soft: v - ρ; chosen with the spike
+    - scale: 2·v' >> k, of v itself where no reset is soft
+    - round: + 1, >> 1
+    - clip: ``u_next`` is out, to be written; in a machine that clamps at least the field
+      ``lowest``; after a hard reset ``reset_to``. Rounding and clipping keep the order, so what
+      v' is bounded by or reset to can be rounded and clipped beforehand.
+
+    ``first`` and ``u`` belong to the clock of product; each field to its clock in `field_clocks`;
+    ``sum_x`` (already Σx·2^(W-1)) and ``doubled`` (1-bit weights) to clock 0.
+    """
+
+    def __init__(self, machine):
+        self.machine, self.clocks = machine, machine.unit_clocks
+        super().__init__({
+            "acc": In(machine.acc_bits),
+            "sum_x": In(machine.sum_bits),
+            "doubled": In(1),
+            "u": In(signed(machine.membrane_bits)),
+            "first": In(1),
+            "pooled": In(signed(machine.current_bits)), "alone": In(1),
+            "largest": Out(signed(machine.current_bits)),
+            **({"i": In(signed(machine.synapse_bits)), "i_first": In(1),
+                "i_next": Out(signed(machine.synapse_bits))} if machine.synapses else {}),
+            "current": Out(signed(machine.current_bits)),
+            "spike": Out(1),
+            "u_next": Out(signed(machine.membrane_bits)),
+            **field_signals(machine.neuron_fields),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        v = self._integrate(m)
+        v_reset = self._fire(m, v)
+        self._quantise(m, v_reset)
+        return m
+
+    def _field(self, name):
+        return field_at(self, self.machine.neuron_fields, name)
+
+    def _described(self, name):
+        (field,) = (f for f in self.machine.neuron_fields if f.name == name)
+        return field
+
+    def _takes(self, stage, following):
+        """Whether *stage* has a clock of its own, before that of *following*."""
+        return self.clocks[stage] < self.clocks[following]
+
+    def _integrate(self, m):
+        machine = self.machine
+        biased, leak, v = (Signal(signed(machine.potential_bits), name=name, reset_less=True)
+                           for name in ("biased", "leak", "v"))
+        doubled = Mux(self.doubled, self.acc << 1, self.acc)
+        m.d.sync += [
+            self.current.eq(doubled - self.sum_x),
+            biased.eq(self._gained(m) + self._field("bias")),
+            leak.eq((self._product(m) << self._field("leak_shift")) >> machine.decay_shift),
+            v.eq(biased + leak),
+        ]
+        return v
+
+    def _product(self, m):
+        product = Mux(self.first, self._field("initial"), self.u) * self._field("decay")
+        if not self._takes("product", "leak"):
+            return product
+        held = Signal(Shape.cast(product.shape()), reset_less=True)
+        m.d.sync += held.eq(product)
+        return held
+
+    def _gained(self, m):
+        """y · 2^f, in the clock of bias."""
+        y, shift = self.current, self._described("gain_shift")
+        gain = self._field("gain_shift")
+        if self._takes("turn", "pool"):
+            y = y ^ self._field("flip").replicate(len(y)).as_signed()
+            if shift.constant is None and not (self.machine.pools or self.machine.synapses):
+                y, gain = y << gain, Const(0)
+            turned = Signal(signed(len(y)), reset_less=True)
+            m.d.sync += turned.eq(y)
+            y = turned
+        if self.machine.pools:
+            self._pool(m, y)
+            y = self.largest
+        if self.machine.synapses:
+            y = self._synapse(m, y)
+        return y << gain
+
+    def _pool(self, m, y):
+        """The largest of *y* and ``pooled``."""
+        ahead = Signal(signed(len(y) + 1))
+        m.d.comb += ahead.eq(y - self.pooled)
+        keep = self.alone | (ahead[-1] == Value.cast(self._field("minimum"))[0])
+        m.d.sync += self.largest.eq(Mux(keep, y, self.pooled))
+
+    def _synapse(self, m, y):
+        """The synaptic current that integrates *y*."""
+        machine = self.machine
+        scaled = Mux(self.i_first, 0, self.i) * self._field("synapse_decay")
+        product = Signal(Shape.cast(scaled.shape()), name="i_product", reset_less=True)
+        flip = self._field("flip")
+        if not isinstance(flip, Const):
+            flip = delays(m, flip, 1 + self.clocks["synapse"] - self.clocks["turn"])[-1]
+        total = (product >> machine.synapse_shift) + y + flip
+        i = Signal(Shape.cast(total.shape()), name="i_total", reset_less=True)
+        m.d.sync += [product.eq(scaled), i.eq(total)]
+        m.d.comb += self.i_next.eq(self._clipped(m, i, "synapse_bits", machine.synapse_bits))
+        return self.i_next
+
+    def _fire(self, m, v):
+        """The spike; v' but for hard resets, in the clock of scale."""
+        distance = Signal(signed(len(v) + 1))
+        m.d.comb += distance.eq(v - self._field("threshold"))
+        m.d.sync += self.spike.eq(~distance[-1])
+        if not self._takes("reduce", "scale"):
+            return v
+        kept, reduced = (Signal(v.shape(), name=name, reset_less=True)
+                         for name in ("kept", "reduced"))
+        m.d.sync += [kept.eq(v), reduced.eq(v - self._field("reduction"))]
+        soft = self._field("reset") == RESETS.index("soft")
+        return Mux(self.spike & soft, reduced, kept)
+
+    def _quantise(self, m, v_reset):
+        machine, step = self.machine, self._described("step_shift")
+        shifted = shift_right(v_reset << 1, step, _port_or_zero(self, step))
+        least = step.base if step.constant is None else step.constant
+        width = min(len(v_reset) + 1 - least, machine.scaled_bits)
+        scaled = Signal(signed(max(width, 1)), reset_less=True)
+        rounded = Signal(signed(len(scaled)), reset_less=True)
+        m.d.sync += [scaled.eq(shifted), rounded.eq((scaled + 1) >> 1)]
+        u = self._clipped(m, rounded, "bits", machine.membrane_bits)
+        if machine.clamps:
+            lowest = self._field("lowest")
+            u = Mux(u < lowest, lowest, u)
+        m.d.comb += self.u_next.eq(Mux(self._resets(m), self._field("reset_to"), u))
+
+    def _clipped(self, m, value, name, most):
+        """*value* saturated to as many bits as the field *name* says, at most *most*."""
+        bits = self._described(name)
+        if bits.constant is not None:
+            return _clip(value, bits.constant)
+        clipped = Signal(signed(most), name=f"clipped_{name}")
+        with m.Switch(self._field(name)):
+            for width in range(bits.base, most + 1):
+                with m.Case(width):
+                    m.d.comb += clipped.eq(_clip(value, width))
+        return clipped
+
+    def _resets(self, m):
+        """Whether a hard reset takes place, in the clock of clip."""
+        clocks, hard = self.clocks, self._field("reset") == RESETS.index("hard")
+        spike = delays(m, self.spike, clocks["clip"] - clocks["fire"])[-1]
+        if self._described("reset").constant is None:
+            hard = delays(m, hard, 1 + clocks["clip"] - clocks["scale"])[-1]
+        return hard & spike
+
+
+def _clip(value, bits):
+    """*value* saturated to *bits* bits, two's complement."""
+    if len(value) <= bits:
+        return value
+    sign, high = value[-1], value[bits - 1:-1]
+    fits = Mux(sign, high.all(), ~high.any())
+    limit = Cat((~sign).replicate(bits - 1), sign)
+    return Mux(fits, value[:bits], limit).as_signed()
+

@@ -1,0 +1,227 @@
+"""The readout: scores of the last layer as they pass unit 0 of each bank, and the best of them."""
+
+from amaranth.hdl import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from qsnn_hw.machine.fields import SCORE_CLOCK
+
+from .jobs import job_layout
+from .memory import Rom, delays, table
+from .neuron import field_at, field_signals
+from .neurons import most_slots
+
+__all__ = ["Argmax", "PotentialScore", "Readout", "result_layout"]
+
+
+def result_layout(machine):
+    """What a result says: the winning class and its score; with an exit margin, whether it leads
+    the next by so much."""
+    settled = {} if machine.exit_margin is None else {"settled": 1}
+    return data.StructLayout({
+        "index": range(max(machine.classes, 2)),
+        "score": signed(machine.score_bits), **settled})
+
+
+class PotentialScore(wiring.Component):
+    """``score = g · I + b`` of a class; ``bias`` holds b + flip·g because I comes flipped as ~I.
+
+    A clock: 1. the current is flipped, with its gain beside it; 2. g · I; 3. + b.
+    ``flip`` and ``gain`` belong to clock 0 (when ``current`` is valid), ``bias`` to clock 2.
+    """
+
+    def __init__(self, machine):
+        self.machine = machine
+        super().__init__({
+            "current": In(signed(machine.total_bits)),
+            "score": Out(signed(machine.score_bits)),
+            **field_signals(machine.readout_fields),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        fields = self.machine.readout_fields
+        gain = field_at(self, fields, "gain")
+        flipped = Signal(self.current.shape(), reset_less=True)
+        held = Signal(Shape.cast(gain.shape()), reset_less=True)
+        product = Signal(signed(len(flipped) + len(held)), reset_less=True)
+        flip = field_at(self, fields, "flip")
+        m.d.sync += [
+            flipped.eq(self.current ^ flip.replicate(len(flipped))),
+            held.eq(gain),
+            product.eq(flipped * held),
+            self.score.eq(product + field_at(self, fields, "bias")),
+        ]
+        return m
+
+
+class Argmax(wiring.Component):
+    """The class of the highest score, the lowest index on a tie.
+
+    A clock: 1. a ``valid`` score, the next class in order, is compared with the best so far
+    (``first`` is class 0); scores past the last class are ignored; 2. after the ``last`` valid
+    one ``result.valid`` goes high, until it is taken.
+
+    With an exit margin: 2. the best is compared with the next best; 3. ``result.valid`` goes high
+    if it leads by the margin, or at a window's last step (``ending``); a stream's always does.
+    """
+
+    def __init__(self, machine):
+        self.machine = machine
+        super().__init__({
+            "score": In(signed(machine.score_bits)),
+            "valid": In(1),
+            "first": In(1),
+            "last": In(1),
+            "ending": In(1),
+            "result": Out(stream.Signature(result_layout(machine))),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        leads = self.machine.exit_margin is not None
+        index = Signal(range(max(self.machine.classes + 1, 2)))
+        position = Mux(self.first, 0, index)
+        real = position != self.machine.classes
+        best = Signal.like(self.result.payload, name="best") if leads else self.result.payload
+        behind = Signal(signed(self.machine.score_bits + 1))    # a subtraction is one carry chain
+        better = self.first | (real & behind[-1])
+        m.d.comb += behind.eq(best.score - self.score)
+        with m.If(self.result.ready):
+            m.d.sync += self.result.valid.eq(0)
+        with m.If(self.valid):
+            with m.If(real):
+                m.d.sync += index.eq(position + 1)
+            with m.If(better):
+                m.d.sync += [best.index.eq(position), best.score.eq(self.score)]
+        if leads:
+            self._decide(m, best, better, real)
+        else:
+            with m.If(self.valid & self.last):
+                m.d.sync += self.result.valid.eq(1)
+        return m
+
+    def _decide(self, m, best, better, real):
+        """Whether the best leads the next by the margin. Scores of the next step may follow at
+        once, so the result is kept apart from the best so far."""
+        machine = self.machine
+        least = C(-(1 << machine.score_bits - 1), signed(machine.score_bits))
+        second = Signal.like(best.score, name="second")
+        above = Signal(signed(machine.score_bits + 1))
+        m.d.comb += above.eq(second - self.score)
+        with m.If(self.valid):
+            with m.If(better):
+                m.d.sync += second.eq(Mux(self.first, least, best.score))
+            with m.Elif(real & above[-1]):
+                m.d.sync += second.eq(self.score)
+        complete, ending, settled = Signal(), Signal(), Signal()
+        m.d.sync += [complete.eq(self.valid & self.last), ending.eq(self.ending)]
+        alone = machine.classes == 1
+        m.d.comb += settled.eq(alone | (best.score - second >= machine.exit_margin))
+        with m.If(complete & (settled | ending | machine.streaming)):
+            m.d.sync += [self.result.valid.eq(1), self.result.payload.eq(best),
+                         self.result.payload.settled.eq(settled)]
+
+
+class Readout(wiring.Component):
+    """The last layer's scores, and the class of the best.
+
+    ``slot``, ``rotate``, ``job``, ``step`` (of a replay) and ``last_layer`` are those of bank 0 in
+    a slot's clock; ``currents`` of each bank follow a clock later, unit 0's ``spike`` after
+    ``machine.spike_clock``. `count` sums the spikes of a slot; `potential` the currents of all
+    banks, in a machine that runs step by step those of all steps; a stream's sums are halved
+    (towards 0) when the job ``halves``. ``stop`` drops the scores under way.
+    """
+
+    def __init__(self, machine, image):
+        self.machine, self.image = machine, image
+        super().__init__({
+            "slot": In(range(most_slots(machine))), "rotate": In(1), "job": In(job_layout(machine)),
+            "step": In(range(max(machine.steps, 2))), "last_layer": In(1),
+            "currents": In(data.ArrayLayout(signed(machine.current_bits), machine.banks)),
+            "spike": In(1), "stop": In(1),
+            "result": Out(stream.Signature(result_layout(machine))),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        machine, job = self.machine, self.job
+        last = len(machine.layers) - 1
+        settled = job.settled & (self.step == machine.replays(last) - 1)
+        last_slot = self.slot == (machine.classes - 1) % machine.group_size(last)
+        wanted = self.rotate & self.last_layer & settled
+        m.submodules.argmax = argmax = Argmax(machine)
+        wiring.connect(m, argmax.result, wiring.flipped(self.result))
+        address = Value.cast(job.slot + self.slot)[:len(job.slot)]
+        start = job.start & (self.step == 0)
+        counts = machine.readout == "count"
+        clock = self._count(m, address, start, argmax) if counts else self._potential(
+            m, address, start, argmax)
+        ending = job.ending if machine.exits else Const(1)
+        m.submodules.marks = ResetInserter(self.stop)(under_way := Module())
+        marks = delays(under_way, Cat(wanted, job.opening & (self.slot == 0),
+                                      job.final & last_slot, ending), clock + 1, init=0)[clock]
+        m.d.comb += [argmax.valid.eq(marks[0]), argmax.first.eq(marks[1]), argmax.last.eq(marks[2]),
+                     argmax.ending.eq(marks[3])]
+        return m
+
+    def _count(self, m, address, start, argmax):
+        """Σ_t s of each class; the clock of a slot in which its score is there."""
+        machine, clock = self.machine, self.machine.spike_clock
+        bits = machine.score_bits - 1
+        m.submodules.totals = memory = table(bits, max(machine.neuron_slots, 2))
+        write, read = memory.write_port(), memory.read_port()
+        places = delays(m, address, clock + 2)
+        fresh = delays(m, start, clock + 1)[clock]
+        valid = delays(m, self.rotate & self.last_layer, clock + 2, init=0)[clock + 1]
+        before = read.data
+        if machine.streaming:
+            before = before >> delays(m, self.job.halves, clock + 1)[clock]
+        total = Signal(bits, reset_less=True)
+        m.d.sync += total.eq(Mux(fresh, 0, before) + self.spike)
+        m.d.comb += [
+            read.addr.eq(places[clock - 1]), write.addr.eq(places[clock + 1]),
+            write.data.eq(total), write.en.eq(valid), argmax.score.eq(total),
+        ]
+        return clock + 1
+
+    def _potential(self, m, address, start, argmax):
+        """g · Σ_t I + b; the clock of a slot in which its score is there."""
+        machine = self.machine
+        clock = 1
+        current = self.currents[0]
+        if machine.banks > 1:
+            current = Signal(signed(machine.current_bits), reset_less=True)
+            m.d.sync += current.eq(sum(self.currents[1:], self.currents[0]))
+            clock += 1
+        if machine.order == "step":
+            current, clock = self._total(m, address, start, current, clock), clock + 1
+        m.submodules.score = score = PotentialScore(machine)
+        m.d.comb += [score.current.eq(current), argmax.score.eq(score.score)]
+        places = delays(m, address, clock + 3)
+        for at in sorted(set(SCORE_CLOCK.values())):
+            columns = {f.name: self.image.readout[f.name] for f in machine.readout_fields
+                       if f.constant is None and SCORE_CLOCK[f.name] == at}
+            if columns:
+                m.submodules[f"readout{at}"] = rom = Rom(columns)
+                m.d.comb += rom.address.eq(places[clock + at - 2])
+                m.d.comb += [getattr(score, name).eq(getattr(rom.word, name)) for name in columns]
+        return clock + 3
+
+    def _total(self, m, address, start, current, clock):
+        """Σ_t I, a clock later."""
+        machine = self.machine
+        m.submodules.totals = memory = table(machine.total_bits, machine.readout_slots)
+        write, read = memory.write_port(), memory.read_port()
+        places = delays(m, address, clock + 2)
+        fresh = delays(m, start, clock + 1)[clock]
+        valid = delays(m, self.rotate & self.last_layer, clock + 2, init=0)[clock + 1]
+        before = read.data.as_signed()
+        if machine.streaming:
+            halves = delays(m, self.job.halves, clock + 1)[clock]
+            before = (before >> halves) + (halves & before[-1] & before[0])
+        total = Signal(signed(machine.total_bits), reset_less=True)
+        m.d.sync += total.eq(Mux(fresh, 0, before) + current)
+        m.d.comb += [read.addr.eq(places[clock - 1]), write.addr.eq(places[clock + 1]),
+                     write.data.eq(total), write.en.eq(valid)]
+        return total

@@ -1,0 +1,93 @@
+"""The spike memory: what the layers send and read, a copy for each bank's reader."""
+
+from amaranth.hdl import *
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from qsnn_hw.machine.layers import WORD
+
+from .jobs import progress_bits
+from .memory import table
+from .neurons import word_layout
+
+__all__ = ["SpikeMemory"]
+
+
+class SpikeMemory(wiring.Component):
+    """Lines of ``columns`` words of 16 spikes; every write goes into all copies.
+
+    A clock: 1. a bank's word is written, or with several banks waits for the bank's turn: one clock
+    in ``banks``, counted from ``begin`` on; input words (``beat``) are written as they come, while
+    no bank has any; 2. ``line`` of a bank is what stood at its ``address`` where ``enable``.
+    ``progress`` counts the rounds that all banks have written. A reader waits for that, so no read
+    meets a write. Where a readout takes all columns of a line at once and the last line's are not
+    all steps, the word of its last step empties the columns behind it.
+    """
+
+    def __init__(self, machine):
+        self.machine = machine
+        banks, word = machine.banks, word_layout(machine)
+        super().__init__({
+            "begin": In(1),
+            "words": In(data.ArrayLayout(word, banks)), "valid": In(banks),
+            "beat": In(word), "beat_valid": In(1),
+            "address": In(data.ArrayLayout(range(max(machine.lines, 2)), banks)),
+            "enable": In(banks), "lines": Out(data.ArrayLayout(WORD * machine.columns, banks)),
+            "progress": Out(progress_bits(machine)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        banks = self.machine.banks
+        granted, written = (self.words[0], self.valid[0]) if banks == 1 else self._turns(m)
+        word, valid, last = Signal(word_layout(self.machine)), Signal(), self._last_column()
+        m.d.comb += [word.eq(Mux(self.beat_valid, self.beat.as_value(), granted.as_value())),
+                     valid.eq(self.beat_valid | (written & granted.stored))]
+        for bank in range(banks):
+            for column in range(self.machine.columns):
+                name = f"copy{bank}_{column}"
+                m.submodules[name] = memory = table(WORD, self.machine.lines,
+                                                         small=self.machine.small_memories)
+                write, read = memory.write_port(), memory.read_port()
+                empties = (word.column == last) if column > last else Const(0)
+                m.d.comb += [
+                    write.addr.eq(word.line),
+                    write.data.eq(word.spikes & ~empties.replicate(WORD)),
+                    write.en.eq(valid & ((word.column == column) | empties)),
+                    read.addr.eq(self.address[bank]), read.en.eq(self.enable[bank]),
+                    self.lines[bank].word_select(column, WORD).eq(read.data),
+                ]
+        if banks == 1:
+            m.d.sync += self.progress.eq(self.progress + (written & granted.round))
+        with m.If(self.begin):
+            m.d.sync += self.progress.eq(0)
+        return m
+
+    def _last_column(self):
+        """The column of the last step, where somebody looks at those behind it; else the last."""
+        machine = self.machine
+        looked = any(machine.merged(index) for index in range(len(machine.layers)))
+        return (machine.steps - 1 if looked else -1) % machine.columns
+
+    def _turns(self, m):
+        """The word of the bank whose turn it is, and whether it has one."""
+        banks, layout = self.machine.banks, word_layout(self.machine)
+        turn = Signal(range(banks))
+        m.d.sync += turn.eq(Mux(self.begin, 0, turn + 1))
+        waiting, held = Signal(banks), Signal(data.ArrayLayout(layout, banks))
+        ahead = Signal(data.ArrayLayout(len(self.progress), banks))
+        done = Signal(banks)
+        for bank in range(banks):
+            goes = waiting[bank] & (turn == bank)
+            with m.If(goes):
+                m.d.sync += waiting[bank].eq(0)
+            with m.If(self.valid[bank]):
+                m.d.sync += [waiting[bank].eq(1), held[bank].eq(self.words[bank])]
+            m.d.comb += done[bank].eq(ahead[bank] != 0)
+            m.d.sync += ahead[bank].eq(ahead[bank] + (goes & held[bank].round) - done.all())
+            with m.If(self.begin):
+                m.d.sync += ahead[bank].eq(0)
+        m.d.sync += self.progress.eq(self.progress + done.all())
+        chosen = Signal(layout)
+        m.d.comb += chosen.eq(held[turn])
+        return chosen, waiting.bit_select(turn, 1)

@@ -1,0 +1,4 @@
+"""The machine as plain data: parameters, memory map, schedule; no HDL.
+
+It imports nothing of ours.
+"""

@@ -1,0 +1,85 @@
+"""What a network is, in plain values: what config files, ledgers and checkpoints hold."""
+
+from dataclasses import dataclass, fields
+from math import inf
+from typing import Any, Literal
+
+from qsnn_models.errors import ModelsError
+from qsnn_models.layers.membranes import membrane_quantizer
+from qsnn_models.layers.weights import weight_quantizer
+
+from .notation import Structure, parse
+
+CHOICES = {"coding": ("direct", "spikes"), "reset": ("hard", "soft"),
+           "readout": ("count", "potential")}
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """A network: ``layers`` in the notation of `notation.parse`, T ``steps``.
+
+    ``weight_bits`` is one width or one a weight layer, ``weights`` and ``membrane`` are names of
+    quantisers (`weights.WEIGHTS`, `membranes.MEMBRANES`). ``decay`` is (m, q): m / 2^q; with
+    ``learn_decay`` m is learnt per channel from there. Direct-coded input is ``[N, *shape]``,
+    unsigned of ``input_bits`` bits; with ``coding`` spikes it is ``[N, T, *shape]``, a frame a
+    step: spikes of 1 bit, counts or pixels of more. A real input is ``input_scale · x``.
+    """
+
+    name: str
+    layers: str
+    steps: int = 4
+    weight_bits: int | tuple[int, ...] = 1
+    weights: str = "standardised"
+    membrane_bits: int = 4
+    membrane: str = "trainable"
+    coding: Literal["direct", "spikes"] = "direct"
+    input_bits: int = 8
+    input_scale: float = 1 / 255
+    reset: Literal["hard", "soft"] = "hard"
+    decay: tuple[int, int] = (1, 1)
+    learn_decay: bool = False
+    readout: Literal["count", "potential"] = "potential"
+
+    def __post_init__(self) -> None:
+        for field in fields(self):          # JSON has no tuples
+            value: Any = getattr(self, field.name)
+            if isinstance(value, list):
+                object.__setattr__(self, field.name, tuple(value))
+        parse(self.layers)
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise ModelsError(f"{name} must be {' or '.join(allowed)}, "
+                                  f"not {getattr(self, name)!r}")
+        self._check_numbers()
+        for bits in self.widths:
+            weight_quantizer(self.weights, bits)
+        membrane_quantizer(self.membrane, self.membrane_bits, 1)
+
+    def _check_numbers(self) -> None:
+        if not isinstance(self.steps, int) or self.steps < 1:
+            raise ModelsError(f"steps must be at least 1, not {self.steps!r}")
+        if self.input_bits not in range(1, 9):
+            raise ModelsError(f"input bits must be 1 to 8, not {self.input_bits!r}")
+        if not 0 < self.input_scale < inf:
+            raise ModelsError("input scale must be a number above 0, not "
+                              f"{self.input_scale!r}")
+        m, q = self.decay if len(self.decay) == 2 else (0, 0)
+        if not (0 <= q <= 8 and 0 < m <= 2 ** q):
+            raise ModelsError(f"decay must be (m, q) with 0 < m <= 2^q, q <= 8, "
+                              f"not {self.decay!r}")
+        count = len(self.structure.layers)
+        if len(self.widths) != count:
+            raise ModelsError(f"weight bits must be one width or {count}, "
+                              f"not {self.weight_bits!r}")
+
+    @property
+    def structure(self) -> Structure:
+        """``layers``, read: the input's shape, and each layer with its own."""
+        return parse(self.layers)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The weight width of each weight layer, the readout's included."""
+        if isinstance(self.weight_bits, int):
+            return (self.weight_bits,) * len(self.structure.layers)
+        return tuple(self.weight_bits)

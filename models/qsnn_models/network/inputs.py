@@ -1,0 +1,128 @@
+"""What a network may be given: unsigned integers, in the shape that it takes, with its labels.
+
+The integers on the chip read integers. Floats (``x / 255``) train as well in torch and then mean
+nothing to the frozen network, so they are refused wherever they could come in.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from qsnn_models.errors import ModelsError
+
+from .config import NetworkConfig
+
+EXACT = 1 << 24         # up to here float32 holds every integer
+NEAR = 1e-3             # of an integer: what a dropout's scale leaves of rounding
+
+
+def samples(network: NetworkConfig, x: Any, y: Any) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """*x* ``[N, ...]`` and *y* ``[N]`` for *network*, arrays or CPU tensors of any number type, as
+    integers. Raises ModelsError where a value is none in range or a shape is another."""
+    x, y = _numbers("x", x), _numbers("y", y)
+    shaped(network, x.shape)
+    values = torch.from_numpy(np.require(x.astype(_wide(x), copy=False), None, ["C", "W"]))
+    integral("x", values, top_of(network), f"input_bits is {network.input_bits}")
+    if y.shape != x.shape[:1]:
+        raise ModelsError(f"y must be one label for each of {len(x)} inputs, {x.shape[:1]}, not "
+                          f"{y.shape}; of one-hot rows take y.argmax(1)")
+    _labels(network, y)
+    return x.astype(np.uint8, copy=False), y.astype(np.int64)
+
+
+def _numbers(name: str, values: Any) -> NDArray[Any]:
+    found = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    if found.dtype.kind not in "buif" or not found.size:
+        what = f"of type {found.dtype}" if found.size else f"empty, of shape {found.shape}"
+        raise ModelsError(f"{name} must be an array of integers, not {what}")
+    return found
+
+
+def _wide(x: NDArray[Any]) -> Any:
+    """A type of torch's that holds *x*'s values."""
+    return {"f": np.float64, "b": np.uint8}.get(x.dtype.kind, x.dtype if x.itemsize == 1
+                                                else np.int64)
+
+
+def _labels(network: NetworkConfig, y: NDArray[Any]) -> None:
+    wrong = y[~(np.isfinite(y) & (y >= 0) & (y == np.floor(y)))]
+    if wrong.size:
+        raise ModelsError(f"y must be integers from 0, the numbers of classes, not "
+                          f"{wrong[0].item()!r}; number the classes from 0")
+    classes = network.structure.classes
+    if int(y.max()) >= classes:
+        raise ModelsError(f"layers must end in {int(y.max()) + 1} or more, the classes of the "
+                          f"data, not {classes!r}")
+
+
+def top_of(network: NetworkConfig) -> int:
+    """The largest input that *network* takes."""
+    return (1 << network.input_bits) - 1
+
+
+def shaped(network: NetworkConfig, shape: tuple[int, ...]) -> None:
+    """Refuse inputs of *shape* ``[N, ...]`` that are not *network*'s: ``[N, *shape]`` or, with
+    frames, ``[N, T, *shape]``. A sample may be flat; axes of one value may be left out."""
+    wanted, frames = network.structure.shape, network.coding == "spikes"
+    sample = shape[2:] if frames else shape[1:]
+    fits = len(shape) > 1 and np.prod(sample, dtype=int) == np.prod(wanted, dtype=int) and (
+        1 in (len(wanted), len(sample)) or _squeezed(sample) == _squeezed(wanted))
+    if not fits or (frames and shape[1] != network.steps):
+        front = f"N, {network.steps}, " if frames else "N, "
+        raise ModelsError(f"x must be [{front}{', '.join(map(str, wanted))}], the inputs of "
+                          f"{network.layers!r}{' at each step' * frames}, not {list(shape)}; "
+                          "move its axes, or name other layers")
+
+
+def _squeezed(shape: tuple[int, ...]) -> list[int]:
+    return [size for size in shape if size != 1]
+
+
+def integral(name: str, x: Tensor, top: int, why: str = "", dropped: bool = False) -> float:
+    """Refuse *x*, called *name*, unless all of it is integers from 0 to *top*, as *why* says; the
+    largest. With *dropped* also integers that a dropout scaled, by one factor above 1: then 0.
+    """
+    x = x.detach()
+    if not x.numel() or x.dtype == torch.bool or (x.dtype == torch.uint8 and top >= 255):
+        return 0.0
+    low, high = torch.aminmax(x)
+    apart = (x - x.round()).abs_().amax() if x.is_floating_point() else torch.zeros_like(low)
+    low, high, apart = torch.stack((low, high, apart)).tolist()     # one wait for the device
+    if low >= 0 and high <= top and (apart == 0 or (dropped and _scaled(x))):
+        return 0.0 if apart else float(high)
+    limit = f"{top} ({why})" if why else str(top)
+    raise ModelsError(f"{name} must be integers from 0 to {limit}, not {_first(x, top)!r}; "
+                      f"{_cure(low, high, apart)}")
+
+
+def _scaled(x: Tensor) -> bool:
+    """Whether *x* is integers, all multiplied by one factor of at least 1."""
+    unit = float(x[x > 0].min())
+    return any(bool(((scaled := x * (k / unit)) - scaled.round()).abs().amax() < NEAR)
+               for k in range(1, int(min(unit, 255)) + 1))
+
+
+def _first(x: Tensor, top: int) -> float | int:
+    """The first value that is none of the integers from 0 to *top*."""
+    wrong = ~((x >= 0) & (x <= top))
+    if x.is_floating_point():
+        wrong |= x != x.round()
+    value = x[wrong][0].item()
+    return int(value) if math.isfinite(value) and value == int(value) else value
+
+
+def _cure(low: float, high: float, apart: float) -> str:
+    if not math.isfinite(high - low):
+        return "find where the numbers are lost, in the data or on their way here"
+    if low < 0:
+        return "give unsigned codes: take the lowest value off, scale, and round"
+    if apart and high <= 1:
+        return "give the integer codes: round(x * 255), where x was divided by 255"
+    if apart:
+        return "round to integer codes; pool spikes by SumPool, which counts them"
+    return "scale to the range, or take more input_bits"
+

@@ -1,0 +1,250 @@
+"""A legalised graph as a machine and what its memories hold, as `qsnn_hw.machine` defines them."""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+
+from qsnn_compile.ir import Delay, Graph, bounds
+from qsnn_compile.system.errors import QsnnError
+from qsnn_hw.machine import schedule
+from qsnn_hw.machine.arch import Image, Machine
+from qsnn_hw.machine.layers import Layer, Map
+
+from .channels import Channels, Shared, channels, shared
+from .lowering import has_values, lower
+from .parameter_fields import Pad, neuron_fields, readout_fields
+from .program import digest
+from .widths import with_widths
+from .windows import Shape, input_map, layers
+
+
+@dataclass(frozen=True)
+class Mode:
+    """What a machine answers: a window of steps, once; or, ``stream``, after every step. With a
+    ``margin`` an answer is settled when its score leads the next by so much."""
+
+    stream: bool = False
+    margin: int | None = None
+
+    @property
+    def stepwise(self) -> bool:
+        """Whether it has to run step by step."""
+        return self.stream or self.margin is not None
+
+    def check(self) -> None:
+        """Raise QsnnError for a margin that is none."""
+        if self.margin is not None and self.margin < 0:
+            raise QsnnError(f"exit margin must be 0 or more, not {self.margin!r}; it is how far "
+                            "the best score must lead the next; leave it out for none")
+
+
+WINDOW = Mode()
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What all machines of a network share: its layers as they are stored, the proven ranges."""
+
+    graph: Graph
+    found: list[Channels]
+    common: Shared
+    stepwise: bool
+    mode: Mode = WINDOW
+
+
+def prepare(graph: Graph, stepwise: bool | None = None, mode: Mode = WINDOW) -> Prepared:
+    """*graph*, legalised, ready for `machine_of`. Step by step where it must (a Delay, *mode*) or
+    *stepwise* says so."""
+    must = recurrent(graph) or mode.stepwise
+    stepwise = must if stepwise is None else stepwise
+    common = shared(graph, bounds(graph, endless=mode.stream))
+    found = [channels(graph, stage, common, stepwise) for stage in lower(graph)]
+    return Prepared(graph, found, common, stepwise, mode)
+
+
+def map_graph(graph: Graph, *, lanes: int, units: int = 2, banks: int = 1,
+              columns: int | None = None, batch: bool = False,
+              stepwise: bool | None = None, mode: Mode = WINDOW) -> tuple[Machine, Image]:
+    """The machine that runs *graph* on *banks* of *lanes* accumulators and *units* neuron units
+    each, and its image; *batch*: two steps a pass, if `batches`. Raises MachineError
+    (`qsnn_hw.machine.validity`) for a machine that could not work."""
+    prepared = prepare(graph, stepwise, mode)
+    machine, pads = machine_of(prepared, banks, lanes, units, columns, batch)
+    return with_image(prepared, machine, pads)
+
+
+def mapped_again(graph: Graph, machine: Machine) -> tuple[Machine, Image]:
+    """The machine of *graph* by the choices that made *machine* (lanes, banks, order, memories …),
+    and its image: both equal to the first ones, if *graph* is what *machine* was made of."""
+    mode = Mode(machine.streaming, machine.exit_margin)
+    stepwise = machine.order == "step" or mode.stepwise or recurrent(graph)
+    prepared = prepare(graph, stepwise, mode)
+    again, pads = machine_of(prepared, machine.banks, machine.lanes, machine.units,
+                             machine.columns, machine.batch_bits > 0)
+    memories = {name: getattr(machine, name) for name in ("weight_memory", "small_memories")}
+    return with_image(prepared, replace(again, **memories), pads)
+
+
+def machine_of(prepared: Prepared, banks: int, lanes: int, units: int,
+               columns: int | None = None,
+               batch: bool = False) -> tuple[Machine, tuple[Pad, Pad]]:
+    """The machine without its digest, and the parameters of a neuron's and a class's pad. Raises
+    MachineError."""
+    columns = most_columns(prepared, columns)
+    paired = batch and batches(prepared, columns)
+    frame = replace(_frame(prepared, banks, lanes, units, columns), batch_bits=int(paired))
+    firing, silent = _by_kind(prepared)
+    spares = any(spare(frame, index) for index in range(len(firing)))
+    steps = None if prepared.mode.stream else frame.steps
+    neuron, pad = neuron_fields(firing, steps, prepared.common.shift, spares,
+                                prepared.common.clamps)
+    readout, readout_pad = readout_fields(silent)
+    machine = replace(frame, neuron_fields=neuron, readout_fields=readout)
+    return with_widths(machine, prepared.found, pad, prepared.common.proved), (pad, readout_pad)
+
+
+def with_image(prepared: Prepared, machine: Machine,
+               pads: tuple[Pad, Pad]) -> tuple[Machine, Image]:
+    """*machine* with its digest, and what its memories hold."""
+    firing, silent = _by_kind(prepared)
+    image = Image(_neuron_image(machine, firing, pads[0]), _readout_image(machine, silent, pads[1]),
+                  tuple(_weights(machine, prepared.found, bank) for bank in range(machine.banks)))
+    return replace(machine, digest=digest(machine, image)), image
+
+
+def _by_kind(prepared: Prepared) -> tuple[list[Channels], list[Channels]]:
+    """The layers that fire, and the one that doesn't."""
+    return ([one for one in prepared.found if one.fires],
+            [one for one in prepared.found if not one.fires])
+
+
+def recurrent(graph: Graph) -> bool:
+    """Whether a step depends on what the step before sent, not only on membranes."""
+    return any(isinstance(node.op, Delay) for node in graph.nodes)
+
+
+def most_columns(prepared: Prepared, wanted: int | None = None) -> int:
+    """Steps side by side in a line of the spike memory: *wanted*, or as many as save time, where
+    there is a line of them. Values have no columns that a readout could take at once."""
+    graph, last = prepared.graph, prepared.found[-1]
+    mixed = not last.fires and has_values(graph) and any(
+        part.synapses.spikes.origin == graph.input.name for part in last.parts)
+    if prepared.stepwise or mixed:
+        return 1
+    return wanted or (1 if graph.steps == 1 else 2 if graph.steps == 2 else 4)
+
+
+def batches(prepared: Prepared, columns: int) -> bool:
+    """Whether a pass can serve two steps: they stand side by side, and none is alone."""
+    return columns == 2 and prepared.graph.steps % 2 == 0 and not prepared.stepwise
+
+
+def _frame(prepared: Prepared, banks: int, lanes: int, units: int, columns: int) -> Machine:
+    """The machine without its fields and widths."""
+    graph, found, common = prepared.graph, prepared.found, prepared.common
+    kind = graph.readout.kind
+    assert kind != "last", "the graph must be legalised"
+    return Machine(
+        graph.name, graph.steps, graph.input.coding, graph.input.bits,
+        *_laid_out(prepared, banks, lanes), kind, (), (), 1, 1, 1, 1, 1,
+        max((int(c.parameters["bits"].max()) for c in found if c.fires), default=2),
+        1, common.shift, banks, lanes, units, columns, synapse_bits=common.synapse_bits,
+        synapse_shift=common.synapse_shift, clamps=common.clamps,
+        order="step" if prepared.stepwise else "layer", streaming=prepared.mode.stream,
+        exit_margin=prepared.mode.margin)
+
+
+@lru_cache(maxsize=4)                       # machines that differ in units and columns share it
+def _laid_out(prepared: Prepared, banks: int, lanes: int) -> tuple[Map, tuple[Layer, ...]]:
+    """The map of the input, and the layers with their windows."""
+    shape = Shape(banks, lanes, prepared.stepwise)
+    return (input_map(prepared.graph, prepared.found, shape),
+            layers(prepared.graph, prepared.found, shape))
+
+
+def spare(machine: Machine, index: int) -> int:
+    """Lanes of layer *index* that rotate and hold no channel: pads."""
+    rotating = machine.used_slots(index) * (1 if machine.is_last(index) else machine.units)
+    return machine.groups(index) * rotating - machine.layers[index].channels
+
+
+def lane_channels(machine: Machine, index: int, group: int) -> tuple[np.ndarray, np.ndarray]:
+    """The channels of a group, and the lanes that they are on."""
+    size = machine.group_size(index)
+    channel = np.arange(group * size, min((group + 1) * size, machine.layers[index].channels))
+    lane = channel - group * size
+    alone = machine.is_last(index) and machine.layers[index].fires
+    return channel, lane * machine.units if alone else lane
+
+
+def _weights(machine: Machine, found: list[Channels], bank: int) -> tuple[int, ...]:
+    """Rows [layer][turn][part][tap][channel][plane], lane l in bit l."""
+    rows: list[int] = []
+    for index, layer in enumerate(machine.layers):
+        bits = np.concatenate([part.row_bits() for part in found[index].parts])
+        for turn in range(machine.group_rounds(index)):
+            group = bank % layer.group_banks + turn * layer.group_banks
+            if not layer.fires:
+                group = turn
+            channel, lane = lane_channels(machine, index, group)
+            lanes = np.zeros((len(bits), machine.lanes), dtype=np.uint8)
+            if len(channel):
+                lanes[:, lane] = bits[:, channel]
+            packed = np.packbits(lanes, axis=1, bitorder="little")
+            rows.extend(int.from_bytes(row.tobytes(), "little") for row in packed)
+    return tuple(rows)
+
+
+def _neuron_image(machine: Machine, firing: list[Channels],
+                  pad: Pad) -> dict[str, tuple[tuple[tuple[int, ...], ...], ...]]:
+    image = {}
+    for field in machine.neuron_fields:
+        if field.constant is None:
+            banks = [_bank_table(machine, firing, field.name, bank, pad[field.name])
+                     for bank in range(machine.banks)]
+            image[field.name] = tuple(
+                tuple(tuple(row) for row in (table - field.base).tolist()) for table in banks)
+    return image
+
+
+def _bank_table(machine: Machine, firing: list[Channels], name: str, bank: int,
+                pad: int) -> np.ndarray:
+    """[unit, address] of one field."""
+    table = np.full((machine.units, machine.neuron_slots), pad, dtype=np.int64)
+    for item in schedule.items(machine, bank):
+        layer = machine.layers[item.layer]
+        if item.silent or not layer.fires:
+            continue
+        values = firing[item.layer].parameters[name]
+        channel, lane = lane_channels(machine, item.layer, item.group)
+        for number, place in enumerate(_neuron_places(firing[item.layer], layer, item.place)):
+            address = item.slot + number * machine.used_slots(item.layer) + lane // machine.units
+            table[lane % machine.units, address] = values[(channel, *place)]
+    return table
+
+
+def _neuron_places(found: Channels, layer: object, place: int) -> list[tuple[int, int]]:
+    """Where the neurons of an output place lie in the parameters' map: one, or one a pass."""
+    if not found.each:
+        return [(0, 0)]
+    stage = found.stage
+    y, x = divmod(place, stage.shape[2])
+    if stage.pooling != "or":
+        return [(y, x)]
+    return [(y * stage.pace[0] + py, x * stage.pace[1] + px) for py, px in stage.spread]
+
+
+def _readout_image(machine: Machine, silent: list[Channels],
+                   pad: Pad) -> dict[str, tuple[int, ...]]:
+    image = {}
+    last = len(machine.layers) - 1
+    for field in machine.readout_fields:
+        if field.constant is None:
+            table = np.full(machine.readout_slots, pad[field.name], dtype=np.int64)
+            for group in range(machine.groups(last)):
+                channel, lane = lane_channels(machine, last, group)
+                address = group * machine.used_slots(last) + lane
+                table[address] = silent[0].parameters[field.name][channel]
+            image[field.name] = tuple((table - field.base).tolist())
+    return image
