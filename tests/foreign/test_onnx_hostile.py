@@ -19,9 +19,9 @@ CALLS = 1_000_000           # about a second
 STEP = CASES / "snntorch_leaky_dense_step__dynamo.onnx"
 
 
-def refused(path: Path, match: str) -> str:
-    """The error that reading *path* gives, soon."""
-    with pytest.raises(QsnnError, match=match) as caught, work.at_most(CALLS):
+def refused(path: Path, match: str, calls: int = CALLS) -> str:
+    """The error that reading *path* gives, after so many calls at most."""
+    with pytest.raises(QsnnError, match=match) as caught, work.at_most(calls):
         read_onnx(path)
     assert str(path) in str(caught.value)
     return str(caught.value)
@@ -234,13 +234,30 @@ def layers(count: int) -> onnx.ModelProto:
 def test_a_thousand_layers(tmp_path: Path) -> None:
     assert len(read_onnx(saved(tmp_path, layers(2))).nodes) == 4
     refused(saved(tmp_path, layers(1000)), "must carry at most 256 states .* not 1000")
-    refused(saved(tmp_path, layers(160)), "at most some hundreds in a row")
+    refused(saved(tmp_path, layers(160)), "at most some hundreds in a row", 5 * CALLS)
 
 
 def test_the_input_is_no_answer(tmp_path: Path) -> None:
     model = onnx.load_model(STEP)
     model.graph.output[0].name = model.graph.input[0].name
     refused(saved(tmp_path, model), "the output must be computed by a layer, not be the input")
+
+
+def test_a_convolution_of_too_much_work(tmp_path: Path) -> None:
+    weight = numpy_helper.from_array(np.ones((1, 1, 256, 256), np.float32), "w")
+    model = graph_of([helper.make_node("Conv", ["x", "w"], ["y"], pads=[0, 0, 255, 255])], [weight])
+    dims = model.graph.input[0].type.tensor_type.shape.dim
+    del dims[:]
+    for size in (1, 1, 256, 256):
+        dims.add().dim_value = size
+    refused(saved(tmp_path, model), "must multiply at most 536870912 times a step, not 4294967296")
+
+
+def test_a_neuron_that_reads_the_input_itself(tmp_path: Path) -> None:
+    model = layers(1)
+    del model.graph.node[0]
+    model.graph.node[1].input[1] = "x"
+    refused(saved(tmp_path, model), "must have an input that a layer reads beside its states")
 
 
 # -- functions ------------------------------------------------------------------------------------

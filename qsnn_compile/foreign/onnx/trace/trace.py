@@ -17,7 +17,7 @@ from qsnn_compile.loader.nodes import MOST, OnnxError
 from .blocks import Array, Block, Const, Ids, Operand, Sym, Value, digest
 from .elementwise import compute
 
-MAX_ELEMENTS = 1 << 25
+MAX_ELEMENTS = 1 << 24
 MAX_BLOCKS = 1 << 16
 
 
