@@ -1,4 +1,7 @@
-"""Q-SNN layers, training, freezing to integers, and export to ONNX. torch lives here only."""
+"""Q-SNN layers, training, freezing to integers, and export to ONNX. torch lives here only.
+
+It may import `qsnn_models.errors`, `qsnn_models.export` and `torch`.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

@@ -48,7 +48,7 @@ def _is_power(value: Any) -> bool:
 
 
 def _check_choices(machine: Machine) -> None:
-    for name, choices in _choices(type(machine)).items():
+    for name, choices in _choices(machine.__class__).items():
         value = getattr(machine, name)
         _must(value in choices, name, "one of " + ", ".join(choices), value, "take one of them")
 

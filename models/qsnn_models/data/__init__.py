@@ -1,7 +1,7 @@
 """Data sets as uint8 arrays: `load` gives any of the `CATALOGUE`.
 
 `Frames` says how events become frames, `Camera` what the simulated event camera is, `Cochlea` how
-sound becomes frames; their fields are the loaders' options.
+sound becomes frames; their fields are the loaders' options. It may import `qsnn_models.errors`.
 """
 
 from .catalogue import CATALOGUE, folds, load, load_test

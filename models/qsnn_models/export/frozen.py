@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from qsnn_models.layers.integers import EXACT, integral
 from qsnn_models.layers.neurons import LIF, ChannelUnits
-from qsnn_models.network.inputs import EXACT, integral
 
 
 class FrozenDense(nn.Module):

@@ -1,4 +1,4 @@
 """Layers of a network in training: weights, membranes, neurons, pools, and their gradients.
 
-It may import `qsnn_models.errors`, `qsnn_models.network` and `torch`.
+It may import `qsnn_models.errors` and `torch`.
 """

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from qsnn_models.errors import ModelsError
-from qsnn_models.network.inputs import EXACT, integral
+from qsnn_models.layers.integers import EXACT, integral
 
 from .moments import moments
 from .neurons import LIF, Current, Fired

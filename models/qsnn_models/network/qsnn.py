@@ -6,6 +6,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from qsnn_models.layers.integers import integral
 from qsnn_models.layers.membranes import MembraneQuantizer
 from qsnn_models.layers.neurons import LIF, Current, Fired
 from qsnn_models.layers.pooling import MaxPool, SumPool
@@ -14,7 +15,7 @@ from qsnn_models.layers.weighted import QConv2d, QDense, QRecurrent
 from qsnn_models.layers.weights import WeightQuantizer, progress
 
 from .config import NetworkConfig
-from .inputs import integral, shaped, top_of
+from .inputs import shaped, top_of
 from .notation import ConvLayer, Layer
 
 __all__ = ["MEASURED", "QSNN", "NetworkConfig", "Output", "PotentialReadout", "Spiking",
