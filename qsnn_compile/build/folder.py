@@ -92,9 +92,10 @@ def write_sources(folder: Path, graph: Graph, program: Program) -> None:
     clocking = Clocking(program.clock_mhz, goal.board.oscillator_mhz, goal.board.pll)
     program.save(folder)
     (folder / "model.qir").write_text(to_text(graph), encoding="utf-8")
-    (folder / "core.v").write_text(core_verilog(machine, image), encoding="utf-8")
+    core = core_verilog(machine, image)
+    (folder / "core.v").write_text(core, encoding="utf-8")
     (folder / "top.v").write_text(
-        top_verilog(machine, image, clocking=clocking, leds_low=goal.board.leds_low),
+        top_verilog(machine, image, clocking=clocking, leds_low=goal.board.leds_low, core=core),
         encoding="utf-8")
     (folder / f"top.{goal.family.constraints}").write_text(constraints(goal), encoding="utf-8")
 

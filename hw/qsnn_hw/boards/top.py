@@ -9,7 +9,7 @@ from amaranth.lib.cdc import ResetSynchronizer
 from amaranth.lib.wiring import In, Out
 
 from qsnn_hw.core.core import SpikingCore
-from qsnn_hw.core.memory import SPRAM_VERILOG
+from qsnn_hw.core.verilog import CoreCell, core_verilog
 from qsnn_hw.link import frames
 from qsnn_hw.link.uart_link import Framer, UartRx, UartTx, keeps_baud, uart_divisor
 
@@ -23,11 +23,12 @@ POWER_ON = 16               # clocks of reset where there is no PLL to wait for
 class LinkedCore(wiring.Component):
     """A core behind the byte link, in one clock domain.
 
-    A break on ``rx`` resets framer and core, so that a host can always start afresh.
+    A break on ``rx`` resets framer and core, so that a host can always start afresh. With *cell*
+    the core is a cell, whose module is in another text (`core_verilog`).
     """
 
-    def __init__(self, machine, image, *, divisor):
-        self.machine, self.image, self.divisor = machine, image, divisor
+    def __init__(self, machine, image, *, divisor, cell=False):
+        self.machine, self.image, self.divisor, self.cell = machine, image, divisor, cell
         super().__init__({
             "rx": In(1, init=1),
             "tx": Out(1, init=1),
@@ -39,10 +40,9 @@ class LinkedCore(wiring.Component):
         m.submodules.uart_rx = uart_rx = UartRx(divisor=self.divisor)
         m.submodules.uart_tx = uart_tx = UartTx(divisor=self.divisor)
         framer = Framer(self.machine)
-        core = SpikingCore(self.machine, self.image)
         restart = Signal()
         m.submodules.framer = ResetInserter(restart)(framer)
-        m.submodules.core = ResetInserter(restart)(core)
+        core = self._core(m, restart)
         m.d.sync += restart.eq(uart_rx.broken)
         if self.machine.streaming:
             m.d.comb += core.restart.eq(framer.restart)
@@ -57,6 +57,14 @@ class LinkedCore(wiring.Component):
         wiring.connect(m, framer.inputs, core.inputs)
         wiring.connect(m, core.result, framer.result)
         return m
+
+    def _core(self, m, restart):
+        if self.cell:
+            m.submodules.core = core = CoreCell(self.machine, restart)
+            return core
+        core = SpikingCore(self.machine, self.image)
+        m.submodules.core = ResetInserter(restart)(core)
+        return core
 
 
 @dataclass(frozen=True)
@@ -91,8 +99,9 @@ class BoardTop(wiring.Component):
     led_waiting, led_loaded : lit by a 0 if *leds_low*
     """
 
-    def __init__(self, machine, image, *, clocking=Clocking(), leds_low=True, baud=frames.BAUD):
-        self.machine, self.image, self.leds_low = machine, image, leds_low
+    def __init__(self, machine, image, *, clocking=Clocking(), leds_low=True, baud=frames.BAUD,
+                 cell=False):
+        self.machine, self.image, self.leds_low, self.cell = machine, image, leds_low, cell
         self.pll = clocking.settings()
         mhz = clocking.clock_mhz if self.pll is None else self.pll.mhz
         self.divisor = uart_divisor(mhz * 1e6, baud)
@@ -108,7 +117,8 @@ class BoardTop(wiring.Component):
         m = Module()
         m.domains.sync = ClockDomain()
         self._clock(m)
-        m.submodules.linked = linked = LinkedCore(self.machine, self.image, divisor=self.divisor)
+        m.submodules.linked = linked = LinkedCore(
+            self.machine, self.image, divisor=self.divisor, cell=self.cell)
         m.d.comb += [
             linked.rx.eq(self.uart_rx),
             self.uart_tx.eq(linked.tx),
@@ -129,17 +139,18 @@ class BoardTop(wiring.Component):
         m.d.comb += [ClockSignal().eq(self.clk), ResetSignal().eq(count != POWER_ON - 1)]
 
 
-def top_verilog(machine, image, *, clocking=Clocking(), leds_low=True, baud=frames.BAUD):
-    """A board's design as Verilog text, module ``top``. By default an iCEBreaker's."""
-    return _verilog(BoardTop(machine, image, clocking=clocking, leds_low=leds_low, baud=baud),
-                    "top", machine)
+def top_verilog(machine, image, *, clocking=Clocking(), leds_low=True, baud=frames.BAUD, core=None):
+    """A board's design as Verilog text, module ``top``. By default an iCEBreaker's. *core*: the
+    text of `core_verilog`, where it is there already."""
+    top = BoardTop(machine, image, clocking=clocking, leds_low=leds_low, baud=baud, cell=True)
+    return _verilog(top, "top") + (core_verilog(machine, image) if core is None else core)
 
 
 def linked_verilog(machine, image, divisor):
     """`LinkedCore` as Verilog text, module ``linked_core``, ports clk, rst, rx, tx, loaded."""
-    return _verilog(LinkedCore(machine, image, divisor=divisor), "linked_core", machine)
+    linked = LinkedCore(machine, image, divisor=divisor, cell=True)
+    return _verilog(linked, "linked_core") + core_verilog(machine, image)
 
 
-def _verilog(component, name, machine):
-    text = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
-    return text + (SPRAM_VERILOG if machine.weight_memory == "spram" else "")
+def _verilog(component, name):
+    return verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)

@@ -14,7 +14,21 @@ from .inputs import Inputs
 from .readout import Readout, result_layout
 from .spikes import SpikeMemory
 
-__all__ = ["SpikingCore"]
+__all__ = ["SpikingCore", "core_members"]
+
+
+def core_members(machine):
+    """The members of the core of *machine*, by name: `SpikingCore` says what they are."""
+    return {
+        "weights": In(stream.Signature(WORD)),
+        "inputs": In(stream.Signature(machine.beat_bits)),
+        "result": Out(stream.Signature(result_layout(machine))),
+        "loaded": Out(1),
+        **({"restart": In(1)} if machine.streaming else {}),
+        "probe": Out(wiring.Signature({
+            "valid": Out(machine.banks), "spikes": Out(machine.units * machine.banks),
+            "last_layer": Out(machine.banks)})),
+    }
 
 
 class SpikingCore(wiring.Component):
@@ -33,16 +47,7 @@ class SpikingCore(wiring.Component):
 
     def __init__(self, machine, image):
         self.machine, self.image = machine, image
-        super().__init__({
-            "weights": In(stream.Signature(WORD)),
-            "inputs": In(stream.Signature(machine.beat_bits)),
-            "result": Out(stream.Signature(result_layout(machine))),
-            "loaded": Out(1),
-            **({"restart": In(1)} if machine.streaming else {}),
-            "probe": Out(wiring.Signature({
-                "valid": Out(machine.banks), "spikes": Out(machine.units * machine.banks),
-                "last_layer": Out(machine.banks)})),
-        })
+        super().__init__(core_members(machine))
 
     def elaborate(self, platform):
         m = Module()

@@ -1,15 +1,39 @@
-"""Verilog of a core: ``core_verilog(machine, image)``."""
+"""Verilog of a core, and the core as a cell of another design's Verilog."""
 
 from amaranth.back import verilog
+from amaranth.hdl import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Flow
 
-from .core import SpikingCore
+from .core import SpikingCore, core_members
 from .memory import SPRAM_VERILOG
 
-__all__ = ["core_verilog"]
+__all__ = ["CORE", "CoreCell", "core_verilog"]
+
+CORE = "qsnn_core"          # the module's name
 
 
-def core_verilog(machine, image, name="qsnn_core"):
+def core_verilog(machine, image, name=CORE):
     """The core as Verilog text, module *name*; the same bytes for the same arguments."""
     text = verilog.convert(SpikingCore(machine, image), name=name, emit_src=False,
                            strip_internal_attrs=True)
     return text + (SPRAM_VERILOG if machine.weight_memory == "spram" else "")
+
+
+class CoreCell(wiring.Component):
+    """The module CORE of a `core_verilog` text as a cell, with the members of `SpikingCore`.
+
+    The clock is that of ``sync``; *restart* resets the cell beside the domain's reset.
+    """
+
+    def __init__(self, machine, restart):
+        self.restart_all = restart
+        super().__init__(core_members(machine))
+
+    def elaborate(self, platform):
+        m = Module()
+        ports = {f"{'i' if member.flow is Flow.In else 'o'}_{'__'.join(path)}": Value.cast(value)
+                 for path, member, value in self.signature.flatten(self)}
+        m.submodules.cell = Instance(CORE, i_clk=ClockSignal(),
+                                     i_rst=ResetSignal() | self.restart_all, **ports)
+        return m
