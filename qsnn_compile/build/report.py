@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from .folder import restore
 from qsnn_compile.system.errors import QsnnError
 from qsnn_compile.system.files import read_json
 from .tools import Placed
-from qsnn_compile.ir import Graph, Interval, NeuronBounds, bounds
-from qsnn_compile.lower.lowering import lower
+from qsnn_compile.ir import Bounds, Graph, Interval, NeuronBounds
+from qsnn_compile.lower.lowered import lowered
 from qsnn_compile.system.text import marked, plain
 from qsnn_compile.lower.program import Program
+from qsnn_compile.lower.stage import Stage
 from qsnn_compile.chips.resources import Resources
 from qsnn_compile.chips.targets import Target
 
@@ -40,7 +42,8 @@ def make_report(graph: Graph, program: Program, target: Target, predicted: Resou
     """Everything known about a build. *clocked*: its clock, and what the FPGA tools made of it, if
     they ran."""
     machine, device, made = program.machine, target.device, clocked.made
-    layers = _layers(machine, graph)
+    low = lowered(graph, endless=machine.streaming)
+    layers = _layers(machine, low.stages)
     return {
         "schema": SCHEMA,
         "name": graph.name,
@@ -75,7 +78,7 @@ def make_report(graph: Graph, program: Program, target: Target, predicted: Resou
         "weight_rows": machine.rows,
         "widths": {name: getattr(machine, name) for name in (
             "acc_bits", "sum_bits", "current_bits", "potential_bits", "score_bits")},
-        "bounds": _bounds(graph, machine.streaming),
+        "bounds": _bounds(low.bounds),
         "tools": tools | (made.tools if made is not None else {}),
     }
 
@@ -129,7 +132,7 @@ def _seeds(runs: tuple[Placed, ...]) -> list[dict[str, Any]]:
              else round(run.fmax_mhz, 2)} for run in runs]
 
 
-def _layers(machine: Machine, graph: Graph) -> list[dict[str, Any]]:
+def _layers(machine: Machine, stages: Sequence[Stage]) -> list[dict[str, Any]]:
     return [{
         "name": stage.name, "shape": list(stage.shape),
         "fan_in": sum(part.weight[0].size // part.groups for part in stage.current.parts),
@@ -139,12 +142,11 @@ def _layers(machine: Machine, graph: Graph) -> list[dict[str, Any]]:
         "rows": machine.group_rounds(index) * machine.layers[index].rows,
         "membrane_bits": stage.neuron.bits if stage.neuron else None,
         "reset": stage.neuron.reset if stage.neuron else None,
-    } for index, stage in enumerate(lower(graph))]
+    } for index, stage in enumerate(stages)]
 
 
-def _bounds(graph: Graph, endless: bool) -> dict[str, Any]:
+def _bounds(proved: Bounds) -> dict[str, Any]:
     """The proven range of every intermediate, over all channels and steps."""
-    proved = bounds(graph, endless=endless)
     found: dict[str, Any] = {
         name: {"current": _ends(linear.current), "inputs": _ends(linear.total)}
         for name, linear in proved.linear.items()}

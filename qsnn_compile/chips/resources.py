@@ -4,7 +4,7 @@ Memories and multipliers are counted; logic cells are a sum of features (bits th
 certainly has) with fitted weights.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from qsnn_hw.machine import schedule
@@ -12,7 +12,7 @@ from qsnn_hw.machine.arch import Image, Machine
 from qsnn_hw.machine.fields import Field
 from qsnn_hw.machine.layers import WORD
 
-from .memories import ICE40, Memory, memories, spram
+from .memories import Memory, memories, spram
 from .resource_coefficients import WEIGHTS
 from .targets import DEVICES, Device, Family, family_of
 
@@ -36,11 +36,15 @@ class Resources:
 
 def predict(machine: Machine, image: Image | None = None, device: Device = UP5K) -> Resources:
     """What *machine* will take of *device*, board link included; more exactly with its *image*."""
+    return predict_with(machine, memories(machine, image, family_of(device)), device)
+
+
+def predict_with(machine: Machine, listed: Sequence[Memory], device: Device) -> Resources:
+    """`predict` for a machine whose memories on *device* are *listed*."""
     family = family_of(device)
-    found = features(machine, image, family)
-    cells = sum(WEIGHTS[name] * value for name, value in found.items())
-    cells = (cells + written_cells(machine, image, family)) * family.cell_scale
-    blocks = sum(memory.ebr for memory in memories(machine, image, family))
+    cells = sum(WEIGHTS[name] * value for name, value in features(machine, listed).items())
+    cells = (cells + written_cells(listed)) * family.cell_scale
+    blocks = sum(memory.ebr for memory in listed)
     if device.dsp:
         dsp = sum(_multipliers(a, b, family) for a, b in _products(machine))
     else:
@@ -48,9 +52,9 @@ def predict(machine: Machine, image: Image | None = None, device: Device = UP5K)
     return Resources(round(cells), blocks, spram(machine), dsp)
 
 
-def features(machine: Machine, image: Image | None = None,
-             family: Family = ICE40) -> dict[str, float]:
-    """What logic cells depend on, by name; each has a weight in `resource_fit`.
+def features(machine: Machine, listed: Sequence[Memory]) -> dict[str, float]:
+    """What logic cells depend on, by name; each has a weight in `resource_coefficients`. *listed*
+    are the memories of *machine*.
 
     ========= ==================================================================
     lanes     accumulator, its enable and its shadow, a lane
@@ -65,7 +69,6 @@ def features(machine: Machine, image: Image | None = None,
     one       the rest, the board's link
     ========= ==================================================================
     """
-    found = memories(machine, image, family)
     banks, rows = machine.banks, machine.rows.bit_length()
     return {
         "lanes": banks * machine.lanes * (2 * machine.acc_bits + 1),
@@ -76,14 +79,14 @@ def features(machine: Machine, image: Image | None = None,
         "loads": banks * (2 * rows + machine.row_beats),
         "readout": _readout_bits(machine),
         "layers": banks * len(machine.layers),
-        "tables": sum(_table_cells(memory) for memory in found),
+        "tables": sum(map(_table_cells, listed)),
         "one": 1,
     }
 
 
-def written_cells(machine: Machine, image: Image | None = None, family: Family = ICE40) -> float:
+def written_cells(listed: Sequence[Memory]) -> float:
     """Cells of written memories in flip-flops: no feature, for hardly a fitted shape has any."""
-    return WRITTEN_CELLS * sum(memory.bits for memory in memories(machine, image, family)
+    return WRITTEN_CELLS * sum(memory.bits for memory in listed
                                if memory.place == "logic" and not memory.rom)
 
 

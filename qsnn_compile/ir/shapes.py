@@ -1,6 +1,8 @@
 """The shape of every value, from the input's. Shapes leave out the sample axis."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from types import MappingProxyType
 
 from .errors import IrError, require
 from .graph import Graph
@@ -10,7 +12,8 @@ Shape = tuple[int, ...]
 Known = list[Shape | None]
 
 
-def shapes(graph: Graph) -> dict[str, Shape]:
+@lru_cache(maxsize=4)               # graphs never change
+def shapes(graph: Graph) -> Mapping[str, Shape]:
     """The shape of the input and of every node's value, by name.
 
     Raises IrError where the shapes of an operator's inputs don't fit it, or where a loop through a
@@ -29,7 +32,7 @@ def shapes(graph: Graph) -> dict[str, Shape]:
         if node.name not in known:
             raise IrError(f"node {node.name!r}: its shape must follow from the input's, "
                           f"not only from itself through a Delay")
-    return known
+    return MappingProxyType(known)
 
 
 def infer(name: str, op: Op, inputs: Known) -> Shape | None:

@@ -2,7 +2,8 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import get_args
 
 from .errors import IrError, require
@@ -14,6 +15,7 @@ from .shapes import Shape, shapes
 NAME = re.compile(r"[A-Za-z_/][\w./$:-]*(?<!:)")
 
 
+@lru_cache(maxsize=4)               # graphs never change
 def verify(graph: Graph) -> None:
     """Raise IrError, naming node, rule and value, unless *graph* is well formed.
 
@@ -81,7 +83,7 @@ def _currents(graph: Graph) -> set[str]:
     return found
 
 
-def _check_node(node: Node, found: dict[str, Shape], currents: set[str]) -> None:
+def _check_node(node: Node, found: Mapping[str, Shape], currents: set[str]) -> None:
     where = f"node {node.name!r}"
     check = _CHECKS.get(type(node.op))
     if isinstance(node.op, Dense | Conv2d):
@@ -149,7 +151,7 @@ def _check_multi_spike(where: str, op: Neuron) -> None:
                 "threshold must be positive with max_spikes > 1", int(op.threshold.min()))
 
 
-def _check_readout(graph: Graph, found: dict[str, Shape], currents: set[str]) -> None:
+def _check_readout(graph: Graph, found: Mapping[str, Shape], currents: set[str]) -> None:
     readout = graph.readout
     source, where = readout.source, f"{readout.kind} readout"
     require(readout.kind in get_args(ReadoutKind), "readout",

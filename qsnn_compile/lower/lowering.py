@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -29,6 +30,7 @@ MAPS = 2                        # that a layer of the core reads
 Value = Spikes | Current
 
 
+@lru_cache(maxsize=4)               # the pass that checks it and `lowered` share it
 def lower(graph: Graph) -> tuple[Stage, ...]:
     """The stages of *graph* in order; nodes that no score depends on make none.
 

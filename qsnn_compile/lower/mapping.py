@@ -5,14 +5,15 @@ from functools import lru_cache
 
 import numpy as np
 
-from qsnn_compile.ir import Delay, Graph, bounds
+from qsnn_compile.ir import Delay, Graph
 from qsnn_compile.system.errors import QsnnError
 from qsnn_hw.machine import schedule
 from qsnn_hw.machine.arch import Image, Machine
 from qsnn_hw.machine.layers import Layer, Map
 
 from .channels import Channels, Shared, channels, shared
-from .lowering import has_values, lower
+from .lowered import lowered
+from .lowering import has_values
 from .parameter_fields import Pad, neuron_fields, readout_fields
 from .program import digest
 from .widths import with_widths
@@ -58,8 +59,9 @@ def prepare(graph: Graph, stepwise: bool | None = None, mode: Mode = WINDOW) -> 
     *stepwise* says so."""
     must = recurrent(graph) or mode.stepwise
     stepwise = must if stepwise is None else stepwise
-    common = shared(graph, bounds(graph, endless=mode.stream))
-    found = [channels(graph, stage, common, stepwise) for stage in lower(graph)]
+    low = lowered(graph, endless=mode.stream)
+    common = shared(graph, low.bounds)
+    found = [channels(graph, stage, common, stepwise) for stage in low.stages]
     return Prepared(graph, found, common, stepwise, mode)
 
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from qsnn_compile.chips.memories import Memory, least_blocks, spram
-from qsnn_compile.chips.resources import Resources, predict
+from qsnn_compile.chips.memories import Memory, least_blocks, memories, spram
+from qsnn_compile.chips.resources import Resources, predict_with
 from qsnn_compile.chips.targets import Device, family_of
 from qsnn_compile.ir import Graph
 from qsnn_compile.lower.mapping import (
@@ -60,13 +60,21 @@ class Candidate:
         blocks = least_blocks(self.frame, family_of(self.device))
         return Resources(0, blocks, spram(self.frame), 0)
 
+    @property
+    def memories(self) -> list[Memory]:
+        """Its memories, the parameters' as wide as they are without the image."""
+        return self._spared[2]
+
     @cached_property
-    def _spared(self) -> tuple[Machine, Resources]:
-        needed = predict(self.frame, device=self.device)
-        if needed.ebr <= self.device.ebr:
-            return self.frame, needed
-        machine = replace(self.frame, small_memories="logic")
-        return machine, predict(machine, device=self.device)
+    def _spared(self) -> tuple[Machine, Resources, list[Memory]]:
+        rated = self._rated(self.frame)
+        if rated[1].ebr <= self.device.ebr:
+            return rated
+        return self._rated(replace(self.frame, small_memories="logic"))
+
+    def _rated(self, machine: Machine) -> tuple[Machine, Resources, list[Memory]]:
+        listed = memories(machine, family=family_of(self.device))
+        return machine, predict_with(machine, listed, self.device), listed
 
     @cached_property
     def least(self) -> Resources:
@@ -74,9 +82,10 @@ class Candidate:
         is more than there is."""
         if self.floor.ebr > self.device.ebr or self.floor.spram > self.device.spram:
             return self.floor
-        bare = predict(replace(self.machine, neuron_fields=tuple(
-            replace(field, width=0, constant=field.base)
-            for field in self.machine.neuron_fields)), device=self.device)
+        machine = replace(self.machine, neuron_fields=tuple(
+            replace(field, width=0, constant=field.base) for field in self.machine.neuron_fields))
+        bare = predict_with(machine, [memory for memory in self.memories
+                                      if not memory.name.startswith("parameters")], self.device)
         return replace(self.needed, lc=min(self.needed.lc, bare.lc), ebr=bare.ebr)
 
 

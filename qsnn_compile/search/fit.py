@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from math import inf
 
-from qsnn_compile.chips.memories import memories
 from qsnn_compile.chips.resources import Resources
-from qsnn_compile.chips.targets import Device, family_of
+from qsnn_compile.chips.targets import Device
 from qsnn_compile.ir import Graph
 from qsnn_compile.passes import pipeline, run_passes
 
@@ -76,7 +75,7 @@ def _arrays(one: Candidate, key: str) -> Counter[str]:
     if key == "spram":
         found["weights"] = one.needed.spram
     if key == "ebr":
-        for memory in memories(one.machine, family=family_of(one.device)):
+        for memory in one.memories:
             found[ARRAYS[memory.name.rstrip("_0123456789")]] += memory.ebr
     return +found
 

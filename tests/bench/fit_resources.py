@@ -24,6 +24,7 @@ from machine_shapes import CHECKED, FITTED
 from qsnn_compile.build.folder import constraints
 from qsnn_compile.build.tools import find_tools, pack_only, synthesise
 from qsnn_compile.chips import resource_coefficients as resource_fit
+from qsnn_compile.chips.memories import memories
 from qsnn_compile.chips.resources import features, predict, written_cells
 from qsnn_compile.chips.targets import target
 from qsnn_hw.boards.top import top_verilog
@@ -60,10 +61,10 @@ def measured(shapes, cache):
 
 def fit(rows):
     """Weights that are never negative and minimise the relative error (active set)."""
-    names = list(features(*rows[0][1]))
+    names = list(features(rows[0][1][0], memories(*rows[0][1])))
     cells = np.array([used["lc"] for _, _, used in rows], dtype=float)
-    beside = np.array([written_cells(*built) for _, built, _ in rows])
-    table = np.array([list(features(*built).values()) for _, built, _ in rows])
+    beside = np.array([written_cells(memories(*built)) for _, built, _ in rows])
+    table = np.array([list(features(built[0], memories(*built)).values()) for _, built, _ in rows])
     kept = list(range(len(names)))
     while True:
         found, *_ = np.linalg.lstsq(table[:, kept] / cells[:, None], 1 - beside / cells,
