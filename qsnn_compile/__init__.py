@@ -1,7 +1,7 @@
 """The compiler of quantised spiking networks: an ONNX file in, a checked FPGA accelerator out.
 
 Importing this loads neither onnx nor Amaranth nor torch; `compile` does. It may import
-`qsnn_compile.build`, `qsnn_compile.chips`, `qsnn_compile.compiler`, `qsnn_compile.dialect`,
+`qsnn_compile.builds`, `qsnn_compile.chips`, `qsnn_compile.compiler`, `qsnn_compile.dialect`,
 `qsnn_compile.foreign`, `qsnn_compile.ir`, `qsnn_compile.lower`, `qsnn_compile.passes`,
 `qsnn_compile.search` and `qsnn_compile.system`.
 """

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
-from qsnn_compile.build.clocks import Clocked, Round, clock_of, settle
-from qsnn_compile.build.folder import build_folder, check_place, write_sources
-from qsnn_compile.build.report import Report, make_report, write_report
-from qsnn_compile.build.tools import Implementation, Progress, find_tools, implement, pack
+from qsnn_compile.builds.clocks import Clocked, Round, clock_of, settle
+from qsnn_compile.builds.folder import build_folder, check_place, write_sources
+from qsnn_compile.builds.report import Report, make_report, write_report
+from qsnn_compile.builds.tools import Implementation, Progress, find_tools, implement, pack
 from qsnn_compile.chips.resources import predict
 from qsnn_compile.chips.targets import Target, target
 from qsnn_compile.dialect.reader import import_onnx

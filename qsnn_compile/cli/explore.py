@@ -105,7 +105,7 @@ def _check(options: argparse.Namespace) -> None:
     if options.plot:
         importlib.import_module("matplotlib")       # or the extra that brings it is named
     if options.pnr:
-        from qsnn_compile.build.tools import find_tools
+        from qsnn_compile.builds.tools import find_tools
         from qsnn_compile.chips.targets import target
         find_tools(target(options.target).family)
     for name in ("jobs", "samples"):

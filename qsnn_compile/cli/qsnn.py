@@ -52,7 +52,7 @@ def _elsewhere(module: str, function: str) -> Command:
 
 
 def _report(argv: list[str]) -> int:
-    from qsnn_compile.build.report import print_report, read_report
+    from qsnn_compile.builds.report import print_report, read_report
 
     from .qsnnc import check_json, write_json
     parser = argparse.ArgumentParser(prog="qsnn report", description="Print a build's report.")

@@ -79,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _compile(options: argparse.Namespace) -> int:
-    from qsnn_compile.build.report import print_report
+    from qsnn_compile.builds.report import print_report
     from qsnn_compile.compiler import compile_model, read_model
     from qsnn_compile.lower.mapping import Mode
     from qsnn_compile.search.choose import Aim

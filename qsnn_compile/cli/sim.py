@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from qsnn_compile.build import manifest
-from qsnn_compile.build.folder import check_place
+from qsnn_compile.builds import manifest
+from qsnn_compile.builds.folder import check_place
 from qsnn_compile.system.errors import QsnnError
 from qsnn_compile.system.outputs import OutputError, check_file, whole
 from qsnn_sim.measure.data import Build, Samples, read_samples

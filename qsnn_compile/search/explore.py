@@ -12,8 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
-from qsnn_compile.build.folder import write_sources
-from qsnn_compile.build.tools import Implementation, implement
+from qsnn_compile.builds.folder import write_sources
+from qsnn_compile.builds.tools import Implementation, implement
 from qsnn_compile.chips.resources import Resources, predict
 from qsnn_compile.chips.targets import Target
 from qsnn_compile.ir import Graph

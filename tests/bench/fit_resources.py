@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from machine_shapes import CHECKED, FITTED
 
-from qsnn_compile.build.folder import constraints
-from qsnn_compile.build.tools import find_tools, pack_only, synthesise
+from qsnn_compile.builds.folder import constraints
+from qsnn_compile.builds.tools import find_tools, pack_only, synthesise
 from qsnn_compile.chips import resource_coefficients as resource_fit
 from qsnn_compile.chips.memories import memories
 from qsnn_compile.chips.resources import features, predict, written_cells

@@ -17,8 +17,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from qsnn_compile.build.folder import write_sources
-from qsnn_compile.build.tools import find_tools, pack_only, place, synthesise
+from qsnn_compile.builds.folder import write_sources
+from qsnn_compile.builds.tools import find_tools, pack_only, place, synthesise
 from qsnn_compile.chips.resources import predict
 from qsnn_compile.chips.targets import target
 from qsnn_compile.dialect.reader import import_onnx

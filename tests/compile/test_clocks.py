@@ -10,9 +10,9 @@ import pytest
 from core_graphs import random_graph
 
 from qsnn_compile import compiler
-from qsnn_compile.build import tools as fpga
-from qsnn_compile.build.clocks import FIRST, ROUNDS, clock_of, settle, steps
-from qsnn_compile.build.tools import SEEDS, Implementation, Placed, Tools
+from qsnn_compile.builds import tools as fpga
+from qsnn_compile.builds.clocks import FIRST, ROUNDS, clock_of, settle, steps
+from qsnn_compile.builds.tools import SEEDS, Implementation, Placed, Tools
 from qsnn_compile.chips import targets
 from qsnn_compile.chips.targets import BOARDS, target
 from qsnn_compile.cli import qsnn, qsnnc

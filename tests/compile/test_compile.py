@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import qsnn_compile
-from qsnn_compile.build import manifest
+from qsnn_compile.builds import manifest
 from qsnn_compile.chips.targets import target
 from qsnn_compile.cli import qsnn, qsnnc
 from qsnn_compile.ir import equal, parse

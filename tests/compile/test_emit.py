@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from qsnn_compile.build import folder as emit
-from qsnn_compile.build import manifest
-from qsnn_compile.build.folder import build_folder
-from qsnn_compile.build.report import ReportError, read_report
+from qsnn_compile.builds import folder as emit
+from qsnn_compile.builds import manifest
+from qsnn_compile.builds.folder import build_folder
+from qsnn_compile.builds.report import ReportError, read_report
 from qsnn_compile.system.outputs import OutputError
 
 MUST = "output must be a new or empty folder or an earlier build, not"
@@ -135,9 +135,9 @@ def full(*arguments, **options):
 
 
 @pytest.mark.parametrize("writer", ("pathlib.Path.write_text", "pathlib.Path.mkdir",
-                                    "qsnn_compile.build.manifest._digest", "os.rename"))
+                                    "qsnn_compile.builds.manifest._digest", "os.rename"))
 def test_a_full_disk_leaves_the_earlier_build(place, writer, monkeypatch):
-    monkeypatch.setattr("qsnn_compile.build.folder._exchanged", lambda one, other: False)
+    monkeypatch.setattr("qsnn_compile.builds.folder._exchanged", lambda one, other: False)
     with monkeypatch.context() as patched:
         patched.setattr(writer, full)
         said = refused(place)

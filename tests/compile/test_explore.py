@@ -11,7 +11,7 @@ import pytest
 from core_graphs import random_graph
 
 import qsnn_compile
-from qsnn_compile.build.tools import Implementation, Placed
+from qsnn_compile.builds.tools import Implementation, Placed
 from qsnn_compile.chips import energy
 from qsnn_compile.chips.resources import Resources, predict
 from qsnn_compile.chips.targets import TargetError, target

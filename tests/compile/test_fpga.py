@@ -4,9 +4,9 @@ import sys
 import pytest
 
 import qsnn_compile
-from qsnn_compile.build import clocks
-from qsnn_compile.build import tools as fpga
-from qsnn_compile.build.tools import Placed, ToolError, Tools
+from qsnn_compile.builds import clocks
+from qsnn_compile.builds import tools as fpga
+from qsnn_compile.builds.tools import Placed, ToolError, Tools
 from qsnn_compile.chips.targets import target
 from qsnn_compile.system.errors import DoesNotFit
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from broken_models import good_graph, model
 
-from qsnn_compile.build.report import print_report
+from qsnn_compile.builds.report import print_report
 from qsnn_compile.compiler import compile_model, read_model
 from qsnn_compile.foreign.reader import Options, read_foreign
 from qsnn_compile.quantise.network import quantise

@@ -6,7 +6,7 @@ import pytest
 from core_graphs import random_graph
 
 import qsnn_compile
-from qsnn_compile.build.folder import constraints, write_sources
+from qsnn_compile.builds.folder import constraints, write_sources
 from qsnn_compile.chips import targets
 from qsnn_compile.chips.memories import Memory
 from qsnn_compile.chips.resources import predict

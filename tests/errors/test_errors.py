@@ -21,7 +21,7 @@ import pytest
 from broken_models import MODELS, good_graph, model, write
 
 import qsnn_compile.ir
-from qsnn_compile.build import tools as fpga
+from qsnn_compile.builds import tools as fpga
 from qsnn_compile.cli import qsnn, qsnnc
 
 HERE = Path(__file__).parent

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from qsnn_compile.build.report import ReportError, read_report
+from qsnn_compile.builds.report import ReportError, read_report
 from qsnn_compile.cli.qsnn import main
 from qsnn_compile.lower.program import Program, ProgramError
 from qsnn_compile.reals.calibrate import read_data

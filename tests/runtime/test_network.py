@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from boards import FakeBoard
 
-from qsnn_compile.build.report import make_report, write_report
+from qsnn_compile.builds.report import make_report, write_report
 from qsnn_compile.chips.resources import predict
 from qsnn_compile.chips.targets import target
 from qsnn_compile.cli import run as commands

@@ -8,9 +8,9 @@ from importlib.metadata import version
 import numpy as np
 import pytest
 
-from qsnn_compile.build import manifest
-from qsnn_compile.build.folder import write_sources
-from qsnn_compile.build.report import make_report, write_report
+from qsnn_compile.builds import manifest
+from qsnn_compile.builds.folder import write_sources
+from qsnn_compile.builds.report import make_report, write_report
 from qsnn_compile.chips.resources import predict
 from qsnn_compile.chips.targets import target
 from qsnn_compile.cli import qsnn

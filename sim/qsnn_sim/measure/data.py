@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qsnn_compile.build import manifest
-from qsnn_compile.build.report import read_report
+from qsnn_compile.builds import manifest
+from qsnn_compile.builds.report import read_report
 from qsnn_compile.ir import Graph, IrError, parse, quantize_input, shapes, verify
 from qsnn_compile.lower.mapping import mapped_again
 from qsnn_compile.lower.program import Program

@@ -18,9 +18,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from qsnn_compile.chips.targets import Device, Family, family_of, yowasp
 from qsnn_compile.system import processes
 from qsnn_compile.system.errors import DoesNotFit, QsnnError
-from qsnn_compile.chips.targets import Device, Family, family_of, yowasp
 
 SEEDS = (1, 2, 3)               # Fmax is the median of these, the bitstream the fastest
 EFFORT = 1.2                    # asked of nextpnr, over the clock: it rests where that is reached

@@ -15,12 +15,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from . import manifest
+from qsnn_compile.chips.targets import Target, target
 from qsnn_compile.ir import Graph, to_text
+from qsnn_compile.lower.program import Program
 from qsnn_compile.system.outputs import OutputError, mode_of_new
 from qsnn_compile.system.processes import held
-from qsnn_compile.lower.program import Program
-from qsnn_compile.chips.targets import Target, target
+
+from . import manifest
 
 OLDER = {"report.json", "program.json"}     # told a build from somebody's folder once
 AT_FDCWD, RENAME_EXCHANGE = -100, 2         # of Linux's renameat2

@@ -7,22 +7,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from qsnn_compile.chips.resources import Resources
+from qsnn_compile.chips.targets import Target
+from qsnn_compile.ir import Bounds, Graph, Interval, NeuronBounds
+from qsnn_compile.lower.channels import neuron_shape
+from qsnn_compile.lower.lowered import lowered
+from qsnn_compile.lower.program import Program
+from qsnn_compile.lower.stage import Stage
+from qsnn_compile.system.errors import QsnnError
+from qsnn_compile.system.files import read_json
+from qsnn_compile.system.text import marked, plain
 from qsnn_hw.machine.arch import Machine
 
 from . import manifest
-from qsnn_compile.lower.channels import neuron_shape
 from .clocks import MARGIN, NOT_PLACED, Clocked
 from .folder import restore
-from qsnn_compile.system.errors import QsnnError
-from qsnn_compile.system.files import read_json
 from .tools import Placed
-from qsnn_compile.ir import Bounds, Graph, Interval, NeuronBounds
-from qsnn_compile.lower.lowered import lowered
-from qsnn_compile.system.text import marked, plain
-from qsnn_compile.lower.program import Program
-from qsnn_compile.lower.stage import Stage
-from qsnn_compile.chips.resources import Resources
-from qsnn_compile.chips.targets import Target
 
 SCHEMA = 1
 REQUIRED = frozenset((

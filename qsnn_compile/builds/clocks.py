@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from qsnn_compile.system.errors import DoesNotFit
-from .tools import SEEDS, Implementation
 from qsnn_compile.chips.targets import Board, TargetError
+from qsnn_compile.system.errors import DoesNotFit
+
+from .tools import SEEDS, Implementation
 
 MARGIN = 0.05           # of Fmax over a chosen clock, at least: a PLL's edges waver
 SPARE = 1 + MARGIN
