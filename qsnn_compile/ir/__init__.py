@@ -4,9 +4,9 @@ It imports nothing of ours.
 """
 
 from .bounds import Bounds, NeuronBounds, bounds
-from .data import quantize_input
 from .errors import IrError
-from .graph import Coding, Graph, Input, Node, Readout, ReadoutKind
+from .graph import Graph, Node, Readout, ReadoutKind, quantize_input
+from .input import Coding, Input
 from .intervals import Interval, Linear, width
 from .magnitudes import magnitudes
 from .ops import (

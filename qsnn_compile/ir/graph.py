@@ -1,29 +1,15 @@
 """The IR's graph: one time step of a network, run ``steps`` times, and how its answer is read."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
+from .input import Input
 from .ops import Ints, Op, ints
 
-Coding = Literal["direct", "spikes"]
 ReadoutKind = Literal["count", "potential", "last"]
-
-
-@dataclass(frozen=True)
-class Input:
-    """The network's input: unsigned integers of ``bits`` bits, shape without the sample axis.
-
-    ``direct``: the same values at every step (data ``[N, *shape]``). ``spikes``: a frame a step
-    (data ``[N, T, *shape]``), 0/1 for ``bits`` = 1, else counts. A real input is
-    ``scale · (x - zero_point)``.
-    """
-
-    shape: tuple[int, ...]
-    bits: int = 1
-    coding: Coding = "spikes"
-    scale: float = 1.0
-    zero_point: int = 0
-    name: str = "x"
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,3 +54,8 @@ class Graph:
             if node.name == name:
                 return node
         raise KeyError(name)
+
+
+def quantize_input(graph: Graph, x: Any) -> NDArray[np.uint8]:
+    """*x* as the integers that *graph* takes, see `Input.quantise`."""
+    return graph.input.quantise(x, graph.steps)

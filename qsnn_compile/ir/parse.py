@@ -9,7 +9,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import numpy as np
 
 from .errors import IrError
-from .graph import Graph, Input, Node, Readout, ReadoutKind
+from .graph import Graph, Node, Readout, ReadoutKind
+from .input import Input
 from .ops import Ints, Synapse, ints
 from .text import HEADER, OPERATORS
 

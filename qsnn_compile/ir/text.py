@@ -25,7 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from .graph import Graph, Input, Node, Readout
+from .graph import Graph, Node, Readout
+from .input import Input
 from .ops import Add, Conv2d, Delay, Dense, Flatten, Ints, MaxPool, Neuron, Op, SumPool, Synapse
 
 HEADER = "qsnn.ir 1"

@@ -7,7 +7,8 @@ from functools import lru_cache
 from typing import get_args
 
 from .errors import IrError, require
-from .graph import Coding, Graph, Node, ReadoutKind
+from .graph import Graph, Node, ReadoutKind
+from .input import Coding
 from .magnitudes import magnitudes
 from .ops import Add, Conv2d, Delay, Dense, Ints, MaxPool, Neuron, Op, Reset, Synapse
 from .shapes import Shape, shapes

@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from qsnn_compile.ir import Graph, IrError, Readout, quantize_input
+from qsnn_compile.ir import IrError
 from qsnn_compile.lower.program import Program
 from qsnn_compile.system.errors import QsnnError
 from qsnn_hw.link import frames
@@ -94,9 +94,7 @@ class Network:
         self.close()
 
     def _quantized(self, x: Any) -> NDArray[np.uint8]:
-        machine = self.program.machine
-        shell = Graph(machine.name, machine.steps, self.program.input, (), Readout("count", "x"))
         try:
-            return quantize_input(shell, x)
+            return self.program.input.quantise(x, self.program.machine.steps)
         except IrError as error:
             raise QsnnError(f"data: {error}") from None

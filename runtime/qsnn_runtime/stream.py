@@ -9,9 +9,10 @@
 ...             stream.reset()
 """
 
+from dataclasses import replace
 from typing import Any
 
-from qsnn_compile.ir import Graph, Input, IrError, Readout, quantize_input
+from qsnn_compile.ir import IrError
 from qsnn_compile.lower.program import Program
 from qsnn_compile.system.errors import QsnnError
 
@@ -38,9 +39,7 @@ class Stream:
         self._link.send(protocol.restart())
 
     def _quantized(self, frame: Any) -> Any:
-        given = self.program.input
-        one = Input(given.shape, given.bits, "direct", given.scale, given.zero_point)
         try:
-            return quantize_input(Graph("frame", 1, one, (), Readout("count", "x")), [frame])[0]
+            return replace(self.program.input, coding="direct").quantise([frame], 1)[0]
         except IrError as error:
             raise QsnnError(f"frame: {error}") from None
