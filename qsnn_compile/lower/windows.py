@@ -159,8 +159,11 @@ def _taps(part: Part, spread: tuple[tuple[int, int], ...]
 
 
 def _early(found: Map, word: Word, index: int, before: list[Layer], shape: Shape) -> bool:
-    """Whether the word was written before the last round of the layer before: by the groups of a
-    single place it can be told."""
+    """Whether the layer before has written *word* when its last round begins.
+
+    In a round each bank writes one group of channels. So where the layer before has a single
+    place, every word is early but those of the last round; where it has several places, none is.
+    """
     if found.layer < max(index - 1, 0) or found.previous:
         return True
     source = before[found.layer]

@@ -1,4 +1,8 @@
-"""Roughly how long a machine takes, to choose one: the clocks of a sample, without simulating one.
+"""An estimate of a machine's clocks for a typical sample, made from its shapes alone.
+
+The search compares hundreds of machines, so the estimate must be quick, and it must put machines
+in the right order. It assumes a share of active pixels and spikes that is the same for all
+networks. `qsnn sim` and `qsnn explore --data` count the clocks of real samples.
 """
 
 import math
@@ -7,19 +11,20 @@ from collections import Counter
 from qsnn_hw.machine.arch import Machine
 from qsnn_hw.machine.layers import WORD, Layer, Map
 
-ACTIVITY = 1 / 8                # of spikes, a guess that is the same for all
-PIXELS = 1 / 4                  # other than 0: digits have 1 in 5, garments 1 in 2
-REPETITION = 0.4                # n steps together have n^REPETITION times a step's: neurons repeat
+ACTIVITY = 1 / 8                # the assumed share of neurons that spike in a step
+PIXELS = 1 / 4                  # the assumed share of pixels that are not 0; digits: 1/5
+REPETITION = 0.4                # n steps have n^REPETITION times as many active inputs as one step
 
 
 def typical_clocks(machine: Machine) -> float:
-    """Clocks of a sample (of a stream: of a step) of which ACTIVITY of all spikes are 1 and PIXELS
-    of all pixels are not 0, its input there at once."""
+    """The clocks of a sample, of a stream the clocks of a step. ACTIVITY of the neurons spike,
+    PIXELS of the pixels are not 0, and the whole input is there at the beginning."""
     return sum(_layer_clocks(machine, index) for index in range(len(machine.layers)))
 
 
 def _layer_clocks(machine: Machine, index: int) -> float:
-    """Items one behind the other; a pass takes its events or the rotations of the one before."""
+    """The clocks of all items of a layer. A pass lasts as long as its events, or as the rotations
+    of the pass before it, whichever is longer."""
     layer = machine.layers[index]
     repeats = machine.window_steps(index) * machine.times
     transfers = 1 if layer.fires or machine.order == "step" else repeats
@@ -46,9 +51,13 @@ def _pass_clocks(machine: Machine, index: int) -> float:
 
 
 def _wait(machine: Machine, index: int) -> float:
-    """What the layer behind loses: it waits for the last group's first rotation, or for all of them
-    where it takes the steps at once; where not, they go on beside its first pass (a readout's
-    all but the last), but no transfer comes before they end."""
+    """The clocks that the next layer loses at its beginning.
+
+    The next layer waits for the first rotation of the last group. If the next layer reads all
+    steps at once, it waits for all rotations. Otherwise the other rotations run beside the next
+    layer's first pass (beside all passes but the last of a readout), and only what is left of them
+    delays its first transfer.
+    """
     if machine.is_last(index):
         return machine.rotation(index)
     behind, rotations = index + 1, _rotations(machine, index)

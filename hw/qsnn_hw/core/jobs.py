@@ -16,15 +16,26 @@ def bits_of(top):
 
 
 def job_layout(machine):
-    """What the rotation needs to know of the transfer that starts it.
+    """A job: what the rotation after a transfer needs to know.
 
-    ``slot``: parameter address of slot 0, ``membrane``: its membrane address; ``line``: where its
-    first spike word goes, ``column`` in that line, ``words`` how many follow; ``start``: membranes
-    start at u0; ``opens``, ``closes``: the first and the last pass of a pooling window;
-    ``silent``: no channel is there; ``step`` matters where passes are combined, ``settled`` says
-    that its scores are compared; ``opening`` and ``final`` groups are the first and the last of the
-    layer. ``ending`` says that it is the last step, where others are compared too; ``halves`` that
-    a stream's totals are.
+    ============ =================================================================
+    ``layer``    the layer's number
+    ``slot``     parameter address of the first neuron
+    ``membrane`` membrane address of the first neuron
+    ``line``     line of the spike memory that takes the first spike word
+    ``column``   column of that line
+    ``words``    spike words after the first
+    ``step``     the time step, where the spikes of several passes are joined by OR
+    ``start``    membranes start at u0
+    ``opens``    the pass is the first of a pooling window
+    ``closes``   the pass is the last of a pooling window
+    ``silent``   no neuron is there; nothing is written
+    ``settled``  scores are compared after this rotation
+    ``opening``  the group is the first of its layer
+    ``final``    the group is the last of its layer
+    ``ending``   the step is the last of its window (machines that exit early)
+    ``halves``   totals are halved (streams)
+    ============ =================================================================
     """
     flags = ["start", "opens", "closes", "silent", "settled", "opening", "final"]
     flags += ["ending"] * machine.exits + ["halves"] * machine.streaming
@@ -40,13 +51,22 @@ def job_layout(machine):
 
 
 def request_layout(machine):
-    """A word to be read: where, and what becomes of it.
+    """A request: a word to read, and what becomes of it.
 
-    ``row``: the weight row of its first bit's plane 0; ``format``: which of the machine's formats
-    its weights have. ``skip``: there is nothing; ``pad``: it lies outside, and is the pad.
-    ``listed``: an entry of the list; ``begun``: whose plane 0 the lanes have; ``value``: of
-    the value memory; ``merged``: all columns, as one count or (``paired``) apart. ``ends``: a
-    transfer follows.
+    =========== ==================================================================
+    ``address`` line of the spike memory, or address of the value memory or list
+    ``column``  column of the line
+    ``row``     weight row of the word's first input, plane 0
+    ``format``  number of the weights' format, see `Machine.formats`
+    ``listed``  the word is an entry of the list of pixels
+    ``begun``   the lanes have added plane 0 of that entry already
+    ``value``   the word is in the value memory
+    ``merged``  all columns of the line are read
+    ``paired``  the columns are two steps, which stay apart; else they become one count
+    ``pad``     the word lies outside the map; every input is the pad value
+    ``skip``    there is nothing to read
+    ``ends``    a transfer follows the word
+    =========== ==================================================================
     """
     flags = ("listed", "value", "merged", "paired", "pad", "skip", "ends")
     return data.StructLayout({
