@@ -22,7 +22,9 @@ CHILD = """
 import sys, time
 from pathlib import Path
 from blobs import CONFIG, NETWORK, dataset
-from qsnn_models import cli, data, zoo
+from qsnn_compile.cli import train as cli
+from qsnn_models import data
+from qsnn_models.training import recipes as zoo
 from qsnn_models.training.progress import TrainingProgress
 
 ticks = []

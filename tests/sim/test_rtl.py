@@ -82,7 +82,7 @@ def test_missing_libpython_names_its_package(monkeypatch):
 
 def test_missing_extra_names_the_install_line():
     code = ("import sys; sys.modules['cocotb_tools'] = None\n"
-            "from qsnn_sim import rtl\n"
+            "from qsnn_sim.rtl import simulators as rtl\n"
             "try: rtl.check_tools('verilator')\n"
             "except Exception as error: print(type(error).__name__, error)\n")
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
