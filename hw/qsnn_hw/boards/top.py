@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass
 
-from amaranth.back import verilog
 from amaranth.hdl import *
 from amaranth.lib import wiring
 from amaranth.lib.cdc import ResetSynchronizer
 from amaranth.lib.wiring import In, Out
 
 from qsnn_hw.core.core import SpikingCore
-from qsnn_hw.core.verilog import CoreCell, core_verilog
+from qsnn_hw.core.verilog import CoreCell, converted, core_verilog
 from qsnn_hw.link import frames
 from qsnn_hw.link.uart_link import Framer, UartRx, UartTx, keeps_baud, uart_divisor
 
@@ -143,14 +142,10 @@ def top_verilog(machine, image, *, clocking=Clocking(), leds_low=True, baud=fram
     """A board's design as Verilog text, module ``top``. By default an iCEBreaker's. *core*: the
     text of `core_verilog`, where it is there already."""
     top = BoardTop(machine, image, clocking=clocking, leds_low=leds_low, baud=baud, cell=True)
-    return _verilog(top, "top") + (core_verilog(machine, image) if core is None else core)
+    return converted(top, "top") + (core_verilog(machine, image) if core is None else core)
 
 
 def linked_verilog(machine, image, divisor):
     """`LinkedCore` as Verilog text, module ``linked_core``, ports clk, rst, rx, tx, loaded."""
     linked = LinkedCore(machine, image, divisor=divisor, cell=True)
-    return _verilog(linked, "linked_core") + core_verilog(machine, image)
-
-
-def _verilog(component, name):
-    return verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
+    return converted(linked, "linked_core") + core_verilog(machine, image)

@@ -1,5 +1,7 @@
 """Verilog of a core, and the core as a cell of another design's Verilog."""
 
+import gc
+
 from amaranth.back import verilog
 from amaranth.hdl import *
 from amaranth.lib import wiring
@@ -8,16 +10,27 @@ from amaranth.lib.wiring import Flow
 from .core import SpikingCore, core_members
 from .memory import SPRAM_VERILOG
 
-__all__ = ["CORE", "CoreCell", "core_verilog"]
+__all__ = ["CORE", "CoreCell", "converted", "core_verilog"]
 
 CORE = "qsnn_core"          # the module's name
 
 
 def core_verilog(machine, image, name=CORE):
     """The core as Verilog text, module *name*; the same bytes for the same arguments."""
-    text = verilog.convert(SpikingCore(machine, image), name=name, emit_src=False,
-                           strip_internal_attrs=True)
+    text = converted(SpikingCore(machine, image), name)
     return text + (SPRAM_VERILOG if machine.weight_memory == "spram" else "")
+
+
+def converted(component, name):
+    """*component* as Verilog text, module *name*. The garbage collector pauses: it would search
+    Amaranth's many small objects again and again, for half of the time, and free nothing."""
+    paused = gc.isenabled()
+    gc.disable()
+    try:
+        return verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
+    finally:
+        if paused:
+            gc.enable()
 
 
 class CoreCell(wiring.Component):
