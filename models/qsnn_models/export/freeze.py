@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from qsnn_compile.ir import Graph
 from qsnn_models.errors import ExportError
 from qsnn_models.layers.constant_trains import DEAD, constant_units
+from qsnn_models.layers.integers import EXACT
 from qsnn_models.layers.neurons import LIF, ChannelUnits, Current, channel_units
 from qsnn_models.layers.weighted import QConv2d, QDense, QRecurrent
-from qsnn_models.network.inputs import EXACT, top_of
+from qsnn_models.network.inputs import top_of
 from qsnn_models.network.qsnn import QSNN, NetworkConfig, Spiking, stacked
 from qsnn_models.network.settle import check, settle, weight_layers
 
