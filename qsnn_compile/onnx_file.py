@@ -3,6 +3,7 @@ errors that name file and node."""
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -108,7 +109,7 @@ class OnnxFile:
     def integer(self, key: str, advice: str, given: int | None = None) -> int:
         """Metadata *key* as an integer; *given* goes first."""
         text = self.metadata.get(f"qsnn.{key}") if given is None else str(given)
-        if text is None or not text.lstrip("-").isdigit():
+        if text is None or not re.fullmatch(r"-?[0-9]{1,18}", text):
             self.fail(f"metadata qsnn.{key} must be an integer, not {text!r}; {advice}")
         return int(text)
 

@@ -49,6 +49,8 @@ class _Machine:
     def _value(self, key: str, node: Any, x: Array) -> Array:
         kind = type(node).__name__
         if kind in ("Affine", "Linear"):
+            if x.ndim == 0:                         # a loop's value before its first step
+                x = np.zeros((len(self.values[self.wire.source]), node.weight.shape[1]))
             return np.asarray(x @ node.weight.astype(np.float64).T + getattr(node, "bias", 0.0))
         if kind == "Conv2d":
             return _convolved(node, x)

@@ -109,6 +109,10 @@ class _Reader:
             pairs = {name: out for name, out in pairs.items() if name not in left}
         if not pairs or repeats(trace):
             return None
+        if not left:
+            raise OnnxError("the graph must have an input that a layer reads beside its states, "
+                            f"not {', '.join(map(repr, blocks))} alone; put a layer before the "
+                            "neurons")
         unpaired = [name for name in blocks if name not in pairs and name not in left]
         if unpaired:
             names = ", ".join(map(repr, unpaired))

@@ -1,5 +1,6 @@
 """Gemm, MatMul, Conv, pooling and reductions: one block for every sample and step."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,8 @@ from qsnn_compile.onnx_file import OnnxNode
 from .onnx_blocks import Array, Const, Quantised, Sym, Value, digest
 from .onnx_quant import moved
 from .onnx_trace import Trace
+
+MOST_WORK = 1 << 29             # products of one convolution: ResNet-19's largest has 151 million
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +119,10 @@ def conv(trace: Trace, node: OnnxNode, x: Value, w: Value, b: Value | None = Non
         node.fail(f"weight must fit the input {x.ids.shape[1:]!r}, not be {w.value.shape!r}; "
                   "export the file again")
     shape = (w.value.shape[0], height, width)
+    work = math.prod(shape) * math.prod(w.value.shape[1:])
+    if work > MOST_WORK:
+        node.fail(f"must multiply at most {MOST_WORK} times a step, not {work!r}; use a smaller "
+                  "kernel or image")
     return images(trace, "conv", x, shape, params, params.key, name_of(node))
 
 

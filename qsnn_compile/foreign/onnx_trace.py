@@ -17,7 +17,7 @@ from qsnn_compile.onnx_file import MOST, OnnxError
 from .onnx_blocks import Array, Block, Const, Ids, Operand, Sym, Value, digest
 from .onnx_math import compute
 
-MAX_ELEMENTS = 1 << 25
+MAX_ELEMENTS = 1 << 24
 MAX_BLOCKS = 1 << 16
 
 

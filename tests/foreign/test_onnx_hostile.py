@@ -243,6 +243,23 @@ def test_the_input_is_no_answer(tmp_path: Path) -> None:
     refused(saved(tmp_path, model), "the output must be computed by a layer, not be the input")
 
 
+def test_a_convolution_of_too_much_work(tmp_path: Path) -> None:
+    weight = numpy_helper.from_array(np.ones((1, 1, 256, 256), np.float32), "w")
+    model = graph_of([helper.make_node("Conv", ["x", "w"], ["y"], pads=[0, 0, 255, 255])], [weight])
+    dims = model.graph.input[0].type.tensor_type.shape.dim
+    del dims[:]
+    for size in (1, 1, 256, 256):
+        dims.add().dim_value = size
+    refused(saved(tmp_path, model), "must multiply at most 536870912 times a step, not 4294967296")
+
+
+def test_a_neuron_that_reads_the_input_itself(tmp_path: Path) -> None:
+    model = layers(1)
+    del model.graph.node[0]
+    model.graph.node[1].input[1] = "x"
+    refused(saved(tmp_path, model), "must have an input that a layer reads beside its states")
+
+
 # -- functions ------------------------------------------------------------------------------------
 
 def function(name: str, calls: str, times: int = 1) -> onnx.FunctionProto:
