@@ -2,6 +2,7 @@
 and modes, and what its search chooses from, on every device."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from core_graphs import random_graph
@@ -32,15 +33,16 @@ class Draw:
     image: Image
 
 
-def draw(seed: int, clocks: float = 2000) -> Draw:
+def draw(seed: int, clocks: float = 2000, modes: Sequence[Mode] = MODES,
+         most_lanes: int = MOST_LANES) -> Draw:
     """The first network and machine from *seed* on whose weights load and whose samples run in
-    about so many *clocks*."""
+    about so many *clocks*, in one of *modes* on *most_lanes* lanes in all."""
     rng = random.Random(seed)
     while True:
-        mode, device = rng.choice(MODES), rng.choice(DEVICES)
+        mode, device = rng.choice(modes), rng.choice(DEVICES)
         try:
             graph = run_passes(_network(rng), mode.passes)
-            tried = candidates(graph, device, _lanes(rng, device), mode)
+            tried = candidates(graph, device, _lanes(rng, device, most_lanes), mode)
         except (Unsupported, ValueError):
             continue
         quick = [one for one in tried if _clocks(one) <= clocks]
@@ -48,9 +50,9 @@ def draw(seed: int, clocks: float = 2000) -> Draw:
             return Draw(graph, *rng.choice(quick).complete())
 
 
-def _lanes(rng: random.Random, device: Device) -> list[int]:
+def _lanes(rng: random.Random, device: Device, most: int) -> list[int]:
     """What a search tries: all lanes that there are, or those that --lanes asks for."""
-    lanes = [lanes for lanes in device.lanes if lanes <= MOST_LANES]
+    lanes = [lanes for lanes in device.lanes if lanes <= most]
     return rng.choice([lanes, [rng.choice(lanes)]])
 
 

@@ -38,7 +38,7 @@ class Testbench:
 
         machine, traffic = plan.program.machine, plan.traffic
         self.plan, self.machine, self.rng = plan, machine, random.Random(traffic.seed)
-        self.clk, self.reset = dut.clk, port("rst")
+        self.clk, self.reset = port("clk"), port("rst")
         self.weights = StreamDriver(port, "weights", traffic.idle, self.rng)
         self.inputs = StreamDriver(port, "inputs", traffic.idle, self.rng)
         self.probe = ProbeMonitor(port, machine)
@@ -156,12 +156,14 @@ class Testbench:
 async def core_does_as_the_models_say(dut: Any) -> None:
     """Every sample's spikes, answer and clocks, plan by plan; `qsnn_sim.verify` reads how they
     compare."""
-    Clock(dut.clk, CLOCK_NS, unit="ns").start()
     for folder in map(Path, os.environ["CORE_PLANS"].split(os.pathsep)):
         plan, began = Plan.load(folder), time.perf_counter()
-        await FallingEdge(dut.clk)
         bench = Testbench(dut, plan)
+        clock = Clock(bench.clk, CLOCK_NS, unit="ns")
+        clock.start()
         await bench.run()
+        await FallingEdge(bench.clk)
+        clock.stop()
         comparison = compare(plan.program.machine, *bench.traces())
         answer = asdict(comparison) | {
             "first": comparison.first and str(comparison.first),

@@ -5,10 +5,10 @@ import re
 
 RAM = re.compile(
     r"  initial begin\n(?:    \S+\[\d+\] = \S+;\n)+  end\n"
-    r"(  always @\(posedge clk\) begin\n    if \((?P<en>.+)\)\n"
+    r"(  always @\(posedge \w+\) begin\n    if \((?P<en>.+)\)\n"
     r"      (?P<name>\S+)\[(?P<to>.+)\] <= .+;\n  end\n"
     r"  reg \[(?P<top>\d+):0\] (?P<read>\S+);\n"
-    r"  always @\(posedge clk\) begin\n(?:    if .+\n)? +(?P=read) <= )(?P=name)\[(?P<of>.+)\];\n")
+    r"  always @\(posedge \w+\) begin\n(?:    if .+\n)? +(?P=read) <= )(?P=name)\[(?P<of>.+)\];\n")
 
 
 def unknown(verilog):
