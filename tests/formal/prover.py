@@ -25,7 +25,7 @@ SCRIPT = ("read_rtlil block.il; hierarchy -top top; proc; flatten; opt -full; me
           "setundef -undriven -zero; write_smt2 -wires block.smt2")
 TOOLS = Path(sys.executable).parent
 FAILED = re.compile(r"Assert failed in \S+: (\S+?):(\d+)\S*(?: \((.*)\))?")
-STEP = re.compile(r"(?:Checking assertions in step|Trying induction in step) (\d+)")
+STEP = re.compile(r"Checking assertions in step (\d+)")
 
 
 class Setting:
@@ -71,7 +71,8 @@ class Setting:
         return held
 
     def claim(self, *facts):
-        self.m.d.comb += [Assert(fact) for fact in facts]
+        for fact in facts:
+            self.m.d.comb += Assert(fact, src_loc_at=1)
 
     def assume(self, *facts):
         self.m.d.comb += [Assume(fact) for fact in facts]
@@ -133,12 +134,12 @@ def _run(folder, tool, *arguments):
 def _reason(log, induction):
     """Which assertion fails, of which block, at which step: as the solver's *log* says."""
     steps = STEP.findall(log)
-    when = f"{'induction, ' if induction else ''}step {steps[-1] if steps else '?'}"
+    when = "induction" if induction else f"step {steps[-1] if steps else '?'}"
     failed = FAILED.search(log)
     if not failed:
         return f"No proof ({when}): {log[-600:]}"
     file, line, cell = failed[1], int(failed[2]), failed[3] or ""
-    return (f"{Path(file).name}:{line} fails at {when}, in {_owner(cell)}: "
+    return (f"{Path(file).name}:{line} fails in {when}, in {_owner(cell)}: "
             f"{linecache.getline(file, line).strip()}")
 
 
