@@ -1,6 +1,6 @@
 """The neuron unit is its docstring's equation, for all inputs whose sums have the bits that were
-proved of them. The unit is a pipeline without a loop, so a proof of one neuron, from its first clock
-to its last one and with any neurons before and behind it, is complete."""
+proved of them. The unit is a pipeline without a loop: a proof of one neuron on its way through,
+with any neurons before and behind it, is complete."""
 
 import pytest
 from amaranth.hdl import Const, Mux, Signal, Value, signed
