@@ -16,8 +16,8 @@ class Inputs(wiring.Component):
     ``begin`` is high with the first beat, ``ready`` from the clock after the last one until
     ``finished``. In a list, pixels that are not 0 are kept as {index, value}; such a pixel shows at
     ``pixel`` a clock after its beat, ``arriving`` with it. Else every value is kept, in a copy for
-    each bank. A clock of a read: ``address`` where ``enable``; the value a clock later. It is read
-    when it is complete, so no read meets a write.
+    each bank. A clock of a read: ``address`` where ``enable``; the value a clock later. The walker
+    uses what it reads only when it is complete: no read that is used meets a write.
     """
 
     def __init__(self, machine):
@@ -54,8 +54,15 @@ class Inputs(wiring.Component):
         elif machine.value_words:
             self._values(m, beat)
         else:
-            self._spikes(m)
+            self._spikes(m, beat, platform)
+        if platform == "formal":
+            self._claim(m, beat)
         return m
+
+    def _claim(self, m, beat):
+        """What holds between the registers, in every clock."""
+        m.d.comb += [Assert(beat < self.machine.input_beats), Assert(~self.ready | (beat == 0)),
+                     Assert(self.count <= Mux(self.filling, beat, self.machine.value_words))]
 
     def _list(self, m, beat):
         active, count = self.beat_valid & (self.beat != 0), Mux(self.begin, 0, self.count)
@@ -84,7 +91,7 @@ class Inputs(wiring.Component):
                 self.entries[bank].value.eq(read.data),
             ]
 
-    def _spikes(self, m):
+    def _spikes(self, m, beat, platform):
         """A step's words fill a column; then the next column, and behind the last one new lines."""
         machine, word = self.machine, self.word
         line, first = Signal.like(word.line), Signal.like(word.line)
@@ -99,3 +106,8 @@ class Inputs(wiring.Component):
                     m.d.sync += [column.eq(0), line.eq(line + 1), first.eq(line + 1)]
         with m.If(self.finished):
             m.d.sync += [index.eq(0), column.eq(0), line.eq(0), first.eq(0)]
+        if platform == "formal":
+            place = first * machine.columns + column * machine.frame_words + index
+            m.d.comb += [Assert(index < machine.frame_words), Assert(column < machine.columns),
+                         Assert(first % machine.frame_words == 0), Assert(line == first + index),
+                         Assert(self.ready | (beat == place))]

@@ -83,6 +83,8 @@ class UartRx(wiring.Component):
         free = ~self.bytes.valid | self.bytes.ready
         with m.If(free):
             m.d.sync += [self.bytes.valid.eq(stop & line), self.bytes.payload.eq(shift)]
+        if platform == "formal":
+            m.d.comb += [Assert(timer < self.divisor), Assert(~busy | (bit <= BYTE + 1))]
         return m
 
 
@@ -120,6 +122,9 @@ class UartTx(wiring.Component):
                 shift.eq(Cat(shift[1:], 1)),
                 left.eq(left - 1),
             ]
+        if platform == "formal":
+            m.d.comb += [Assert(timer < self.divisor), Assert(left <= BYTE + 2),
+                         Assert(~Cat(1, shift) >> left == 0)]       # ones follow what is sent
         return m
 
 
@@ -151,9 +156,24 @@ class Framer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         asked, due = Signal(), Signal()         # an identification, a result
-        self._receive(m, asked, due)
-        self._reply(m, asked, due)
+        receive = self._receive(m, asked, due)
+        reply = self._reply(m, asked, due)
+        if platform == "formal":
+            self._claim(m, *receive, *reply)
         return m
+
+    def _claim(self, m, receive, left, reply, position):
+        """What holds between the registers, in every clock."""
+        sizes = {"WEIGHTS": frames.weight_bytes(self.machine),
+                 "INPUT": frames.input_bytes(self.machine)}
+        m.d.comb += [Assert(~receive.ongoing(state) | (left < size))
+                     for state, size in sizes.items()]
+        end = len(frames.END) - 1
+        lasts = {"IDLE": 0, "IDENTIFY": len(frames.identification(self.machine)) + end,
+                 "RESULT": frames.result_bytes(self.machine) + end}
+        m.d.comb += [Assert(~reply.ongoing(state) | (position <= last))
+                     for state, last in lasts.items()]
+        m.d.comb += [Assert(~reply.ongoing("RESULT") | self.result.valid)]
 
     def _receive(self, m, asked, due):
         weight_bytes = frames.weight_bytes(self.machine)
@@ -164,7 +184,7 @@ class Framer(wiring.Component):
         with m.If(byte.valid & byte.ready):
             m.d.sync += [kept.eq(byte.payload), left.eq(left - 1)]
         identify, restart, sample = Signal(), Signal(), Signal()
-        with m.FSM(name="receive"):
+        with m.FSM(name="receive") as states:
             with m.State("COMMAND"):
                 m.d.comb += byte.ready.eq(1)
                 m.d.sync += [
@@ -207,6 +227,7 @@ class Framer(wiring.Component):
                                 m.d.comb += self.restart.eq(restart)
             with m.State("LOST"):
                 m.d.comb += byte.ready.eq(1)
+        return states, left
 
     def _reply(self, m, asked, due):
         own = frames.identification(self.machine) + frames.END
@@ -219,7 +240,7 @@ class Framer(wiring.Component):
             m.d.comb += settled.eq(self.result.payload.settled)
         m.d.comb += [score.eq(self.result.payload.score), index.eq(self.result.payload.index)]
         position = Signal(range(max(len(known), len(result)) // BYTE))
-        with m.FSM(name="reply"):
+        with m.FSM(name="reply") as states:
             with m.State("IDLE"):
                 with m.If(asked):
                     m.d.sync += asked.eq(0)
@@ -240,3 +261,4 @@ class Framer(wiring.Component):
                             m.d.sync += position.eq(0)
                             m.d.comb += self.result.ready.eq(state == "RESULT")
                             m.next = "IDLE"
+        return states, position

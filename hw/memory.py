@@ -25,10 +25,11 @@ endmodule
 
 
 def table(shape, depth, init=(), *, rom=False, small="auto"):
-    """A block RAM whose readers never look at an address in the clock that writes it.
+    """A block RAM in which no read that is used returns a word that is written in that clock.
 
-    Without the attribute synthesis emulates Amaranth's read-old-value on a collision: about
-    70 logic cells a memory on iCE40. Each user says why no collision can occur or matter. Synthesis
+    A read may meet a write (``en`` and the same address) if nobody uses what it returns: that is
+    undefined. Without the attribute synthesis emulates Amaranth's read-old-value on a collision:
+    about 70 logic cells a memory on iCE40. Each user says why no used read meets a write. Synthesis
     makes tables of a *rom* up to 16 bits to a block RAM's unit of cost, 100 cells and more.
     """
     style = ram_style(Shape.cast(shape).width * depth, rom=rom, small=small)
@@ -81,7 +82,14 @@ class WeightMemory(wiring.Component):
                 m.d.sync += [column.eq(0), write_row.eq(write_row + 1)]
                 with m.If(write_row == self.rows - 1):
                     m.d.sync += [write_row.eq(0), self.loaded.eq(1)]
+        if platform == "formal":
+            self._claim(m, column, write_row)
         return m
+
+    def _claim(self, m, column, write_row):
+        """What holds between the registers, in every clock."""
+        m.d.comb += [Assert(column < self.lanes // WORD), Assert(write_row < self.rows),
+                     Assert(~self.loaded | ((column == 0) & (write_row == 0)))]
 
     def _ram(self, address, wdata, we, rdata):
         depth = max(self.rows, 2)

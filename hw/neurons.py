@@ -38,7 +38,7 @@ class NeuronArray(wiring.Component):
     I, a clock behind its slot.
 
     Membranes sit in block RAM, one word a slot. A membrane is written before the next rotation gets
-    to it: no read meets a write.
+    to it: no read that is used meets a write.
     """
 
     def __init__(self, machine, image, bank):

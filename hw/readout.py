@@ -98,7 +98,13 @@ class Argmax(wiring.Component):
         else:
             with m.If(self.valid & self.last):
                 m.d.sync += self.result.valid.eq(1)
+        if platform == "formal":
+            self._claim(m, index)
         return m
+
+    def _claim(self, m, index):
+        """What holds in every clock."""
+        m.d.comb += Assert(index <= self.machine.classes)
 
     def _decide(self, m, best, better, real):
         """Whether the best leads the next by the margin. Scores of the next step may follow at

@@ -18,9 +18,10 @@ class SpikeMemory(wiring.Component):
     A clock: 1. a bank's word is written, or with several banks waits for the bank's turn: one clock
     in ``banks``, counted from ``begin`` on; input words (``beat``) are written as they come, while
     no bank has any; 2. ``line`` of a bank is what stood at its ``address`` where ``enable``.
-    ``progress`` counts the rounds that all banks have written. A reader waits for that, so no read
-    meets a write. Where a readout takes all columns of a line at once and the last line's are not
-    all steps, the word of its last step empties the columns behind it.
+    ``progress`` counts the rounds that all banks have written. A reader waits for that before it
+    uses a line, so no read that is used meets a write. Where a readout takes all columns of a line
+    at once and the last line's are not all steps, the word of its last step empties the columns
+    behind it.
     """
 
     def __init__(self, machine):
@@ -38,7 +39,9 @@ class SpikeMemory(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         banks = self.machine.banks
-        granted, written = (self.words[0], self.valid[0]) if banks == 1 else self._turns(m)
+        granted, written = self.words[0], self.valid[0]
+        if banks > 1:
+            granted, written = self._turns(m, platform)
         word, valid, last = Signal(word_layout(self.machine)), Signal(), self._last_column()
         m.d.comb += [word.eq(Mux(self.beat_valid, self.beat.as_value(), granted.as_value())),
                      valid.eq(self.beat_valid | (written & granted.stored))]
@@ -68,7 +71,7 @@ class SpikeMemory(wiring.Component):
         looked = any(machine.merged(index) for index in range(len(machine.layers)))
         return (machine.steps - 1 if looked else -1) % machine.columns
 
-    def _turns(self, m):
+    def _turns(self, m, platform):
         """The word of the bank whose turn it is, and whether it has one."""
         banks, layout = self.machine.banks, word_layout(self.machine)
         turn = Signal(range(banks))
@@ -87,6 +90,14 @@ class SpikeMemory(wiring.Component):
             with m.If(self.begin):
                 m.d.sync += ahead[bank].eq(0)
         m.d.sync += self.progress.eq(self.progress + done.all())
+        if platform == "formal":
+            self._claim(m, waiting, turn)
         chosen = Signal(layout)
         m.d.comb += chosen.eq(held[turn])
         return chosen, waiting.bit_select(turn, 1)
+
+    def _claim(self, m, waiting, turn):
+        """A word is written before the bank's next one comes, and before a sample begins."""
+        m.d.comb += [Assert(~(self.valid[bank] & waiting[bank] & (turn != bank)))
+                     for bank in range(self.machine.banks)]
+        m.d.comb += Assert(~(self.begin & waiting.any()))

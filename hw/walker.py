@@ -101,7 +101,18 @@ class Walker(wiring.Component):
             self._next_time(m)
         self._request(m)
         self._job(m, last_step)
+        if platform == "formal":
+            self._claim(m)
         return m
+
+    def _claim(self, m):
+        """What is asked for is there: a line or a value, a weight row; a job's line too."""
+        machine, out = self.machine, self.request
+        words = Mux(out.value | out.listed, machine.value_words, machine.lines)
+        m.d.comb += [Assert(~self.valid | out.skip | out.pad | (out.address < words)),
+                     Assert(~self.valid | out.skip | (out.row < machine.rows)),
+                     Assert(~self.job_valid | (self.job.line < machine.lines)),
+                     Assert(~self.job_valid | (self.job.layer < len(machine.layers)))]
 
     def _memories(self, m):
         m.submodules.windows = windows = Rom(window_columns(self.machine, self.bank))

@@ -1,0 +1,44 @@
+"""The input: beats, entries and lines in range, for ever."""
+
+import pytest
+from amaranth.hdl import Assert
+from benches import dense, machine
+from prover import Setting, prove
+
+from qsnn_hw.inputs import Inputs
+
+
+def core(kind, inputs, **changes):
+    layers = (dense("a", inputs, 3, kind=kind), dense("out", 3, 3, source=0))
+    return machine(layers=layers, coding="spikes" if kind == "spikes" else "direct", **changes)
+
+
+CORES = {"list": core("list", 11), "one pixel": core("list", 1), "values": core("values", 7),
+         "spikes": core("spikes", 40, steps=5, columns=2),
+         "one word a step": core("spikes", 9, steps=4, columns=4)}
+
+
+class Watched(Inputs):
+    """An input whose beat number is that of the beats beside it, ``beats``."""
+
+    def _claim(self, m, beat):
+        super()._claim(m, beat)
+        m.d.comb += Assert(beat == self.beats)
+
+
+@pytest.mark.parametrize("m", CORES.values(), ids=list(CORES))
+def test_counts_in_range(m):
+    setting = Setting()
+    dut = setting.block(Watched(m))
+    # as the core drives it: beats until ``ready``, then none until ``finished``
+    setting.assume(~(dut.beat_valid & dut.ready), ~dut.finished | (dut.ready & ~dut.beat_valid))
+    dut.beats = beats = setting.count(dut.beat_valid, m.input_beats)
+    setting.claim(dut.filling == (beats != 0), ~dut.ready | (beats == 0),
+                  dut.begin == (dut.beat_valid & (beats == 0)))
+    if m.lists:
+        setting.claim(dut.count <= m.value_words, ~dut.filling | (dut.count <= beats),
+                      ~dut.arriving | (dut.pixel.index < m.value_words))
+    if not m.value_words:
+        setting.claim(~dut.word_valid | (dut.word.line < m.line(0)),
+                      ~dut.word_valid | (dut.word.column < m.columns))
+    prove(setting, 3)

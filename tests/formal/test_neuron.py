@@ -1,0 +1,113 @@
+"""The neuron unit is its docstring's equation, for all inputs whose sums have the bits that were
+proved of them. The unit is a pipeline without a loop: a proof of one neuron on its way through,
+with any neurons before and behind it, is complete."""
+
+import pytest
+from amaranth.hdl import Const, Mux, Signal, Value, signed
+from benches import machine
+from prover import Setting, bound
+
+from qsnn_hw.fields import NEURON_FIELDS, RESETS, Field
+from qsnn_hw.neuron import NeuronUnit
+
+USUAL = {"decay": 1, "threshold": 1, "bits": 3}
+BITS = {"bias": 4, "threshold": 4, "reset_to": 3, "initial": 3, "reduction": 3}     # signed
+SHIFT = 1
+
+
+def unit(*stored, **constants):
+    """A unit of 3-bit membranes that stores the fields *stored*."""
+    usual = USUAL | constants | {"leak_shift": SHIFT}
+    kinds = {"bits": Field("bits", 1, base=2), "reset": Field("reset", 2)}
+    fields = [Field(name, 0, constant=usual.get(name, 0)) if name not in stored
+              else kinds.get(name, Field(name, BITS.get(name, 1), name in BITS))
+              for name in NEURON_FIELDS]
+    return NeuronUnit(machine(
+        neuron_fields=tuple(fields), decay_shift=SHIFT, acc_bits=3, sum_bits=3, current_bits=5,
+        potential_bits=6, scaled_bits=7, membrane_bits=3))
+
+
+class Neuron:
+    """One neuron on its way through the unit: what it was given, as it stands when it is out."""
+
+    def __init__(self, dut):
+        self.setting, self.dut, self.machine = Setting(), dut, dut.machine
+        self.setting.block(dut)
+        self.end, self.clock = dut.clocks["clip"], self.setting.count(1, 32)
+
+    def given(self, port, clock):
+        """What *port* was in *clock* of the neuron."""
+        return self.later(port, self.end - clock)
+
+    def later(self, value, clocks):
+        for _ in range(clocks):
+            value = self.setting.past(value)
+        return value
+
+    def field(self, name):
+        (field,) = (f for f in self.machine.neuron_fields if f.name == name)
+        if field.constant is not None:
+            return Const(field.constant)
+        value = self.given(getattr(self.dut, name), self.machine.field_clocks[name])
+        return value + field.base
+
+    def number(self, value, bits=None):
+        """*value* as a number, wide enough; assumed to have at most *bits*."""
+        number = Signal(signed(24))
+        self.setting.m.d.comb += number.eq(value)
+        if bits is not None:
+            limit = 1 << bits - 1
+            fits = (number >= -limit) & (number < limit)
+            self.setting.assume((self.clock != self.end) | fits)
+        return number
+
+    def potential(self):
+        """v, and v' but for a hard reset."""
+        dut, number, sums = self.dut, self.number, self.machine.potential_bits
+        acc, sum_x = self.given(dut.acc, 0), self.given(dut.sum_x, 0)
+        y = number(Mux(self.given(dut.doubled, 0), 2 * acc, acc) - sum_x, self.machine.current_bits)
+        flip, f = self.field("flip"), self.field("gain_shift")
+        current = number(Mux(flip, -y, y) << f)
+        clock = self.machine.unit_clocks["product"]
+        u = Mux(self.given(dut.first, clock), self.field("initial"), self.given(dut.u, clock))
+        k = self.field("leak_shift")            # k - q + SHIFT
+        leak = number((u * self.field("decay") << k) >> SHIFT, sums)
+        number(number(Mux(flip, ~y, y) << f) + self.field("bias"), sums)
+        v = number(leak + current + self.field("bias") - number(flip << f), sums)
+        number(v - self.field("threshold"), sums + 1)
+        return v
+
+    def next(self, v, spike):
+        """u'."""
+        reset, number = self.field("reset"), self.number
+        soft, hard = (reset == RESETS.index(kind) for kind in ("soft", "hard"))
+        after = number(Mux(spike & soft, v - self.field("reduction"), v),
+                       self.machine.potential_bits)
+        k = Value.cast(self.field("step_shift"))
+        number((2 * after) >> k, self.machine.scaled_bits)
+        rounded = number((2 * after + (Const(1, 2) << k)) >> (k + 1))
+        bits = self.field("bits")
+        top = number((Const(1, 8) << (bits - 1).as_unsigned()) - 1)
+        clipped = Mux(rounded > top, top, Mux(rounded < ~top, ~top, rounded))
+        return number(Mux(spike & hard, self.field("reset_to"), clipped))
+
+
+CASES = {
+    "hard": unit("bias", "threshold", "reset_to", "flip"),
+    "soft": unit("bias", "threshold", "reduction", "decay", "step_shift", reset=1),
+    "none": unit("bias", "threshold", "gain_shift", "leak_shift", reset=2),
+    "mixed": unit("bias", "threshold", "reduction", "reset", "reset_to", "initial", "bits"),
+}
+
+
+@pytest.mark.parametrize("dut", CASES.values(), ids=list(CASES))
+def test_unit_is_its_equation(dut):
+    case = Neuron(dut)
+    setting, end = case.setting, case.end
+    v = case.potential()
+    spike = v >= case.field("threshold")
+    u = case.next(v, spike)
+    clock = case.clock
+    out = case.later(dut.spike, end - dut.machine.spike_clock)
+    setting.claim((clock != end) | (dut.u_next == u), (clock != end) | (out == spike))
+    bound(setting, end + 1)

@@ -1,0 +1,29 @@
+"""The walker asks for words and weight rows that are there, whenever it may go on."""
+
+import pytest
+from benches import dense, machine
+from prover import Setting, bound
+
+from qsnn_hw.walker import Walker
+
+CLOCKS = 48         # a whole sample of each machine, and the begin of the next one
+
+
+def core(kind, **changes):
+    layers = (dense("a", 2, 2, kind=kind), dense("out", 2, 2, source=0))
+    return machine(layers=layers, coding="spikes" if kind == "spikes" else "direct", **changes)
+
+
+CORES = {"list": core("list"), "values": core("values"),
+         "spikes": core("spikes", steps=3, columns=2), "step by step": core("spikes", order="step")}
+
+
+@pytest.mark.parametrize("m", CORES.values(), ids=list(CORES))
+def test_requests_are_in_range(m):
+    """Bounded: CLOCKS clocks from power-up."""
+    setting = Setting()
+    dut = setting.block(Walker(m, 0))
+    setting.assume(dut.list_count <= m.value_words)
+    if m.lists:                             # the list is complete when it is read
+        setting.assume(setting.first | (dut.list_count == setting.past(dut.list_count)))
+    bound(setting, CLOCKS)
