@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .arch import Machine
 
 UNITS = (1, 2, 4, 8)            # neuron units of a bank: a word of spikes takes two slots or more
+COLUMNS = (1, 2, 4, 8)         # of which the search takes 1, 2 or 4; 16 are slow to write
 MAPS = 2                        # that a layer reads
 CLASSES = 1 << 16               # an answer's two bytes
 
@@ -70,8 +71,8 @@ def _check_shape(machine: "Machine") -> None:
     _must(takes_turns(banks, units), "neuron units of all banks", f"at most {WORD}", banks * units,
           f"{banks} banks take turns to write their spikes, and {units} units each would send "
           "faster than that: take fewer of either")
-    _must(_is_power(machine.columns), "columns", "a power of two", machine.columns,
-          "take 1, 2 or 4 steps a line")
+    _must(machine.columns in COLUMNS, "columns", "1, 2, 4 or 8", machine.columns,
+          "take one of them as steps a line")
 
 
 def _check_time(machine: "Machine") -> None:

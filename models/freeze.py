@@ -14,7 +14,7 @@ from qsnn_models.constant import DEAD, constant_units
 from qsnn_models.errors import ExportError
 from qsnn_models.freeze_graph import graph_of
 from qsnn_models.frozen import FrozenConv2d, FrozenDense, FrozenLayer, FrozenLIF, FrozenPool
-from qsnn_models.inputs import top_of
+from qsnn_models.inputs import EXACT, top_of
 from qsnn_models.layers import QConv2d, QDense, QRecurrent
 from qsnn_models.network import QSNN, NetworkConfig, Spiking, stacked
 from qsnn_models.neurons import LIF, ChannelUnits, Current, channel_units
@@ -96,7 +96,11 @@ def freeze(model: QSNN, x: Tensor | None = None) -> FrozenNetwork:
 
 def freeze_layer(block: Spiking | QRecurrent, top: int) -> FrozenLayer:
     """A layer and its neurons in integers, for inputs of 0 to *top*. Raises ExportError where its
-    statistics are of other weights: `settle` measures them anew."""
+    statistics are of other weights: `settle` measures them anew; or where *top* is no such
+    number."""
+    if not isinstance(top, int) or not 1 <= top <= EXACT:
+        raise ExportError(f"top must be an integer from 1 to {EXACT}, not {top!r}; give the "
+                          "largest x of the layer, 1 for spikes")
     layer = block if isinstance(block, QRecurrent) else block.layer
     check(f"the {type(layer).__name__}", layer, top)
     with torch.no_grad():

@@ -34,11 +34,22 @@ def samples(network: NetworkConfig, x: Any, y: Any) -> tuple[NDArray[np.uint8], 
 
 
 def _numbers(name: str, values: Any) -> NDArray[Any]:
-    found = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
-    if found.dtype.kind not in "buif" or not found.size:
-        what = f"of type {found.dtype}" if found.size else f"empty, of shape {found.shape}"
+    try:
+        array = _host(values) if isinstance(values, Tensor) else np.asarray(values)
+    except ValueError:
+        raise ModelsError(f"{name} must be an array of integers, not rows of several "
+                          "lengths; pad or cut them to one") from None
+    if array.dtype.kind not in "buif" or not array.size:
+        what = f"of type {array.dtype}" if array.size else f"empty, of shape {array.shape}"
         raise ModelsError(f"{name} must be an array of integers, not {what}")
-    return found
+    return array
+
+
+def _host(values: Tensor) -> NDArray[Any]:
+    """*values* in a type that numpy has: bfloat16 is none."""
+    values = values.detach().cpu()
+    wide = values.is_floating_point() and values.dtype != torch.float16
+    return (values.double() if wide else values).numpy()
 
 
 def _wide(x: NDArray[Any]) -> Any:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from qsnn_models.device import precision
-from qsnn_models.errors import ExportError
+from qsnn_models.errors import ExportError, ModelsError
 from qsnn_models.layers import QRecurrent, WeightLayer
 
 BATCHES, BATCH = 30, 128
@@ -29,8 +29,12 @@ def settle(model: nn.Module, x: Tensor, batch: int = BATCH) -> dict[str, float]:
     Layer by layer, those before it in evaluation: their integers, not those of one batch, are what
     a layer will be given. Nothing else of *model* changes; there is no dropout. The same weights
     and inputs give the same statistics. Returns by how many deviations those of each layer parted
-    at most, by its name.
+    at most, by its name. Raises ModelsError where *x* holds no inputs.
     """
+    if not isinstance(x, Tensor) or not x.numel():
+        what = f"empty, of shape {list(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
+        raise ModelsError(f"x must be a tensor of training inputs [N, ...], not {what}; give those "
+                          "that the network was trained on")
     names = {layer: name for name, layer in weight_layers(model).items()}
     modes = {module: module.training for module in model.modules()}
     model.eval()

@@ -39,7 +39,8 @@ def again(one, **changes):
      "turns to write their spikes, and 8 units each would send faster than that: take fewer of "
      "either"),
     ({"banks": 32, "units": 1}, "neuron units of all banks must be at most 16, not 32; "),
-    ({"columns": 3}, "columns must be a power of two, not 3; take 1, 2 or 4 steps a line"),
+    ({"columns": 3}, "columns must be 1, 2, 4 or 8, not 3; take one of them as steps a line"),
+    ({"columns": 16}, "columns must be 1, 2, 4 or 8, not 16; take one of them as steps a line"),
     ({"columns": 2, "order": "step"}, "columns must be 1 where layers take turns in every step, "
      "not 2; "),
     ({"steps": 0}, "steps must be 1 or more, not 0; "),

@@ -15,6 +15,7 @@ from qsnn_models.loop import accuracy_of
 from qsnn_models.network import QSNN, NetworkConfig, Spiking
 from qsnn_models.neurons import LIF
 from qsnn_models.own import network_of
+from qsnn_models.settle import settle
 from qsnn_models.train import train
 from qsnn_models.weights import progress, weight_quantizer
 
@@ -94,7 +95,8 @@ def test_training_refuses_other_labels(y, message):
 
 
 def test_integers_of_any_type_train_alike():
-    kinds = (X, X.astype(np.float32), X.astype(np.int64), torch.from_numpy(X), X.tolist())
+    kinds = (X, X.astype(np.float32), X.astype(np.int64), torch.from_numpy(X), X.tolist(),
+             torch.from_numpy(X).bfloat16())
     config = replace(CONFIG, epochs=1)
     first, *others = (train(NETWORK, config, x, Y.astype(float)).state_dict() for x in kinds)
     for other in others:
@@ -220,3 +222,19 @@ def test_a_loop_that_tells_its_progress_is_not_told():
     progress(torch.nn.Sequential(layer), 1.0)
     assert layer.quantizer.sharpness == 10.0
     weight_quantizer("scheduled", 4)(torch.randn(3, 5, requires_grad=True)).sum().backward()
+
+
+@pytest.mark.parametrize("top", (0, -1, 1.5, None, "255", 1 << 25))
+def test_a_layer_is_frozen_for_a_largest_input(top):
+    with pytest.raises(ExportError, match=re_escape(
+            f"top must be an integer from 1 to 16777216, not {top!r}; give the largest x of the "
+            "layer, 1 for spikes")):
+        freeze_layer(Spiking(QDense(6, 4, bits=1), LIF(4, bits=4, decay=(1, 1))), top)
+
+
+@pytest.mark.parametrize(("x", "what"), (
+    (torch.zeros(0, 16), "empty, of shape [0, 16]"), (X, "ndarray")))
+def test_a_network_settles_on_inputs(x, what):
+    with said(f"x must be a tensor of training inputs [N, ...], not {what}; give those that the "
+              "network was trained on"):
+        settle(QSNN(NETWORK), x)
