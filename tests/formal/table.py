@@ -47,7 +47,8 @@ PROOFS = {      # test: block, property, strength
         "`Walker`", "addresses, weight rows and lines of jobs in range", "bounded, 36 clocks"),
     "test_every_sample_has_its_answer_in_time": (
         "`SpikingCore`, 2-2-2", "every sample has the golden model's answer within the worst case, "
-        "which stays until taken, whatever a read returns that meets a write", "bounded to the first sample; complete over samples, beats up "
+        "which stays until taken, whatever a read returns that meets a write",
+        "bounded to the first sample; complete over samples, beats up "
         "to 2 clocks late, and when the answer is taken"),
 }
 
