@@ -6,11 +6,13 @@ from prover import Setting, bound
 
 from qsnn_hw.walker import Walker
 
-CLOCKS = 48         # a whole sample of each machine, and the begin of the next one
+CLOCKS = 36
 
 
 def core(kind, **changes):
-    layers = (dense("a", 2, 2, kind=kind), dense("out", 2, 2, source=0))
+    """20 neurons take two groups, and two words of the readout."""
+    layers = (dense("a", 5 if kind != "spikes" else 40, 20, kind=kind),
+              dense("out", 20, 3, source=0))
     return machine(layers=layers, coding="spikes" if kind == "spikes" else "direct", **changes)
 
 
