@@ -4,6 +4,7 @@ import argparse
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from .errors import Arguments
 from .foreign import add_options, golden, options_of, print_accuracy, print_layers, print_notes
 from .qsnnc import check_json, write_json
 
@@ -27,7 +28,7 @@ def check(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Arguments(
         prog="qsnn check", description="Run a model by its own runtime, by what was understood of "
         "it (in float) and by the integers made of that, and compare spike by spike.",
         epilog="Exit codes: 0 the float form does what the library does, 1 it does not or was not "

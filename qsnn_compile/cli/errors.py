@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 
 from qsnn_compile.system.errors import QsnnError
 from qsnn_compile.system.processes import Stopped, stoppable
@@ -40,6 +40,15 @@ class Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
         print(version_line())
         parser.exit()
+
+
+class Arguments(argparse.ArgumentParser):
+    """A command's arguments; what is wrong with them is one line, as every error is."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say *message*, and end with exit code 2."""
+        self.exit(QsnnError.exit_code, f"{self.prog}: {line(message)}; {self.prog} --help lists "
+                  "the arguments\n")
 
 
 def run(name: str, command: Callable[[], int]) -> int:

@@ -18,6 +18,7 @@ from qsnn_compile.system.outputs import check_file
 from qsnn_compile.system.processes import GRACE, follow
 from qsnn_compile.system.text import marked, plain
 
+from .errors import Arguments
 from .foreign import add_options, options_of
 from .qsnnc import check_json, write_json
 
@@ -67,7 +68,7 @@ def explore(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Arguments(
         prog="qsnn explore", description="Rate the machines that a network can be on a chip "
         "(lanes, banks, neuron units, columns, order) and show those that no other one beats in "
         "both clocks and logic cells. qsnnc --max-lc N builds the fastest of N logic cells.",

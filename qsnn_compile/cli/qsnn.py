@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from qsnn_compile.system.errors import QsnnError
 
-from .errors import run, version_line
+from .errors import Arguments, run, version_line
 
 Command = Callable[[list[str]], int]
 
@@ -35,7 +35,7 @@ def _unknown(name: str) -> int:
 def _help() -> argparse.ArgumentParser:
     width = max(map(len, COMMANDS))
     listed = "\n".join(f"  {name:{width}}  {text}" for name, (text, _) in COMMANDS.items())
-    return argparse.ArgumentParser(
+    return Arguments(
         prog="qsnn", formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="qsnn COMMAND …", description="Simulate, verify, run and train quantised spiking "
         "networks on FPGA accelerators that qsnnc compiles.",
@@ -55,7 +55,7 @@ def _report(argv: list[str]) -> int:
     from qsnn_compile.builds.report import print_report, read_report
 
     from .qsnnc import check_json, write_json
-    parser = argparse.ArgumentParser(prog="qsnn report", description="Print a build's report.")
+    parser = Arguments(prog="qsnn report", description="Print a build's report.")
     parser.add_argument("build", help="the folder that qsnnc wrote")
     parser.add_argument("--json", metavar="FILE", help="write it there too; - is standard output, "
                         "in place of the table")
@@ -75,7 +75,7 @@ def _targets(argv: list[str]) -> int:
     from qsnn_compile.chips.targets import BOARDS, DEVICES, FAMILIES
 
     from .qsnnc import check_json, write_json
-    parser = argparse.ArgumentParser(prog="qsnn targets", description="List what --target takes.")
+    parser = Arguments(prog="qsnn targets", description="List what --target takes.")
     parser.add_argument("--json", metavar="FILE", help="write the list there; - is standard output")
     options = parser.parse_args(argv)
     check_json(options.json)

@@ -11,7 +11,7 @@ from qsnn_compile.chips.targets import target_names
 from qsnn_compile.system.outputs import check_file, check_outside, whole
 from qsnn_compile.system.text import line
 
-from .errors import Version, run
+from .errors import Arguments, Version, run
 from .foreign import add_options, judged, options_of, print_accuracy, print_layers
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The arguments of ``qsnnc``."""
-    made = argparse.ArgumentParser(
+    made = Arguments(
         prog="qsnnc", description="Compile a trained spiking network (ONNX, NIR) into an FPGA "
         "accelerator: fixed-point IR, program image, Verilog, constraints, report.",
         epilog="Exit codes: 0 done, 2 bad input, 3 does not fit the target.")

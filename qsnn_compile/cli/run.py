@@ -11,6 +11,7 @@ from qsnn_runtime.devices.uart import UartDevice
 from qsnn_runtime.network import Network
 from qsnn_sim.measure.data import Build, Samples, read_samples
 
+from .errors import Arguments
 from .qsnnc import check_json, write_json
 
 
@@ -34,7 +35,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Arguments(
         prog="qsnn run",
         description="Load a compiled network's weights into a programmed board and classify "
                     "samples. Without --data it stops after loading.")

@@ -17,6 +17,7 @@ from qsnn_compile.system.errors import QsnnError
 from qsnn_compile.system.outputs import OutputError, check_file, whole
 from qsnn_sim.measure.data import Build, Samples, read_samples
 
+from .errors import Arguments
 from .qsnnc import check_json, write_json
 
 
@@ -82,7 +83,7 @@ def verify(argv: Sequence[str]) -> int:
 
 
 def _sim_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Arguments(
         prog="qsnn sim", description="Run samples through the golden model and the cycle model: "
         "accuracy, clocks, utilisation, energy.")
     parser.add_argument("build", help="the folder that qsnnc wrote")
@@ -101,7 +102,7 @@ def _sim_parser() -> argparse.ArgumentParser:
 
 def _verify_parser() -> argparse.ArgumentParser:
     from qsnn_sim.rtl.simulators import SIMULATORS
-    parser = argparse.ArgumentParser(
+    parser = Arguments(
         prog="qsnn verify", description="Run samples through the RTL in a simulator: every spike, "
         "result and clock must be the golden model's and the cycle model's.")
     parser.add_argument("build", help="the folder that qsnnc wrote")

@@ -18,6 +18,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from qsnn_compile.system.text import line
 from qsnn_models import data
 from qsnn_models.errors import ModelsError
 from qsnn_models.export import ledger
@@ -35,6 +36,8 @@ from qsnn_models.training.sweep import sweep
 from qsnn_models.training.tensorboard_log import MISSING, BoardLog
 from qsnn_models.training.train import train
 
+from .errors import Arguments
+
 FLAGS = {"seed": "random seed", "epochs": "passes over the training images",
          "holdout": "training images kept back and only measured",
          "threads": "CPU threads; the result depends on it"}
@@ -48,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         _run(arguments, console)
     except (ModelsError, OSError) as error:
-        print(f"qsnn train: {error}", file=sys.stderr)
+        print(f"qsnn train: {line(str(error))}", file=sys.stderr)
         return 2
     except RuntimeError as error:
         if not any(text in str(error) for text in FULL):
@@ -61,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The arguments of ``qsnn train``."""
-    found = argparse.ArgumentParser(prog="qsnn train", description=__doc__)
+    found = Arguments(prog="qsnn train", description=__doc__)
     found.add_argument("name", metavar="NAME", nargs="?",
                        help=f"one of {', '.join(RECIPES)}, or a file FILE.toml")
     found.add_argument("--list", action="store_true", help="print the recipes and end")
