@@ -122,7 +122,7 @@ def test_damaged_machine(tmp_path, damage):
     ('"banks": 1073741824', "ValueError: banks must be in 1..4096, not 1073741824"),
     ('"banks": 4096', "MachineError: neuron units of all banks must be at most 16, not 4096; "),
     ('"banks": 3', "MachineError: banks must be a power of two, not 3; "),
-    ('"columns": 7', "MachineError: columns must be a power of two, not 7; "),
+    ('"columns": 7', "MachineError: columns must be 1, 2, 4 or 8, not 7; "),
     ('"order": "time"', "ValueError: order must be one of layer, step, not 'time'")])
 def test_a_machine_that_could_not_work_is_not_loaded(tmp_path, damage, message):
     graph, path = run_passes(random_graph(3), PASSES), tmp_path / "program.json"
