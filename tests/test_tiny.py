@@ -30,7 +30,7 @@ def test_from_training_to_rtl(tmp_path, monkeypatch):
     np.savez(tmp_path / "test.npz", x=test.test_x, y=test.test_y)
 
     ledger = printed(qsnn.main, tmp_path, "train", "tiny", "--out", tmp_path)
-    assert [stage["differ"] for stage in ledger["stages"]] == [None, None, 0]
+    assert [stage["differ"] for stage in ledger["stages"]] == [None, None, None, 0, 0]
 
     report = printed(qsnnc.main, tmp_path, tmp_path / "tiny.onnx", "-o", tmp_path / "build")
     assert report["predicted"]["lc"] < report["available"]["lc"] and report["steps"] == 4

@@ -15,9 +15,12 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from qsnn_compile.dialect.reader import import_onnx
 from qsnn_compile.system.text import line
 from qsnn_models import data
 from qsnn_models.errors import ModelsError
@@ -35,6 +38,7 @@ from qsnn_models.training.summary import described
 from qsnn_models.training.sweep import sweep
 from qsnn_models.training.tensorboard_log import MISSING, BoardLog
 from qsnn_models.training.train import train
+from qsnn_sim.golden import golden
 
 from .errors import Arguments
 
@@ -78,6 +82,8 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
     found.add_argument("--folds", action="store_true", help="train once for every fold of the data "
                        "(speaker, of spoken-digits), which is then for testing")
+    found.add_argument("--details", action="store_true",
+                       help="print the confusion matrix and the worst classes too")
     found.add_argument("--json", metavar="FILE", help="write the ledger there too; - is stdout")
     found.add_argument("--log", type=Path, metavar="DIR", help="write a log for TensorBoard there")
     sweeps = found.add_argument_group("sweeps")
@@ -118,7 +124,11 @@ def _one(chosen: Recipe, found: data.Dataset, command: str, arguments: argparse.
              "train_seconds": round(time.monotonic() - start[0], 1),
              "train_cpu_seconds": round(time.process_time() - start[1], 1)}
     return deliver(model, chosen, chosen.inputs(found.test_x), found.test_y, arguments.out,
-                   facts, console)
+                   facts, console, golden=_golden, details=arguments.details)
+
+
+def _golden(path: Path, x: NDArray[Any]) -> NDArray[np.int64]:
+    return golden.run(import_onnx(path), x).scores
 
 
 def _folds(chosen: Recipe, runs: list[Recipe], arguments: argparse.Namespace, console: Console

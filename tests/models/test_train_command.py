@@ -4,6 +4,7 @@ import json
 import shlex
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from blobs import CONFIG, NETWORK, dataset
 
@@ -30,8 +31,9 @@ def command(monkeypatch, tmp_path):
 def test_the_command_writes_network_ledger_and_checkpoint(command, tmp_path, capsys):
     assert command("--seed", "3", "--epochs", "2", "--set", "network.membrane_bits=2") == 0
     ledger = json.loads((tmp_path / "runs/tiny.ledger.json").read_text())
-    assert [s["stage"] for s in ledger["stages"]] == ["qat", "frozen", "onnx"]
-    assert ledger["stages"][2]["differ"] == 0 and ledger["seed"] == 3
+    assert [s["stage"] for s in ledger["stages"]] == ["training", "qat", "frozen", "onnx", "golden"]
+    assert [s["differ"] for s in ledger["stages"]] == [None, None, None, 0, 0]
+    assert [s["changed"] for s in ledger["stages"]][2:] == [0, 0, 0] and ledger["seed"] == 3
     assert ledger["command"] == ("qsnn train tiny --set=network.membrane_bits=2 --seed 3 "
                                  "--epochs 2")
     assert ledger["chosen"] == "by the user: a file, or options of the command"
@@ -40,7 +42,22 @@ def test_the_command_writes_network_ledger_and_checkpoint(command, tmp_path, cap
     assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == [
         "tiny.checkpoint.pt", "tiny.ledger.json", "tiny.onnx"]
     out = capsys.readouterr().out
-    assert "epoch   2/2" in out and "frozen" in out
+    assert "epoch   2/2" in out
+    rows = [line.split("│") for line in out.splitlines() if "│" in line]
+    assert [row[1].strip() for row in rows] == [
+        "training", "evaluation", "frozen integers", "ONNX in onnxruntime", "golden model"]
+    assert [row[3].strip() for row in rows][2:] == ["0", "0", "0"]
+    assert "confusion" not in ledger and "worst classes" not in out
+
+
+def test_details_are_the_answers_of_each_class(command, tmp_path, capsys):
+    assert command("--epochs", "1", "--details") == 0
+    out = capsys.readouterr().out
+    ledger = json.loads((tmp_path / "runs/tiny.ledger.json").read_text())
+    counts, y = np.array(ledger["confusion"]), dataset().test_y
+    assert counts.sum(1).tolist() == np.bincount(y).tolist()
+    assert counts.trace() / len(y) == pytest.approx(ledger["stages"][-1]["accuracy"])
+    assert "answers (columns) to samples of each class" in out and "worst classes" in out
 
 
 def test_it_says_what_it_trains_before_it_starts(command, capsys):
@@ -86,18 +103,20 @@ def test_a_network_without_an_integer_form_has_a_ledger_that_says_why(command, t
     assert command("--epochs", "2", "--set", "network.weights=float") == 0
     assert not (tmp_path / "runs/tiny.onnx").exists()
     ledger = json.loads((tmp_path / "runs/tiny.ledger.json").read_text())
-    trained, frozen = ledger["stages"]
+    _, trained, frozen = ledger["stages"]
     assert trained["accuracy"] > 0.5 and frozen["accuracy"] is None
     assert frozen["note"].startswith("none: weights 'float' are no integers")
     assert 0 < ledger["spike_rates"]["lif1"] < 1
-    assert capsys.readouterr().out.splitlines()[-1] == "wrote runs/tiny.ledger.json"
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == "wrote runs/tiny.ledger.json"
+    assert f"frozen integers: {frozen['note']}" in lines
 
 
 def test_images_come_in_the_network_s_shape(command, tmp_path, capsys):
     assert command("--epochs", "1", "--set", "network.layers=1x4x4-4C3-4",
                    "--set", "training.augment=shift+flip") == 0
     stages = json.loads((tmp_path / "runs/tiny.ledger.json").read_text())["stages"]
-    assert stages[2]["differ"] == 0 and stages[1]["accuracy"] == stages[2]["accuracy"]
+    assert stages[3]["differ"] == 0 and stages[2]["accuracy"] == stages[3]["accuracy"]
     assert ("weights 292 of 1 bit = 292 bits; membranes 64 of 4 bits = 256 bits"
             in capsys.readouterr().out.splitlines())
 
@@ -120,7 +139,7 @@ def test_every_fold_is_trained_and_their_mean_told(folds, command, tmp_path, cap
     found = json.loads((runs / "tiny.folds.json").read_text())
     ledgers = [json.loads((runs / f"{name}.ledger.json").read_text())
                for name in ("tiny", "tiny_1", "tiny_2")]
-    accuracies = [ledger["stages"][1]["accuracy"] for ledger in ledgers]
+    accuracies = [ledger["stages"][2]["accuracy"] for ledger in ledgers]
     assert [fold["accuracy"] for fold in found["folds"]] == accuracies
     assert found["accuracy"] == pytest.approx(sum(accuracies) / 3, abs=1e-6)
     assert [fold["test"] for fold in found["folds"]] == [

@@ -1,7 +1,7 @@
 """The golden model: the fixed-point IR interpreted in integers. It is the definition that every
 other engine is compared with, so it knows the IR and nothing else.
 
-``golden_ops`` has one small function an operator; here a graph is run step by step.
+`operators` has one small function an operator; here a graph is run step by step.
 """
 
 import math
