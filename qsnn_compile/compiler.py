@@ -62,7 +62,7 @@ def compile_model(model: str | Path, *, target_name: str, output: str | Path | N
     graph = legalised(model, found, watch, aim.mode)
     machine, image = choose(graph, goal, aim)
     program = Program(machine, image, graph.input, goal.name, goal.board.name,
-                      goal.board.clock_mhz)
+                      goal.board.clock_mhz, graph.readout.names)
     if output is None:
         return Build(graph, program, _report(graph, program, goal, Clocked(clock)))
     with build_folder(output) as folder:

@@ -59,6 +59,7 @@ def make_report(graph: Graph, program: Program, target: Target, predicted: Resou
         "input": asdict(graph.input) | {"shape": list(graph.input.shape)},
         "readout": graph.readout.kind,
         "classes": machine.classes,
+        "class_names": list(graph.readout.names),
         "banks": machine.banks,
         "lanes": machine.banks * machine.lanes,
         "units": machine.banks * machine.units,

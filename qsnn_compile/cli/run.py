@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, TextIO
 
+from qsnn_compile.system.text import plain
 from qsnn_hw.link import frames
 from qsnn_runtime.devices.uart import UartDevice
 from qsnn_runtime.network import Network
@@ -58,6 +59,7 @@ def _infer(network: Network, samples: Samples) -> dict[str, Any]:
         "seconds": seconds,
         "classes": classes.tolist(),
         "scores": scores.tolist(),
+        "class_names": list(network.program.class_names),
     }
 
 
@@ -77,6 +79,8 @@ def _print(report: dict[str, Any], file: TextIO) -> None:
         print(f"{report['samples']} samples in {report['seconds']:.2f} s, {rate:.0f} a second "
               "(with the link's time)", file=file)
         if report["accuracy"] is None:
-            print("classes: " + " ".join(map(str, report["classes"])), file=file)
+            names = report["class_names"] or range(1 << 32)
+            print("classes: " + " ".join(plain(str(names[said])) for said in report["classes"]),
+                  file=file)
         else:
             print(f"accuracy {report['accuracy']:.2%}", file=file)

@@ -49,6 +49,11 @@ def _same(builder: Builder, node: OnnxNode, inputs: list[Value | None]) -> Resul
     return value
 
 
+def _codes(builder: Builder, node: OnnxNode, inputs: list[Value | None]) -> Result:
+    """The input itself: what makes its codes is told of by the input (`inputs.reals_of`)."""
+    return builder.plain(node, inputs[0])
+
+
 def _constant(builder: Builder, node: OnnxNode, inputs: list[Value | None]) -> Result:
     value = next(iter(node.attributes.values()))
     array = numpy_helper.to_array(value) if hasattr(value, "data_type") else np.array(value)
@@ -215,5 +220,5 @@ OPERATORS: dict[str, Handler] = {
     "Add": _add, "Cast": _same, "CastLike": _same, "Constant": _constant, "Conv": _conv,
     "DequantizeLinear": _dequantize, "Flatten": _flatten, "Gemm": _gemm, "Identity": _same,
     "MaxPool": _max_pool, "Mul": _mul, "Neg": _neg, "Pad": _pad, "Reshape": _flatten, "Sum": _add,
-    "qsnn::QLIF": qlif, "qsnn::WideConv": _conv,
+    "qsnn::Codes": _codes, "qsnn::QLIF": qlif, "qsnn::WideConv": _conv,
 }

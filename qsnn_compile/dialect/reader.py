@@ -5,6 +5,7 @@ carried state. What a state is (membrane, synapse, delay, readout accumulator) f
 is used, not from its name.
 """
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -26,6 +27,7 @@ from qsnn_compile.ir import (
 from qsnn_compile.loader.nodes import OnnxError, OnnxFile, OnnxNode, load
 
 from .builder import Builder
+from .inputs import codes_of, reals_of
 from .operators import check_operator
 from .values import Const, Ref
 from .walk import walk_scan, walk_step
@@ -99,6 +101,7 @@ def _entry(file: OnnxFile, scan: OnnxNode | None) -> tuple[Input, int | None]:
     states = set(file.mapping("states"))
     known = states | {tensor.name for tensor in file.model.graph.initializer}
     inputs = [value for value in file.model.graph.input if value.name not in known]
+    codes = codes_of(file)
     inputs = [value for value in inputs if not value.name.endswith((".u", ".i", ".d", ".acc"))
               or "qsnn.states" in file.metadata]
     if len(inputs) != 1:
@@ -107,14 +110,16 @@ def _entry(file: OnnxFile, scan: OnnxNode | None) -> tuple[Input, int | None]:
                   "states in metadata qsnn.states, or NODE.u and NODE.u_next")
     dims = [dim.dim_value if dim.HasField("dim_value") else None
             for dim in inputs[0].type.tensor_type.shape.dim]
-    frames = scan is not None and inputs[0].name in scan.inputs
+    entry = inputs[0].name if codes is None else codes.outputs[0]
+    frames = scan is not None and entry in scan.inputs
     shape = dims[2 if frames else 1:]
     if not shape or None in shape:
         file.fail(f"input {inputs[0].name!r}: shape must be known but for samples and steps, "
                   f"not {dims!r}; export with fixed sizes")
     coding: Coding = "spikes" if frames else "direct"
     sizes = tuple(size for size in shape if size is not None)
-    return Input(sizes, 1, coding, name=inputs[0].name), dims[1] if frames else None
+    source = Input(sizes, 1, coding, name=inputs[0].name)
+    return reals_of(file, codes, source) if codes else source, dims[1] if frames else None
 
 
 def _with_metadata(file: OnnxFile, source: Input) -> Input:
@@ -122,6 +127,8 @@ def _with_metadata(file: OnnxFile, source: Input) -> Input:
     advice = "export the file with qsnn_models.export.onnx_export, which writes it"
     coding: Coding = file.choice("coding", get_args(Coding), advice)
     bits = file.integer("input_bits", advice)
+    if source.takes == "reals":
+        return replace(source, coding=coding, bits=bits)
     text = file.metadata.get("qsnn.input_scale", "1.0")
     try:
         scale = float(text)
@@ -130,6 +137,19 @@ def _with_metadata(file: OnnxFile, source: Input) -> Input:
     zero = file.integer("input_zero_point", advice) \
         if "qsnn.input_zero_point" in file.metadata else 0
     return replace(source, coding=coding, bits=bits, scale=scale, zero_point=zero)
+
+
+def _class_names(file: OnnxFile) -> tuple[str, ...]:
+    """The names in the metadata, if any."""
+    text = file.metadata.get("qsnn.class_names", "[]")
+    try:
+        names = json.loads(text)
+    except ValueError:
+        names = None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        file.fail(f"metadata qsnn.class_names must be a JSON list of texts, not {text[:100]!r}; "
+                  "export the file again")
+    return tuple(names)
 
 
 def _readout(file: OnnxFile, kind: ReadoutKind, scores: Ref) -> Readout:
@@ -143,7 +163,7 @@ def _readout(file: OnnxFile, kind: ReadoutKind, scores: Ref) -> Readout:
             file.fail(f"readout must be 'potential' for scores with gain and bias, not {kind!r}; "
                       "leave --readout out")
         gain, bias = ints(1), ints(0)
-    return Readout(kind, scores.source, gain, bias)
+    return Readout(kind, scores.source, gain, bias, _class_names(file))
 
 
 def _finished(nodes: list[Node], readout: Readout) -> tuple[tuple[Node, ...], Readout]:

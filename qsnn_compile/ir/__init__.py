@@ -6,7 +6,7 @@ It imports nothing of ours.
 from .bounds import Bounds, NeuronBounds, bounds
 from .errors import IrError
 from .graph import Graph, Node, Readout, ReadoutKind, quantize_input
-from .input import Coding, Input
+from .input import Coding, Input, Takes
 from .intervals import Interval, Linear, width
 from .magnitudes import magnitudes
 from .ops import (
@@ -32,6 +32,6 @@ from .verify import verify
 __all__ = [
     "Add", "Bounds", "Coding", "Conv2d", "Delay", "Dense", "Flatten", "Graph", "Input", "Interval",
     "Ints", "IrError", "Linear", "MaxPool", "Neuron", "NeuronBounds", "Node", "Op", "Readout",
-    "ReadoutKind", "Reset", "Shape", "SumPool", "Synapse", "bounds", "equal", "ints", "magnitudes",
-    "parse", "quantize_input", "shapes", "to_text", "verify", "width",
+    "ReadoutKind", "Reset", "Shape", "SumPool", "Synapse", "Takes", "bounds", "equal", "ints",
+    "magnitudes", "parse", "quantize_input", "shapes", "to_text", "verify", "width",
 ]

@@ -30,12 +30,15 @@ class Readout:
     - ``potential``: ``score_c = g_c · Σ_t I_c + b_c``
     - ``last``: ``score_c = g_c · x_c(T - 1) + b_c``; the source may also be ``"NODE.u"``, the
       stored membrane of neuron NODE.
+
+    ``names``: what the classes are called, in their order, where that is known.
     """
 
     kind: ReadoutKind
     source: str
     gain: Ints = field(default_factory=lambda: ints(1))
     bias: Ints = field(default_factory=lambda: ints(0))
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

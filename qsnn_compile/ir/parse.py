@@ -115,26 +115,40 @@ class _Parser:
             return self.array(key)
         if Synapse in get_args(hint):
             return self.build(Synapse)
+        choices = {get_origin(choice): choice for choice in (get_args(hint) or (hint,))}
         if get_origin(hint) is tuple:
-            return self.integers(hint)
+            return self.items(hint)
+        if tuple in choices and self.peek()[1] == "(":
+            return self.items(choices[tuple])
         if get_origin(hint) is Literal:
             word = self.take("name", f"a word for {key!r}")
             self._check(word in get_args(hint),
                         f"{key} must be one of {', '.join(get_args(hint))}", word)
             return word
-        return self.number(hint)
+        return self.item(get_args(hint)[0] if get_args(hint) else hint)
 
-    def integers(self, hint: Any) -> tuple[int, ...]:
-        """``(1, 2)``, as many as *hint* (a tuple type) has."""
+    def items(self, hint: Any) -> tuple[Any, ...]:
+        """``(1, 2)``, as many as *hint* (a tuple type) has, each of its first type."""
+        kind = get_args(hint)[0]
         self.expect("(")
-        items = [self.number(int)] if self.peek()[1] != ")" else []
+        items = [self.item(kind)] if self.peek()[1] != ")" else []
         while self.accept(","):
-            items.append(self.number(int))
+            items.append(self.item(kind))
         self.expect(")")
         length = len(get_args(hint))
         self._check(... in get_args(hint) or len(items) == length,
                     f"there must be {length} numbers", tuple(items))
         return tuple(items)
+
+    def item(self, kind: Any) -> Any:
+        """A number of *kind*, or a text in quotes."""
+        if kind is not str:
+            return self.number(kind)
+        token = self.take("string", "a text in quotes")
+        try:
+            return json.loads(token)
+        except ValueError:
+            raise self._error("text must be a string of JSON", token) from None
 
     def number(self, kind: Callable[[str], Any]) -> Any:
         token = self.take("number", "a number")

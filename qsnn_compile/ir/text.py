@@ -98,7 +98,7 @@ def _value(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return _array(value)
     if isinstance(value, tuple):
-        return f"({', '.join(map(str, value))})"
+        return f"({', '.join(json.dumps(v) if isinstance(v, str) else repr(v) for v in value)})"
     if isinstance(value, Synapse):
         return _statement("", value).lstrip()
     return value if isinstance(value, str) else repr(value)

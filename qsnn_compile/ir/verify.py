@@ -8,11 +8,12 @@ from typing import get_args
 
 from .errors import IrError, require
 from .graph import Graph, Node, ReadoutKind
-from .input import Coding
+from .input import Coding, Input, Takes
 from .magnitudes import magnitudes
 from .ops import Add, Conv2d, Delay, Dense, Ints, MaxPool, Neuron, Op, Reset, Synapse
 from .shapes import Shape, shapes
 
+FAR = 1 << 40                   # of a zero point from the codes, and exact in float64
 NAME = re.compile(r"[A-Za-z_/][\w./$:-]*(?<!:)")
 
 
@@ -43,10 +44,25 @@ def _check_frame(graph: Graph) -> None:
     require(1 <= source.bits <= 8, where, "bits must be in 1..8", source.bits)
     require(source.coding in get_args(Coding), where,
             f"coding must be one of {get_args(Coding)}", source.coding)
-    require(math.isfinite(source.scale) and source.scale > 0, where,
+    require(source.takes in get_args(Takes), where, f"takes must be one of {get_args(Takes)}",
+            source.takes)
+    scales, zeros = _each(where, "scale", source), _each(where, "zero_point", source)
+    require(all(math.isfinite(scale) and scale > 0 for scale in scales), where,
             "scale must be a positive number", source.scale)
-    require(0 <= source.zero_point < 1 << source.bits, where,
-            f"zero_point must be in 0..{(1 << source.bits) - 1}", source.zero_point)
+    low, high = (0, source.top) if source.takes == "codes" else (-FAR, FAR)
+    require(all(low <= zero <= high for zero in zeros), where,
+            f"zero_point must be in {low}..{high}", source.zero_point)
+
+
+def _each(where: str, field: str, source: Input) -> tuple[float, ...]:
+    """*field* of every channel, or of all."""
+    value: float | tuple[float, ...] = getattr(source, field)
+    if not isinstance(value, tuple):
+        return (value,)
+    require(source.takes == "reals", where, f"{field} must be one number for codes", value)
+    require(len(value) == source.shape[0], where,
+            f"{field} must be one number, or one for each of {source.shape[0]} channels", value)
+    return value
 
 
 def _check_names(graph: Graph) -> None:
@@ -170,6 +186,15 @@ def _check_readout(graph: Graph, found: Mapping[str, Shape], currents: set[str])
     classes = (math.prod(found[source]),)
     _check_array(where, "gain", readout.gain, classes)
     _check_array(where, "bias", readout.bias, classes)
+    _check_classes(where, readout.names, classes[0])
+
+
+def _check_classes(where: str, names: tuple[str, ...], classes: int) -> None:
+    require(len(names) in (0, classes), where, f"names must be those of {classes} classes", names)
+    require(len(set(names)) == len(names), where, "names of classes must each be there once", names)
+    wrong = [name for name in names if not (0 < len(name) <= 100 and name.isprintable())]
+    require(not wrong, where, "the name of a class must be 1 to 100 characters that print",
+            wrong[0] if wrong else None)
 
 
 def _check_type(where: str, field: str, array: Ints) -> None:

@@ -14,10 +14,10 @@ from .parse import OnnxError
 
 EXPORT = "export the network again"
 OTHERS = {                      # inputs at least, at most; outputs at least, at most
-    "QLIF": (6, 7, 1, 3), "WideConv": (2, 3, 1, 1),
+    "QLIF": (6, 7, 1, 3), "WideConv": (2, 3, 1, 1), "Codes": (3, 3, 1, 1),
     "Quant": (4, 4, 1, 1), "BipolarQuant": (2, 2, 1, 1), "Trunc": (4, 6, 1, 1),
 }
-OURS = ("QLIF", "WideConv")     # names that go on with the form of the neuron
+OURS = ("QLIF", "WideConv", "Codes")     # names that go on with the form of the neuron
 _OPTION = onnx.defs.OpSchema.FormalParameterOption
 _NUMBERS = {getattr(onnx.defs.OpSchema.AttrType, name): number
             for name, number in AttributeProto.AttributeType.items() if name != "UNDEFINED"}

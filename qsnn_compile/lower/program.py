@@ -46,6 +46,7 @@ class Program:
     target: str
     board: str
     clock_mhz: float
+    class_names: tuple[str, ...] = ()       # of the answers' numbers, where known
 
     @property
     def images(self) -> list[str]:
@@ -71,8 +72,10 @@ class Program:
             given = manifest["input"]
             program = Program(
                 machine, _read_image(folder, machine),
-                Input(**(given | {"shape": tuple(given["shape"])})),
-                manifest["target"], manifest["board"], manifest["clock_mhz"])
+                Input(**{name: tuple(value) if isinstance(value, list) else value
+                         for name, value in given.items()}),
+                manifest["target"], manifest["board"], manifest["clock_mhz"],
+                tuple(map(str, manifest.get("class_names", ()))))
             found = digest(machine, program.image)
         except (AttributeError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
             raise ProgramError(
@@ -100,6 +103,7 @@ def _manifest(program: Program) -> dict[str, Any]:
         "board": program.board,
         "clock_mhz": program.clock_mhz,
         "input": asdict(program.input),
+        "class_names": list(program.class_names),
         "machine": _plain(program.machine),
         "weights": "weights.bin",
         "memory": sorted(_memory_images(program)),

@@ -132,8 +132,14 @@ def explain_graph(graph: ir.Graph) -> Report:
     layers = tuple(Layer(node.name, node.name, type(node.op).__name__, node.name, _integers(node),
                          (), ("as in the file",)) for node in graph.nodes)
     source = graph.input
-    return Report(layers, input=f"{source.bits} bits, real x = {source.scale:g} · (x - "
-                  f"{source.zero_point})", ranges="the file's own bits")
+    return Report(layers, input=_codes(source), ranges="the file's own bits")
+
+
+def _codes(source: ir.Input) -> str:
+    """What the codes of *source* are worth."""
+    if isinstance(source.scale, tuple):
+        return f"{source.bits} bits, of reals, with a scale and a zero point a channel"
+    return f"{source.bits} bits, real x = {source.scale:g} · (x - {source.zero_point})"
 
 
 def _integers(node: ir.Node) -> str:

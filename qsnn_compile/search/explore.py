@@ -90,7 +90,8 @@ def place(one: Candidate, target: Target) -> Implementation | None:
     """What the FPGA tools make of a candidate; None where no seed finds a placement."""
     machine, image = one.complete()
     graph, mhz = one.prepared.graph, target.board.clock_mhz
-    program = Program(machine, image, graph.input, target.name, target.board.name, mhz)
+    program = Program(machine, image, graph.input, target.name, target.board.name, mhz,
+                      graph.readout.names)
     with TemporaryDirectory(prefix="qsnn-explore-") as name:
         write_sources(Path(name), graph, program)
         try:

@@ -58,8 +58,9 @@ def _each(graph: Graph, change: Callable[[Node], Node]) -> Graph:
 
 
 def _with_input_bits(graph: Graph, bits: int) -> Graph:
-    top = (1 << bits) - 1
-    source = replace(graph.input, bits=bits, zero_point=min(graph.input.zero_point, top))
+    top, source = (1 << bits) - 1, replace(graph.input, bits=bits)
+    if isinstance(source.zero_point, int) and source.takes == "codes":
+        source = replace(source, zero_point=min(source.zero_point, top))
     return _each(replace(graph, input=source), lambda node: replace(
         node, op=replace(node.op, pad_value=min(node.op.pad_value, top))
         if isinstance(node.op, Conv2d) else node.op))

@@ -13,9 +13,10 @@ import numpy as np
 import onnx
 from onnx import ModelProto, ValueInfoProto, helper
 
-from qsnn_compile.ir import Delay, Graph, Ints, Neuron, Node, ints, verify
+from qsnn_compile.ir import Delay, Graph, Input, Ints, Neuron, Node, ints, verify
 from qsnn_models.files import whole
 
+from .onnx_input import take_reals
 from .onnx_nodes import DOUBLE, FLOAT, Writer, emit, kind_of
 from .onnx_qlif import DOMAIN, OPSET
 
@@ -45,9 +46,12 @@ def export(graph: Graph, shape: Shape = "scan") -> ModelProto:
     writer = Writer(graph)
     states = _states(writer)
     proto = _scan(writer, states) if shape == "scan" else _step(writer, states)
+    functions = list(writer.functions.values())
+    if graph.input.takes == "reals":
+        functions.append(take_reals(proto, graph.input))
     opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(DOMAIN, 1)]
     model = helper.make_model(proto, opset_imports=opsets, ir_version=IR_VERSION,
-                              producer_name="qsnn", functions=list(writer.functions.values()))
+                              producer_name="qsnn", functions=functions)
     helper.set_model_props(model, _metadata(writer, states, shape))
     return model
 
@@ -201,16 +205,26 @@ def _info(state: State, name: str) -> ValueInfoProto:
 
 def _metadata(writer: Writer, states: list[State], shape: Shape) -> dict[str, str]:
     graph, source = writer.graph, writer.graph.input
-    found = {
+    written = {
         "qsnn.version": "1", "qsnn.shape": shape, "qsnn.steps": str(graph.steps),
         "qsnn.readout": graph.readout.kind, "qsnn.coding": source.coding,
-        "qsnn.input_bits": str(source.bits), "qsnn.input_scale": repr(float(source.scale)),
-        "qsnn.input_zero_point": str(source.zero_point),
+        "qsnn.input_bits": str(source.bits), **_worth(source),
         "qsnn.weight_bits": json.dumps(writer.weight_bits),
     }
+    if graph.readout.names:
+        written["qsnn.class_names"] = json.dumps(graph.readout.names, ensure_ascii=False)
     if shape == "step":
         carried = states[:-1] if graph.readout.kind == "last" else states
         started = {s.name: s.initial.tolist() for s in carried if s.initial.any()}
-        found["qsnn.states"] = json.dumps({s.name: s.next for s in carried})
-        found["qsnn.initial"] = json.dumps(started)
-    return found
+        written["qsnn.states"] = json.dumps({s.name: s.next for s in carried})
+        written["qsnn.initial"] = json.dumps(started)
+    return written
+
+
+def _worth(source: Input) -> dict[str, str]:
+    """What a code is worth, where the file takes codes; else its first node says that."""
+    if source.takes == "reals":
+        return {}
+    assert not isinstance(source.scale, tuple)
+    return {"qsnn.input_scale": repr(float(source.scale)),
+            "qsnn.input_zero_point": str(source.zero_point)}

@@ -25,7 +25,7 @@ def form(op: Neuron) -> str:
     return "_".join(["QLIF", *(part for part in parts if part)])
 
 
-class _Body:
+class Body:
     """The nodes of a function, written one expression a line."""
 
     def __init__(self) -> None:
@@ -79,7 +79,7 @@ _SPOKEN = {"QLIF": ["reset"]}       # repeats the form for readers; the body doe
 
 def qlif(op: Neuron) -> FunctionProto:
     """The function of *op*'s form: the equations of `qsnn_compile.ir.Neuron`, line by line."""
-    body = _Body()
+    body = Body()
     inputs = ["current", "u", "bias", "threshold", "reset_value", "step_shift"]
     outputs = ["spikes", "u_next"]
     drive = body.double("current")
@@ -98,7 +98,7 @@ def qlif(op: Neuron) -> FunctionProto:
     return body.function(form(op), inputs, outputs)
 
 
-def _synapse(body: _Body, current: str) -> str:
+def _synapse(body: Body, current: str) -> str:
     """``i = clip(floor(i · m / 2^q) + I)``, which the membrane then integrates."""
     decayed = body.op("Mul", body.double("i"), body.array("syn_decay"))
     shift = body.power(body.double(body.attribute("syn_decay_shift")))
@@ -108,7 +108,7 @@ def _synapse(body: _Body, current: str) -> str:
     return i
 
 
-def _integrate(body: _Body, drive: str) -> str:
+def _integrate(body: Body, drive: str) -> str:
     """``v = floor(u · 2^k · m / 2^q) + I · 2^f + b``"""
     membrane = body.op("Mul", body.double("u"), body.power(body.double("step_shift")))
     decayed = body.op("Mul", membrane, body.array("decay"))
@@ -119,14 +119,14 @@ def _integrate(body: _Body, drive: str) -> str:
     return body.op("Add", driven, body.double("bias"))
 
 
-def _multi(body: _Body, v: str, threshold: str) -> str:
+def _multi(body: Body, v: str, threshold: str) -> str:
     """``s = min(n, max(0, floor(v / θ)))``"""
     count = body.op("Floor", body.op("Div", v, threshold))
     most = body.double(body.attribute("max_spikes"))
     return body.op("Clip", count, body.number(0.0), most)
 
 
-def _reset(body: _Body, reset: str, v: str, s: str, fired: str) -> str:
+def _reset(body: Body, reset: str, v: str, s: str, fired: str) -> str:
     """``r (hard) | v - s · ρ (soft) | v (none)``"""
     if reset == "none":
         return v
@@ -136,7 +136,7 @@ def _reset(body: _Body, reset: str, v: str, s: str, fired: str) -> str:
     return body.op("Sub", v, body.op("Mul", s, value))
 
 
-def _store(body: _Body, v: str) -> str:
+def _store(body: Body, v: str) -> str:
     """``u' = clip(floor((v + 2^(k-1)) / 2^k))``; half a step is floor(2^k / 2), 0 for k = 0."""
     step = body.power(body.double("step_shift"))
     half = body.op("Floor", body.op("Div", step, body.number(2.0)))
@@ -147,7 +147,7 @@ def _store(body: _Body, v: str) -> str:
 def wide_conv(chunks: int) -> FunctionProto:
     """A convolution whose sums may reach 2^24, where onnxruntime has only floats: x is cut into
     *chunks* digits of ``chunk_bits`` bits, each convolved exactly, the results added in double."""
-    body = _Body()
+    body = Body()
     base = body.op("Cast", body.power(body.double(body.attribute("chunk_bits"))),
                    to=TensorProto.FLOAT)
     total, unit, rest = "", body.number(1.0), "x"
@@ -163,7 +163,7 @@ def wide_conv(chunks: int) -> FunctionProto:
     return body.function(f"WideConv{chunks}", ["x", "weight"], ["y"])
 
 
-def _conv(body: _Body, x: str) -> str:
+def _conv(body: Body, x: str) -> str:
     out = body.op("Conv", x, "weight")
     for name, kind in (("strides", AttributeProto.INTS), ("pads", AttributeProto.INTS),
                        ("group", AttributeProto.INT)):

@@ -70,6 +70,9 @@ class _Writer:
     def _tell(self) -> None:
         if self.graph.input.coding == "direct":
             self.notes.append(f"the same input must be shown for {self.graph.steps} steps")
+        if self.graph.input.takes == "reals":
+            self.notes.append("the input is not rounded and limited to "
+                              f"{self.graph.input.bits} bits")
         neurons = [node.op for node in self.graph.nodes if isinstance(node.op, ir.Neuron)]
         widths = sorted({op.bits for op in neurons})
         if widths:
@@ -100,8 +103,10 @@ class _Writer:
             bias = bias + self.graph.readout.bias / self.graph.steps
         source = self.graph.input
         if node.inputs[0] == source.name:
-            bias = bias + real.reshape(len(real), -1).sum(axis=1) * source.zero_point
-            real = real / source.scale
+            scale, zero = (np.broadcast_to(values.ravel(), source.shape[:1]).reshape(
+                1, -1, *[1] * (real.ndim - 2)) for values in source.per_channel())
+            bias = bias + (real * zero).reshape(len(real), -1).sum(axis=1)
+            real = real / scale
         return real, bias
 
     def _dense(self, node: ir.Node, op: ir.Dense) -> "nir.Affine":

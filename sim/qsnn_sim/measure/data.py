@@ -20,6 +20,7 @@ from qsnn_compile.system.files import read_bytes
 from qsnn_sim.golden.golden import run
 
 SMALL = 4                       # so many times the codes used, or more: data of another scale
+MUCH = 0.2                      # of x beyond what was seen in training: data of another unit
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +64,8 @@ def _again(graph: Graph, program: Program, report: dict[str, Any]) -> Program | 
     another one, or where *report* is not of both."""
     machine = program.machine
     facts = (machine.digest, program.target, program.board, program.clock_mhz)
-    if ((graph.name, graph.steps, graph.input) != (machine.name, machine.steps, program.input)
+    if ((graph.name, graph.steps, graph.input, graph.readout.names)
+            != (machine.name, machine.steps, program.input, program.class_names)
             or tuple(map(report.get, ("digest", "target", "board", "clock_mhz"))) != facts):
         return None
     try:
@@ -103,21 +105,32 @@ def read_samples(path: str | Path, graph: Graph) -> Samples:
     flat, row by row. Raises QsnnError."""
     arrays = _read(path)
     try:
-        x = quantize_input(graph, _unfolded(graph, arrays["x"]))
+        given = _unfolded(graph, arrays["x"])
+        x = quantize_input(graph, given)
     except IrError as error:
         raise QsnnError(f"{path}: {error}") from None
     if len(x) == 0:
         raise QsnnError(f"{path}: x must hold at least one sample, not {list(x.shape)!r}")
-    return Samples(x, _labels(path, arrays.get("y"), len(x), _classes(graph)), _narrow(graph, x))
+    return Samples(x, _labels(path, arrays.get("y"), len(x), _classes(graph)),
+                   _beyond(graph, given) or _narrow(graph, x))
+
+
+def _beyond(graph: Graph, x: NDArray[Any]) -> str:
+    """What to say of real *x* of which much lies where no training sample did."""
+    share = graph.input.beyond(x)
+    return "" if share <= MUCH else (
+        f"{share:.0%} of x lie beyond the range that was learnt in training, and are taken as its "
+        "ends: store x in the unit of the training data")
 
 
 def _narrow(graph: Graph, x: NDArray[np.uint8]) -> str:
     """What to say of an *x* that uses a small part of the input's codes; nothing if it doesn't."""
     source, low, high = graph.input, int(x.min()), int(x.max())
     top = (1 << source.bits) - 1
-    if source.bits == 1 or (high - low + 1) * SMALL > top + 1:
+    if source.bits == 1 or source.takes == "reals" or (high - low + 1) * SMALL > top + 1:
         return ""
-    least, most = (source.scale * (code - source.zero_point) for code in (low, high))
+    scale, zero = map(float, source.per_channel())
+    least, most = (scale * (code - zero) for code in (low, high))
     return (f"x uses the codes {low} … {high} of 0 … {top}, the real numbers {least:g} … {most:g}: "
             "right if the network was trained on such numbers; else say what a code is worth with "
             "qsnnc --input-scale, or store x in real numbers as floats")

@@ -155,6 +155,7 @@ def summary(build: Build, samples: Samples, found: Measured) -> dict[str, Any]:
         "samples": len(samples.x), "steps": machine.steps, "streaming": machine.streaming,
         "exit_margin": machine.exit_margin,
         "accuracy": None if right is None else right / len(samples.x),
+        "by_class": by_class(build.graph.readout.names, samples.y, found.classes),
         "clocks": clocks,
         "clocks_with_input": with_input,
         "latency_us": _microseconds(clocks, clock_mhz),
@@ -165,6 +166,22 @@ def summary(build: Build, samples: Samples, found: Measured) -> dict[str, Any]:
         **_energies(build, found, transfer),
         "layers": list(_layers(build, found)),
     }
+
+
+def by_class(names: tuple[str, ...], y: NDArray[np.int64] | None,
+             answers: NDArray[np.int64]) -> list[dict[str, Any]]:
+    """Of each class that *names* has: its name, how many answers say it, and, where *y* is known,
+    its samples and the share of them that are right (None where there are none)."""
+    rows: list[dict[str, Any]] = []
+    for number, name in enumerate(names):
+        row: dict[str, Any] = {"class": number, "name": name,
+                               "answers": int(np.count_nonzero(answers == number))}
+        if y is not None:
+            own = answers[y == number]
+            row |= {"samples": len(own),
+                    "accuracy": float((own == number).mean()) if len(own) else None}
+        rows.append(row)
+    return rows
 
 
 def _roof(found: Measured) -> NDArray[np.float64]:

@@ -19,6 +19,8 @@ def print_sim(report: dict[str, Any]) -> None:
                   f"{'' if report['clock_placed'] else ' (not placed)'}")
     if report["accuracy"] is not None:
         console.print(f"accuracy  {report['accuracy']:.2%}{_when(report)}")
+    if report["by_class"]:
+        console.print(f"classes   {marked(plain(classes(report['by_class'])))}")
     unit = "step" if report["streaming"] else "sample"
     console.print(f"work      {report['sops']:,.0f} synaptic operations a {unit}, "
                   f"{report['utilisation']:.1%} of lanes × clocks")
@@ -31,6 +33,13 @@ def print_sim(report: dict[str, Any]) -> None:
     if report["exits"]:
         console.print()
         console.print(_exits(report["exits"]))
+
+
+def classes(rows: list[dict[str, Any]]) -> str:
+    """``walk 98.0%, run 91.5%``, or how many answers say each."""
+    return ", ".join(f"{row['name']} " + (
+        f"{row['answers']:,}" if row.get("accuracy") is None else f"{row['accuracy']:.1%}")
+        for row in rows)
 
 
 def _over(report: dict[str, Any]) -> str:
