@@ -104,7 +104,7 @@ def _run(arguments: argparse.Namespace, console: Console) -> None:
     space = _space(arguments, chosen)
     _check_json(arguments.json)
     runs = folds.variants(chosen) if arguments.folds else [chosen]
-    found = data.load(runs[0].config.data, arguments.data)
+    found = runs[0].load(arguments.data)
     _make(arguments.out)
     if space:
         _sweep(chosen, space, found, arguments, console)
@@ -118,12 +118,13 @@ def _run(arguments: argparse.Namespace, console: Console) -> None:
 def _one(chosen: Recipe, found: data.Dataset, command: str, arguments: argparse.Namespace,
          console: Console) -> dict[str, Any]:
     """Train *chosen* on *found* and write its files; its ledger."""
+    chosen = chosen.fitted(found)
     start = time.monotonic(), time.process_time()
     model = _train(chosen, found, arguments, console)
     facts = {"command": command, "resumed": arguments.resume,
              "train_seconds": round(time.monotonic() - start[0], 1),
              "train_cpu_seconds": round(time.process_time() - start[1], 1)}
-    return deliver(model, chosen, chosen.inputs(found.test_x), found.test_y, arguments.out,
+    return deliver(model, chosen, found, arguments.out,
                    facts, console, golden=_golden, details=arguments.details)
 
 
@@ -134,7 +135,7 @@ def _golden(path: Path, x: NDArray[Any]) -> NDArray[np.int64]:
 def _folds(chosen: Recipe, runs: list[Recipe], arguments: argparse.Namespace, console: Console
            ) -> dict[str, Any]:
     """Train and write every fold, then ``NAME.folds.json``, whose content is returned."""
-    ledgers = [_one(run, data.load(run.config.data, arguments.data),
+    ledgers = [_one(run, run.load(arguments.data),
                     _command(arguments, folds.settings(run, chosen)), arguments, console)
                for run in runs]
     content = folds.summary(chosen, f"{_command(arguments)} --folds", ledgers)
@@ -234,7 +235,8 @@ def _sweep(chosen: Recipe, space: Space, found: data.Dataset, arguments: argpars
     """Run the trials, print the best and write its file."""
     def one(variant: Recipe, report: Report) -> None:
         same = variant.config.data == chosen.config.data
-        its = found if same else data.load(variant.config.data, arguments.data)
+        its = found if same else variant.load(arguments.data)
+        variant = variant.fitted(its)
         train(variant.network, variant.config, variant.inputs(its.train_x), its.train_y,
               report=report)
 

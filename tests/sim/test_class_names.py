@@ -27,7 +27,8 @@ def test_without_labels_the_answers_are_counted():
     assert by_class((), None, ANSWERS) == []
 
 
-@pytest.mark.parametrize("names, said", [([], "0 0 1"), (["walk", "run\x1b"], "walk walk run\\x1b")])
+@pytest.mark.parametrize("names, said", [
+    ([], "0 0 1"), (["walk", "run\x1b"], "walk walk run\\x1b")])
 def test_a_board_s_answers_have_names(capsys, names, said):
     report = {"port": "p", "samples": 3, "seconds": 1, "accuracy": None, "classes": [0, 0, 1],
               "class_names": names}

@@ -10,11 +10,12 @@ from typing import Any
 
 from qsnn_models.errors import DataError
 
-from . import images, nmnist, spoken, tonic_sets
+from . import images, nmnist, own, spoken, tonic_sets
 from .cochlea import Cochlea
 from .dataset import Bytes, Dataset
+from .folders import roots
 
-KINDS = {int: "an integer", float: "a number", bool: "true or false"}
+KINDS = {int: "an integer", float: "a number", bool: "true or false", str: "a text"}
 
 
 @dataclass(frozen=True)
@@ -60,27 +61,51 @@ CATALOGUE = {entry.name: entry for entry in (
 )}
 
 
-def load(name: str, folder: str | Path | None = None, **options: Any) -> Dataset:
-    """The data set *name* of the `CATALOGUE`; *options* are those of its loader, and may stand in
-    the name as in an address: ``nmnist-subset:0?pool=2&simulated=4000``.
+def load(name: str, folder: str | Path | None = None, *, test: str = "", **options: Any
+         ) -> Dataset:
+    """The data set *name* of the `CATALOGUE`, or one's own at the path *name*, *test* its test
+    part (`own.load_own`). *options* are those of its loader, and may stand in the name as in an
+    address: ``nmnist-subset:0?pool=2&simulated=4000``, ``gesture.npz?window=32``.
 
-    Looked for in *folder*, else in ``$QSNN_DATA``, ``./data`` and ``~/.cache/qsnn``. Raises
-    DataError naming how to get what is missing, or what is wrong with what is there.
+    Looked for in *folder*, else in ``$QSNN_DATA``, ``./data`` and ``~/.cache/qsnn``; a path in the
+    current folder, then in these. Raises DataError naming how to get what is missing, or what is
+    wrong with what is there.
     """
     name, _, query = name.partition("?")
-    entry = _entry(name)
     options = _read(query) | options
-    for option, value in options.items():
-        _check(entry, option, value)
+    if not is_listed(name):
+        path = _path(name, folder)
+        kind = own.kind_of(path)
+        _check_all(kind, options)
+        return own.load_own(path, _path(test, folder) if test else None, options)
+    entry = _entry(name)
+    if test:
+        raise DataError(f"test must be left out, not {test!r}: {name} has a test part of its own")
+    _check_all(entry, options)
     return entry.load(name, folder, **options)
+
+
+def is_listed(name: str) -> bool:
+    """Whether *name*, maybe with a part and options, is of the `CATALOGUE`."""
+    return name.partition("?")[0].partition(":")[0] in CATALOGUE
+
+
+def _path(name: str, folder: str | Path | None) -> Path:
+    """Where the file or folder *name* is. Raises DataError."""
+    for place in (Path(), *roots(folder)):
+        if name and (place / name).exists():
+            return place / name
+    shown = ", ".join(map(str, roots(folder)))
+    raise DataError(f"data set must be one of {', '.join(CATALOGUE)}, or a file or folder that is "
+                    f"here or in {shown}, not {name!r}")
 
 
 def load_test(name: str, folder: str | Path | None = None, **options: Any) -> tuple[Bytes, Bytes]:
     """Only the test part of *name*: inputs and labels ``[N]``. See `load`."""
     if name in images.SOURCES and not options:
         return images.load_idx_test(name, folder)
-    found = load(name, folder, **options)
-    return found.test_x, found.test_y
+    loaded = load(name, folder, **options)
+    return loaded.test_x, loaded.test_y
 
 
 def folds(name: str) -> list[str]:
@@ -99,21 +124,27 @@ def folds(name: str) -> list[str]:
 
 def _read(query: str) -> dict[str, Any]:
     """``pool=2&edges=false`` as options: numbers, true and false."""
-    found: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     for given in query.split("&") if query else ():
         option, _, text = given.partition("=")
         try:
             value = json.loads(text)
-        except json.JSONDecodeError:
-            value = None
-        if option in found or type(value) not in KINDS or not math.isfinite(value):
-            raise DataError("an option of a data set must be NAME=NUMBER (or true, false), each "
-                            f"once, joined by &, not {given!r}")
-        found[option] = value
-    return found
+        except ValueError:
+            value = text or None
+        number = type(value) in (int, float) and math.isfinite(value)
+        if not option or option in options or not (number or type(value) in (bool, str)):
+            raise DataError("an option of a data set must be NAME=VALUE, each once, joined by &, "
+                            f"not {given!r}")
+        options[option] = value
+    return options
 
 
-def _check(entry: Entry, option: str, value: Any) -> None:
+def _check_all(entry: Entry | own.Kind, options: dict[str, Any]) -> None:
+    for option, value in options.items():
+        _check(entry, option, value)
+
+
+def _check(entry: Entry | own.Kind, option: str, value: Any) -> None:
     known = entry.options
     if option not in known:
         raise DataError(f"an option of {entry.name} must be one of "

@@ -1,6 +1,7 @@
 """Frozen layers -> the fixed-point IR's graph."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -11,7 +12,6 @@ from qsnn_compile.ir import (
     Dense,
     Flatten,
     Graph,
-    Input,
     Ints,
     MaxPool,
     Neuron,
@@ -38,8 +38,8 @@ def graph_of(config: NetworkConfig, layers: Sequence[FrozenLayer], classifier: F
     if classifier is not None:
         chain.weights(classifier)
         readout = Readout("potential", chain.source, _ints(gain), _ints(bias))
-    entry = Input(config.structure.shape, config.input_bits, config.coding, config.input_scale)
-    graph = Graph(config.name, config.steps, entry, tuple(chain.nodes), readout)
+    graph = Graph(config.name, config.steps, config.entry, tuple(chain.nodes),
+                  replace(readout, names=config.class_names))
     verify(graph)
     return graph
 

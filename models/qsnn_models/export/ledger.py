@@ -50,16 +50,17 @@ class Evaluation:
 
 
 def evaluate(model: QSNN, frozen: FrozenNetwork, path: Path, x: Array, y: Array,
-             golden: Judge | None = None) -> Evaluation:
+             golden: Judge | None = None, raw: Array | None = None) -> Evaluation:
     """Every stage of one network on inputs *x* (see `data.encode`) and labels *y* ``[N]``.
 
     *path* is the exported file. Stages: ``training`` (the trained module with the statistics of
     each batch, as it was trained, without dropout), ``qat`` (in evaluation, with those it ends
     with), ``frozen`` (its integers), ``onnx`` (the file in onnxruntime, where that is installed),
-    and the file in the *golden* model, where one is given.
+    and the file in the *golden* model, where one is given. The file gets *raw* numbers where it
+    takes them, *x* then being their codes.
     """
     integers, rates = _frozen(frozen, x)
-    inputs = x.reshape(_shape(model, x))
+    inputs = (x if raw is None else raw).reshape(_shape(model, x))
     scores = {"training": _training(model, x), "qat": _qat(model, x), "frozen": integers,
               "onnx": _onnx(path, inputs)}
     if golden is not None:

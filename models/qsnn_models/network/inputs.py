@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from qsnn_compile.ir import IrError
 from qsnn_models.errors import ModelsError
 from qsnn_models.layers.integers import integral
 
@@ -21,6 +22,8 @@ def samples(network: NetworkConfig, x: Any, y: Any) -> tuple[NDArray[np.uint8], 
     """*x* ``[N, ...]`` and *y* ``[N]`` for *network*, arrays or CPU tensors of any number type, as
     integers. Raises ModelsError where a value is none in range or a shape is another."""
     x, y = _numbers("x", x), _numbers("y", y)
+    if network.input_takes == "reals":
+        x = codes(network, x)
     shaped(network, x.shape)
     values = torch.from_numpy(np.require(x.astype(_wide(x), copy=False), None, ["C", "W"]))
     integral("x", values, top_of(network), f"input_bits is {network.input_bits}")
@@ -29,6 +32,18 @@ def samples(network: NetworkConfig, x: Any, y: Any) -> tuple[NDArray[np.uint8], 
                           f"{y.shape}; of one-hot rows take y.argmax(1)")
     _labels(network, y)
     return x.astype(np.uint8, copy=False), y.astype(np.int64)
+
+
+def codes(network: NetworkConfig, x: NDArray[Any]) -> NDArray[np.uint8]:
+    """Real *x* ``[N, ...]`` as the codes ``[N, *shape]`` (frames: ``[N, T, *shape]``) that
+    *network* makes of them; bytes are codes. Raises ModelsError on another shape, and where a
+    number is none."""
+    shaped(network, x.shape)
+    front = x.shape[:2 if network.coding == "spikes" else 1]
+    try:
+        return network.entry.quantise(x.reshape(*front, *network.structure.shape), network.steps)
+    except IrError as error:
+        raise ModelsError(str(error)) from None
 
 
 def _numbers(name: str, values: Any) -> NDArray[Any]:

@@ -4,14 +4,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
 
-from qsnn_models.data import Bytes
+from qsnn_models import data
+from qsnn_models.data.labelled import Array
 from qsnn_models.export import ledger
 from qsnn_models.export.freeze import freeze
 from qsnn_models.export.onnx_export import save
+from qsnn_models.files import whole
 from qsnn_models.network.qsnn import QSNN
 
 from .confusion import confusion_tables
@@ -21,26 +24,39 @@ STAGES = {"training": "training", "qat": "evaluation", "frozen": "frozen integer
           "onnx": "ONNX in onnxruntime", "golden": "golden model"}
 
 
-def deliver(model: QSNN, recipe: Recipe, x: Bytes, y: Bytes, folder: Path, facts: dict[str, Any],
+def deliver(model: QSNN, recipe: Recipe, found: data.Dataset, folder: Path, facts: dict[str, Any],
             console: Console, *, golden: ledger.Judge | None = None, details: bool = False
             ) -> dict[str, Any]:
-    """Write *model*, measured at every stage on test inputs *x* and labels *y*, to *folder*.
+    """Write *model*, measured at every stage on the test part of *found*, to *folder*.
 
     ``NAME.onnx`` and ``NAME.ledger.json``, whose content is returned; *facts* are entries of it. A
-    network that has no integer form has only the ledger, which says why. *golden* runs the file in
-    the golden model. *details* are which class got which answer, in the ledger and as a table.
+    network that has no integer form has only the ledger, which says why. ``NAME.test.npz`` has the
+    test part of data of one's own as the file takes it. *golden* runs the file in the golden model.
+    *details* are which class got which answer, in the ledger and as a table.
     """
     path = folder / f"{recipe.network.name}.onnx"
-    result = _measured(model, path, x, y, golden)
-    counts = ledger.confusion(y, result.answers, recipe.network.structure.layers[-1].outputs)
+    x, y = recipe.inputs(found.test_x), found.test_y
+    raw = found.test_x if found.real else None
+    result = _measured(model, path, x, y, golden, raw)
+    counts = ledger.confusion(y, result.answers, recipe.network.structure.classes)
     content = _content(recipe, result, len(x)) | facts | {"torch": torch.__version__}
     if details:
         content["confusion"] = counts.tolist()
     ledger.write(path.with_suffix(".ledger.json"), content)
-    _show(console, recipe, result, path)
+    files = [path, path.with_suffix(".ledger.json")]
+    if found.own:
+        files.append(path.with_suffix(".test.npz"))
+        _keep(files[-1], x if raw is None else raw.reshape(x.shape), y, found.names)
+    _show(console, recipe, result, files)
     if details:
-        console.print(*confusion_tables(counts), sep="\n", highlight=False, soft_wrap=True)
+        console.print(*confusion_tables(counts, found.names), sep="\n", highlight=False,
+                      soft_wrap=True)
     return content
+
+
+def _keep(path: Path, x: Array, y: data.Bytes, names: tuple[str, ...]) -> None:
+    with whole(path) as part, part.open("wb") as file:
+        np.savez_compressed(file, x=x, y=y, **({"names": np.array(names)} if names else {}))
 
 
 def _content(recipe: Recipe, result: ledger.Evaluation, samples: int) -> dict[str, Any]:
@@ -52,17 +68,17 @@ def _content(recipe: Recipe, result: ledger.Evaluation, samples: int) -> dict[st
             "spike_rates": result.spike_rates}
 
 
-def _measured(model: QSNN, path: Path, x: Bytes, y: Bytes, golden: ledger.Judge | None
-              ) -> ledger.Evaluation:
+def _measured(model: QSNN, path: Path, x: data.Bytes, y: data.Bytes, golden: ledger.Judge | None,
+              raw: Array | None) -> ledger.Evaluation:
     if model.refusals():
         path.unlink(missing_ok=True)        # another network's, of that name
         return ledger.evaluate_floats(model, x, y)
     frozen = freeze(model)
     save(frozen.graph(), path)
-    return ledger.evaluate(model, frozen, path, x, y, golden)
+    return ledger.evaluate(model, frozen, path, x, y, golden, raw)
 
 
-def _show(console: Console, recipe: Recipe, result: ledger.Evaluation, path: Path) -> None:
+def _show(console: Console, recipe: Recipe, result: ledger.Evaluation, files: list[Path]) -> None:
     table = Table("stage", "accuracy", "answers changed", "scores that differ",
                   title=f"{recipe.network.name} on {recipe.config.data}")
     for stage in result.stages:
@@ -70,7 +86,7 @@ def _show(console: Console, recipe: Recipe, result: ledger.Evaluation, path: Pat
         table.add_row(STAGES[stage.stage], accuracy, *("" if count is None else f"{count:,}"
                                                        for count in (stage.changed, stage.differ)))
     rates = ", ".join(f"{name} {rate:.1%}" for name, rate in result.spike_rates.items())
-    files = [file for file in (path, path.with_suffix(".ledger.json")) if file.exists()]
+    files = [file for file in files if file.exists()]
     notes = [f"{STAGES[stage.stage]}: {stage.note}" for stage in result.stages if stage.note]
     console.print(table, *notes, f"firing rates: {rates}", f"wrote {' and '.join(map(str, files))}",
                   sep="\n", highlight=False, soft_wrap=True)

@@ -6,7 +6,7 @@ import pickle
 import struct
 import zipfile
 import zlib
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +55,10 @@ def load(path: Path, network: NetworkConfig, config: TrainConfig) -> tuple[int, 
 
     Raises CheckpointError when *path* is not a checkpoint, or is one of another network or recipe.
     """
-    found = read(path)
-    _same(path, "network", found["network"], asdict(network))
-    _same(path, "training recipe", found["config"], asdict(config))
-    return int(found["epochs"]), dict(found["state"])
+    content = read(path)
+    _same(path, "network", content["network"], network)
+    _same(path, "training recipe", content["config"], config)
+    return int(content["epochs"]), dict(content["state"])
 
 
 def epochs(folder: Path, network: str) -> int:
@@ -75,17 +75,17 @@ def read(path: Path) -> dict[str, Any]:
         with opened(path, most=LARGEST) as file:
             _whole(zipfile.ZipFile(file))
             file.seek(0)
-            found = dict(torch.load(file, weights_only=True, map_location="cpu"))
-        version = found["version"]
+            content = dict(torch.load(file, weights_only=True, map_location="cpu"))
+        version = content["version"]
     except UNREADABLE as error:
         raise unreadable(path, error) from None
     if version != VERSION:
         raise CheckpointError(f"{path}: checkpoint version must be {VERSION}, not {version!r}; "
                               "delete it and train again")
     for name, kind in KINDS.items():
-        if type(found.get(name)) is not kind:
-            raise unreadable(path, TypeError() if name in found else KeyError())
-    return found
+        if type(content.get(name)) is not kind:
+            raise unreadable(path, TypeError() if name in content else KeyError())
+    return content
 
 
 def _whole(archive: zipfile.ZipFile) -> None:
@@ -102,9 +102,12 @@ def unreadable(path: Path, error: Exception) -> CheckpointError:
                            f"({type(error).__name__}). Delete it and train again")
 
 
-def _same(path: Path, what: str, theirs: dict[str, Any], ours: dict[str, Any]) -> None:
-    for key, value in ours.items():
-        if theirs.get(key) != value:
+def _same(path: Path, what: str, theirs: dict[str, Any], ours: NetworkConfig | TrainConfig
+          ) -> None:
+    """A field that *theirs*, of an older version, lacks, had its default."""
+    theirs = {field.name: field.default for field in fields(ours)} | theirs
+    for key, value in asdict(ours).items():
+        if theirs[key] != value:
             raise CheckpointError(
-                f"{path} must be a checkpoint of this {what}: its {key} is {theirs.get(key)!r}, "
+                f"{path} must be a checkpoint of this {what}: its {key} is {theirs[key]!r}, "
                 f"not {value!r}. Give the same options, another --out, or drop --resume")

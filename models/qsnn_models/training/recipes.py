@@ -4,11 +4,14 @@ One without a file there has its ledgers in docs/results/reach, is a step toward
 (nmnist-saccades) or is measured in docs/results.md alone (mnist-rows)."""
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from qsnn_models import data
+from qsnn_models.data.labelled import Array
 from qsnn_models.errors import ModelsError
 from qsnn_models.network.qsnn import NetworkConfig
 
+from .fitting import fitted, inputs
 from .train import TrainConfig
 
 UNKNOWN = "by the user: a file, or options of the command"
@@ -26,11 +29,18 @@ class Recipe:
     config: TrainConfig
     chosen: str = field(default=UNKNOWN, compare=False)
 
-    def inputs(self, values: data.Bytes) -> data.Bytes:
-        """*values* of its data set as its network takes them, see `data.encode`."""
-        network = self.network
-        return data.encode(values, network.coding, network.input_bits, network.steps,
-                           network.structure.shape)
+    def load(self, folder: str | Path | None = None) -> data.Dataset:
+        """Its data set, see `data.load`."""
+        its = {"test": self.config.test} if self.config.test else {}
+        return data.load(self.config.data, folder, **its)
+
+    def fitted(self, found: data.Dataset) -> "Recipe":
+        """The recipe with its network fitted to *found*, see `fitting.fitted`."""
+        return replace(self, network=fitted(self.network, found))
+
+    def inputs(self, values: Array) -> data.Bytes:
+        """*values* of its data set as its network takes them, see `fitting.inputs`."""
+        return inputs(self.network, values)
 
 
 EVENTS = NetworkConfig("nmnist_subset", "2x17x17-32C3s2-64C3s2-10", steps=6, weight_bits=(8, 1, 8),

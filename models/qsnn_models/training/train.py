@@ -5,35 +5,37 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from numpy.typing import NDArray
 
+from qsnn_models import data
 from qsnn_models.errors import ModelsError
 from qsnn_models.network.device import device_of
 from qsnn_models.network.inputs import samples
 from qsnn_models.network.qsnn import QSNN, NetworkConfig
 
 from . import checkpoint, teacher
+from .fitting import fitted, inputs
 from .loop import Batch, Bytes, Epoch, Labels, Report, Run, Tick, accuracy_of
 from .train_config import TrainConfig
 
 __all__ = ["Batch", "Epoch", "Report", "Tick", "TrainConfig", "accuracy_of", "train"]
 
-Numbers = NDArray[Any]
 
-
-def train(network: NetworkConfig, config: TrainConfig, x: Numbers, y: Numbers, *,
+def train(network: NetworkConfig, config: TrainConfig, x: Any, y: Any = None, *,
           folder: Path | None = None, resume: bool = False,
           report: Report = lambda epoch: None, tick: Tick = lambda batch: None) -> QSNN:
     """Train *network* on inputs *x* (see `data.encode`) and labels *y* ``[N]``; the trained module,
     on the CPU, in evaluation mode, its batch statistics settled. *x* are integers from 0 to
-    2^input_bits - 1, *y* from 0, of any number type; ModelsError says what is not.
+    2^input_bits - 1, *y* from 0, of any number type; ModelsError says what is not. Where *network*
+    takes reals they are a sensor's raw numbers. *x* may also be a `data.Dataset`, to which
+    *network* is first fitted (`fitting.fitted`) and whose training part is trained on, or a
+    torch Dataset of samples with their labels; *y* is then left out.
 
     With *folder*, ``NAME.checkpoint.pt`` is written there after every epoch, atomically; *resume*
     continues from it. On the CPU the weights are the same, bit for bit, whenever the configs are,
     resumed or not. *report* is called after each epoch, *tick* after each batch, those of a teacher
     trained first included. The global random state and thread count are restored.
     """
-    x, y = samples(network, x, y)
+    network, x, y = _given(network, x, y)
     if config.holdout >= len(x):
         raise ModelsError(f"holdout must be below the {len(x)} training images, "
                           f"not {config.holdout!r}")
@@ -47,6 +49,16 @@ def train(network: NetworkConfig, config: TrainConfig, x: Numbers, y: Numbers, *
             return _repeat(run, folder, resume, report, tick)
         finally:
             torch.set_num_threads(threads)
+
+
+def _given(network: NetworkConfig, x: Any, y: Any) -> tuple[NetworkConfig, Bytes, Labels]:
+    """*network* fitted to the data, and these as it takes them, checked."""
+    if isinstance(x, data.Dataset):
+        network = fitted(network, x)
+        x, y = inputs(network, x.train_x), x.train_y
+    elif y is None:
+        x, y = data.gathered(x)
+    return network, *samples(network, x, y)
 
 
 def _repeat(run: Run, folder: Path | None, resume: bool, report: Report, tick: Tick) -> QSNN:

@@ -23,7 +23,8 @@ MOST_THREADS = 256              # far beyond that torch ends the process
 @dataclass(frozen=True)
 class TrainConfig:
     """How a network is trained. The last epoch's weights are the result: no choice is made on any
-    accuracy.
+    accuracy. ``data`` is a data set or the path of one's own, ``test`` then maybe that of its test
+    part (`data.load`).
 
     Loss: cross entropy with ``label_smoothing``, plus ``rate_weight · (1/|S|) Σ_l (r_l - t_l)²``
     over the spiking layers S, r_l a layer's mean firing rate (the spike half of WS-DR).
@@ -61,6 +62,7 @@ class TrainConfig:
     threads: int = 1
     device: Device = "auto"
     amp: Amp = "off"
+    test: str = ""
 
     def __post_init__(self) -> None:
         if isinstance(self.target_rate, list):      # JSON has no tuples
