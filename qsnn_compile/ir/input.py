@@ -40,7 +40,7 @@ class Input:
 
     def quantise(self, x: Any, steps: int) -> NDArray[np.uint8]:
         """*x* as the integers that a network of *steps* steps takes: ``[N, *shape]`` (direct) or
-        ``[N, T, *shape]`` (spikes).
+        ``[N, T, *shape]`` (spikes); a sample's axes of one value may be left out.
 
         An array of integers or booleans is taken as it is. An array of floats holds real values,
         ``x = scale · (q - zero_point)``, and is rounded to the nearest q, ties to even. Where the
@@ -48,15 +48,14 @@ class Input:
         codes becomes the nearest of them. Raises IrError on another shape, on values that are not
         finite, and on others that need more than the input's bits.
         """
-        array = np.asarray(x)
-        _check_shape(self, steps, array.shape)
+        array = _shaped(self, steps, np.asarray(x))
         if array.dtype.kind not in "iubf":
             raise IrError(f"x must hold integers, booleans or floats, not {array.dtype!s}")
         if self.takes == "reals" and array.dtype != np.uint8:
             return np.clip(_codes(self, array), 0, self.top).astype(np.uint8)
         if array.dtype.kind == "f":
-            array = _codes(self, array)
-            _check_real(self, np.asarray(x), array)
+            real, array = array, _codes(self, array)
+            _check_real(self, real, array)
         _check_range(self, array)
         return array.astype(np.uint8)
 
@@ -74,6 +73,15 @@ class Input:
         scale, zero = (np.asarray(given, np.float64) for given in (self.scale, self.zero_point))
         return (scale.reshape(form) if scale.ndim else scale,
                 zero.reshape(form) if zero.ndim else zero)
+
+
+def _shaped(source: Input, steps: int, x: NDArray[Any]) -> NDArray[Any]:
+    front = 2 if source.coding == "spikes" else 1
+    sizes, own = x.shape[front:], source.shape
+    if sizes and [n for n in sizes if n != 1] == [n for n in own if n != 1]:
+        x = x.reshape(*x.shape[:front], *own)
+    _check_shape(source, steps, x.shape)
+    return x
 
 
 def _check_shape(source: Input, steps: int, shape: tuple[int, ...]) -> None:

@@ -9,9 +9,10 @@ from blobs import CONFIG, NETWORK, X, Y
 from qsnn_models.export.frozen import FrozenLIF
 from qsnn_models.layers.neurons import LIF, Current, channel_units
 from qsnn_models.layers.rounding import round_ste
+from qsnn_models.network.parameter_groups import parameter_groups
 from qsnn_models.network.qsnn import QSNN, NetworkConfig
 from qsnn_models.training.checkpoint import path_of
-from qsnn_models.training.loop import Run, groups
+from qsnn_models.training.loop import Run
 from qsnn_models.training.train import train
 
 GAIN, BIAS = [0.004, 0.011, 0.03], [0.3, -0.1, 0.05]
@@ -54,9 +55,9 @@ def test_what_is_trained_is_the_shifted_integers(seed, decay, reset):
     for now in current.values.long():
         s, u = frozen.step(now, u)
         spikes.append(s)
-    assert torch.equal(layer(current, 7).spikes.long(), torch.stack(spikes))
+    assert torch.equal(layer(current, 7).long(), torch.stack(spikes))
     single = Current(*(x.float() for x in vars(current).values()))
-    assert torch.equal(layer.float()(single, 7).spikes.long(), torch.stack(spikes))
+    assert torch.equal(layer.float()(single, 7).long(), torch.stack(spikes))
     code = round_ste(layer.membrane.offset).clamp(-layer.membrane.high, -layer.membrane.low)
     assert torch.equal(frozen.initial, -code.long()) and code.any()
 
@@ -65,8 +66,8 @@ def test_what_is_trained_is_the_shifted_integers(seed, decay, reset):
 @pytest.mark.parametrize("offset", [-7, -3, 2, 8])
 def test_no_offset_moves_a_first_spike(decay, offset):
     current = currents(1)
-    plain = neuron(decay=decay, offset=[0, 0, 0])(current, 1).spikes
-    assert torch.equal(plain, neuron(decay=decay, offset=[offset] * 3)(current, 1).spikes)
+    plain = neuron(decay=decay, offset=[0, 0, 0])(current, 1)
+    assert torch.equal(plain, neuron(decay=decay, offset=[offset] * 3)(current, 1))
     assert 0.1 < plain.mean() < 0.9
 
 
@@ -78,7 +79,7 @@ def test_an_offset_changes_only_what_is_clipped():
             layer = neuron(bits, offset=[offset] * 3)
             with torch.no_grad():
                 layer.membrane.log_step.copy_(torch.tensor(GAIN).log2() + 2)
-            spikes[bits, offset] = layer(current, 6).spikes
+            spikes[bits, offset] = layer(current, 6)
     assert torch.equal(spikes[8, 0], spikes[8, -2])
     assert not torch.equal(spikes[3, 0], spikes[3, -2])
 
@@ -116,7 +117,7 @@ def unshifted(layer, current, steps):
 def test_gradients_are_those_of_the_unshifted_grid(reset, decay, offset):
     """e·decay·2^k for j where it is clipped, e·decay·(a - x·inside) for the step."""
     found = []
-    for function in (lambda *args: args[0](args[1], args[2]).spikes, unshifted):
+    for function in (lambda *args: args[0](args[1], args[2]), unshifted):
         layer = neuron(3, decay, offset, reset=reset, learn_decay=decay != (1, 0))
         with torch.no_grad():
             layer.membrane.log_step.copy_(torch.tensor([-2.0, -1.6, -1.2]))
@@ -134,7 +135,7 @@ def test_gradients_are_those_of_the_unshifted_grid(reset, decay, offset):
 
 def test_an_offset_beyond_its_codes_is_held_and_can_come_back():
     layer = neuron(offset=[-30, 30, 0])
-    layer(currents(5), 5).spikes.sum().backward()
+    layer(currents(5), 5).sum().backward()
     units = channel_units(currents(5), layer)
     assert units.initial.tolist() == [7, -8, 0]
     assert (layer.membrane.offset.grad != 0).any()
@@ -145,18 +146,19 @@ def test_an_offset_beyond_its_codes_is_held_and_can_come_back():
 def test_a_module_names_the_learning_rates_of_its_parameters():
     model = QSNN(NetworkConfig("net", "20-12-7-4", learn_decay=True, weight_bits=(1, 8, 1)))
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    found = {group["factor"]: {names[id(p)] for p in group["params"]} for group in groups(model)}
+    groups = {group["factor"]: {names[id(p)] for p in group["params"]}
+              for group in parameter_groups(model, 1.0)}
     neurons = ("blocks.0.neuron", "blocks.1.neuron")
-    assert found[5.0] == {f"{neuron}.leak" for neuron in neurons}
-    assert found[10.0] == {f"{neuron}.membrane.{name}" for neuron in neurons
+    assert groups[5.0] == {f"{neuron}.leak" for neuron in neurons}
+    assert groups[10.0] == {f"{neuron}.membrane.{name}" for neuron in neurons
                            for name in ("log_step", "offset")}
-    assert found[1.0] == set(names.values()) - found[5.0] - found[10.0]
-    assert "blocks.1.layer.quantizer.log_step" in found[1.0]
+    assert groups[1.0] == set(names.values()) - groups[5.0] - groups[10.0]
+    assert "blocks.1.layer.quantizer.log_step" in groups[1.0]
 
 
 def test_the_step_of_two_bits_learns_as_weights_do():
     model = QSNN(NetworkConfig("net", "20-12-7-4", membrane_bits=2))
-    assert [group["factor"] for group in groups(model)] == [1.0]
+    assert [group["factor"] for group in parameter_groups(model, 1.0)] == [1.0]
 
 
 LEARNING = replace(NETWORK, learn_decay=True, decay=(7, 3))

@@ -23,7 +23,7 @@ from qsnn_models.training.recipes import RECIPES
     ("weight_bits", 3, "weight bits must be one of 1, 2, 4, 8 for 'standardised' weights, not 3"),
     ("weights", "binary", "weights must be one of standardised, .*, not 'binary'"),
     ("membrane", "tanh", "membrane must be one of trainable, .*, not 'tanh'"),
-    ("membrane_bits", 1, "membrane bits must be 2 to 8 for a 'trainable' membrane, not 1"),
+    ("membrane_bits", 1, "membrane bits must be 2 to 16 for a 'trainable' membrane, not 1"),
 ])
 def test_configurations_are_checked(field, value, message):
     with pytest.raises(ModelsError, match=message):

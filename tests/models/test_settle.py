@@ -117,7 +117,7 @@ def test_deeper_statistics_are_those_behind_layers_in_evaluation():
         current = block.layer(values).values.flatten(0, -2)
         deviation = block.layer.var.sqrt() + 1e-3
         assert ((current.mean(0) - block.layer.mean) / deviation).abs().max() < 1e-2
-        values = block(values, 8).spikes
+        values = block(values, 8)
 
 
 def test_a_recurrent_layer_settles_too():
@@ -126,7 +126,7 @@ def test_a_recurrent_layer_settles_too():
     x = torch.from_numpy(X)
     settle(model, x)
     layer = model.blocks[0]
-    sums = layer.eval()(x[None].float(), 4).spikes @ layer.feedback().T
+    sums = layer.eval()(x[None].float(), 4) @ layer.feedback().T
     whole = F.linear(x.float(), layer.integers()) + torch.cat([0 * sums[:1], sums[:-1]])
     deviation = (whole.flatten(0, 1).mean(0) - layer.mean).abs() / layer.var.sqrt()
     assert deviation.max() < 0.1

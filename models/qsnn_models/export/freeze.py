@@ -4,6 +4,7 @@ Every function here works on the parameters that training itself computed with
 (`neurons.channel_units`), so freezing rounds nothing that evaluation had not rounded already.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -144,7 +145,7 @@ def _reach(layer: QDense | QConv2d | QRecurrent, top: int) -> Tensor:
     if isinstance(layer, QConv2d):
         gain = layer.skip_gain()
         found = found if gain is None else found + gain.abs() * top
-        return found * layer.pool.kernel ** 2 if layer.pool and layer.pool.sums else found
+        return found * math.prod(layer.pool.kernel) if layer.pool and layer.pool.sums else found
     return found
 
 

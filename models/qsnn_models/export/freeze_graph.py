@@ -91,14 +91,14 @@ def _dense(frozen: FrozenDense) -> Dense:
 
 
 def _conv(frozen: FrozenConv2d) -> Conv2d:
-    pad, stride = frozen.padding, frozen.stride
-    return Conv2d(_ints(frozen.weight), frozen.bits, (stride, stride), (pad, pad, pad, pad),
+    down, across = frozen.padding
+    return Conv2d(_ints(frozen.weight), frozen.bits, frozen.stride, (down, across, down, across),
                   frozen.groups)
 
 
 def _pool(frozen: FrozenPool) -> MaxPool | SumPool:
-    kernel = (frozen.kernel, frozen.kernel)
-    return SumPool(kernel, kernel) if frozen.sums else MaxPool(kernel, kernel)
+    kind = SumPool if frozen.sums else MaxPool
+    return kind(frozen.kernel, frozen.kernel)
 
 
 def _neuron(frozen: FrozenLIF, image: bool) -> Neuron:

@@ -29,8 +29,8 @@ class FrozenConv2d(nn.Module):
 
     weight: Tensor
 
-    def __init__(self, weight: Tensor, bits: int, stride: int = 1, padding: int = 0,
-                 groups: int = 1) -> None:
+    def __init__(self, weight: Tensor, bits: int, stride: tuple[int, int] = (1, 1),
+                 padding: tuple[int, int] = (0, 0), groups: int = 1) -> None:
         super().__init__()
         self.bits, self.stride, self.padding, self.groups = bits, stride, padding, groups
         self.register_buffer("weight", weight.long())
@@ -43,14 +43,15 @@ class FrozenConv2d(nn.Module):
 
 
 class FrozenPool(nn.Module):
-    """The largest or the sum of each window k x k, stride k, of ``[..., C, H, W]``."""
+    """The largest or the sum of each window of *kernel*, side by side, of ``[..., C, H, W]``."""
 
-    def __init__(self, kernel: int, sums: bool) -> None:
+    def __init__(self, kernel: tuple[int, int], sums: bool) -> None:
         super().__init__()
         self.kernel, self.sums = kernel, sums
 
     def forward(self, x: Tensor) -> Tensor:
-        windows = x.unfold(-2, self.kernel, self.kernel).unfold(-2, self.kernel, self.kernel)
+        down, across = self.kernel
+        windows = x.unfold(-2, down, down).unfold(-2, across, across)
         return windows.sum((-2, -1)) if self.sums else windows.amax((-2, -1))
 
 

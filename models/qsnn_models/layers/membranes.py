@@ -32,14 +32,14 @@ class MembraneQuantizer(nn.Module):
     """
 
     name: ClassVar[str]
-    widths: ClassVar[tuple[int, ...]] = tuple(range(2, 9))
+    widths: ClassVar[tuple[int, ...]] = tuple(range(2, 17))
     rates: Mapping[str, float] = {}
     refusal: ClassVar[str] = ""
 
     def __init__(self, bits: int, channels: int) -> None:
         super().__init__()
         if bits not in self.widths:
-            allowed = "2 to 8" if len(self.widths) > 1 else str(self.widths[0])
+            allowed = "2 to 16" if len(self.widths) > 1 else str(self.widths[0])
             raise ModelsError(f"membrane bits must be {allowed} for a {self.name!r} membrane, "
                               f"not {bits!r}")
         self.bits, self.channels = bits, channels

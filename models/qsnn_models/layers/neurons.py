@@ -5,7 +5,8 @@ In training as in hardware a channel counts its current and its membrane in unit
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from fractions import Fraction
+from typing import ClassVar, Literal, NamedTuple, overload
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +16,10 @@ from qsnn_models.errors import ModelsError
 from .membranes import MembraneQuantizer, membrane_quantizer
 from .released import released
 from .rounding import floor_ste, round_ste
+from .stepwise import step
 from .unroll import Cell, Rules, unroll
 
+Decay = tuple[int, int] | float
 SNAP = 1e-6     # a threshold this close to an integer is that integer: exact ties are normal
 
 
@@ -75,20 +78,19 @@ class LIF(nn.Module):
         v' = r (hard) | v - ρ (soft)         where s = 1
         u' = clip(floor((v' + 2^(k-1)) / 2^k), -2^(U-1), 2^(U-1) - 1)
 
-    u starts at u0; r and u0 are 0 unless the membrane's grid has an origin (`membranes`). *decay*
-    is (m, q); with *learn_decay* ``m = round(2^q · sigmoid(leak))`` is learnt per channel, from
-    there. The reset is detached from the gradient; the spike's surrogate is arctan's.
+    u starts at u0; r and u0 are 0 unless the membrane's grid has an origin (`membranes`). *decay*,
+    snnTorch's beta, is m / 2^q as (m, q), or a share of 1, rounded to q = 8: 0.9 is (115, 7). With
+    *learn_decay* ``m = round(2^q · sigmoid(leak))`` is learnt per channel, from there. The reset is
+    detached from the gradient; the spike's surrogate is arctan's.
     """
 
     rates: ClassVar[dict[str, float]] = {"leak": 5.0}       # learning rates, to that of the weights
 
-    def __init__(self, channels: int, bits: int = 4, decay: tuple[int, int] = (1, 1),
+    def __init__(self, channels: int, bits: int = 4, decay: Decay = (1, 1),
                  reset: str = "hard", membrane: str = "trainable",
                  learn_decay: bool = False) -> None:
         super().__init__()
-        m, q = decay
-        if not (0 <= q <= 8 and 0 < m <= 2 ** q):
-            raise ModelsError(f"decay must be (m, q) with 0 < m <= 2^q, q <= 8, not {decay!r}")
+        m, q = fraction(decay)
         if reset not in ("hard", "soft"):
             raise ModelsError(f"reset must be hard or soft, not {reset!r}")
         self.membrane = membrane_quantizer(membrane, bits, channels)
@@ -101,21 +103,51 @@ class LIF(nn.Module):
             share = torch.tensor(min(m / 2 ** q, 1 - 2.0 ** -(q + 2)))
             self.leak = nn.Parameter(torch.logit(share).repeat(channels))
 
-    def forward(self, current: Current, steps: int, feedback: Tensor | None = None) -> Fired:
-        """Spikes for currents of *steps* steps, or of one that stands for all. *feedback*
-        ``[C, C]``: integer weights by which the spikes of the step before add to I."""
-        values = rows(current.values)
+    @overload
+    def forward(self, current: Current, steps: int | None = None, feedback: Tensor | None = None,
+                *, statistics: Literal[False] = False) -> Tensor: ...
+
+    @overload
+    def forward(self, current: Current, steps: int | None = None, feedback: Tensor | None = None,
+                *, statistics: Literal[True]) -> Fired: ...
+
+    def forward(self, current: Current, steps: int | None = None, feedback: Tensor | None = None,
+                *, statistics: bool = False) -> Tensor | Fired:
+        """The spikes ``[T, B, C, ...]`` for currents of all *steps* (those there are, if None), or
+        for one that stands for all; ``[1, B, C, ...]`` where every step is alike. *feedback*
+        ``[C, C]``: integer weights by which the spikes of the step before add to I. With
+        *statistics* their rate and the share of membranes at a limit too."""
+        values = rows(_checked(current).values)
+        steps = len(values) if steps is None else steps
         if steps < 1 or len(values) not in (1, steps):
             raise ModelsError(f"currents must be of {steps!r} steps, at least 1, or of one that "
                               f"stands for all, not of {len(values)!r}")
         cell = self._cell(current, values.dtype, feedback)
         hard = self.reset == "hard"
         if self.membrane.name == "released":
-            found = released(values, cell, self.membrane.bits, hard, steps)
+            spikes, *rest = released(values, cell, self.membrane.bits, hard, steps)
         else:
             alike = self.membrane.name == "none" and feedback is None and len(values) == 1
-            found = unroll(values, cell, self._rules(hard), 1 if alike else steps)
-        return Fired(images(found[0], current.values), *found[1:])
+            spikes, *rest = unroll(values, cell, self._rules(hard), 1 if alike else steps)
+        spikes = images(spikes, current.values)
+        return Fired(spikes, *rest) if statistics else spikes
+
+    def step(self, current: Current, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The spikes ``[B, C, ...]`` of one step and the state after it, what `forward` keeps
+        between steps: the stored membrane u · 2^k, in units of I. *current* ``[B, C, ...]`` is the
+        step's, *state* what the step before answered; None is the start. Gradients pass through
+        the state as they do in `forward`."""
+        if self.membrane.name == "released":
+            raise ModelsError("a 'released' membrane must run all its steps in one call, as its "
+                              "scale is of all of them; call the layer itself")
+        cell = self._cell(_checked(current), current.values.dtype, None)
+        return step(current.values, cell, self._rules(self.reset == "hard"), state)
+
+    def extra_repr(self) -> str:
+        share = f"{self.m}/{2 ** self.q}" if self.q else str(self.m)
+        learnt = "learnt from " if self.leak is not None else ""
+        return (f"{self.channels}, bits={self.membrane.bits}, decay={learnt}{share}, "
+                f"reset={self.reset!r}, membrane={self.membrane.name!r}")
 
     def _rules(self, hard: bool) -> Rules:
         if self.membrane.name == "float":
@@ -134,6 +166,27 @@ class LIF(nn.Module):
             units.bias, units.threshold, units.reset, torch.exp2(units.shift),
             units.decay / 2 ** self.q, units.initial))
         return Cell(current.gain.to(dtype), bias, threshold, reset, step, decay, initial, feedback)
+
+
+def fraction(decay: Decay) -> tuple[int, int]:
+    """*decay* as (m, q), lowest terms where it was a share. Raises ModelsError for what is none."""
+    if isinstance(decay, bool | int | float):
+        if not 0 < decay <= 1 or isinstance(decay, bool):
+            raise ModelsError("decay must be a share of the membrane that is kept, above 0 and at "
+                              f"most 1, or (m, q), not {decay!r}")
+        share = Fraction(max(1, round(decay * 256)), 256)
+        return share.numerator, share.denominator.bit_length() - 1
+    m, q = decay if isinstance(decay, tuple | list) and len(decay) == 2 else (0, 0)
+    if not all(type(value) is int for value in (m, q)) or not (0 <= q <= 8 and 0 < m <= 2 ** q):
+        raise ModelsError(f"decay must be (m, q) with 0 < m <= 2^q, q <= 8, not {decay!r}")
+    return m, q
+
+
+def _checked(current: Current) -> Current:
+    if not isinstance(current, Current):
+        raise ModelsError("a neuron layer must be given the current of a QDense, QConv1d or "
+                          f"QConv2d, not {type(current).__name__}; put one before it")
+    return current
 
 
 class IF(LIF):

@@ -1,5 +1,6 @@
 """Pooling: of a `Current` before its neuron, or of spikes."""
 
+import math
 from dataclasses import replace
 from typing import ClassVar, TypeVar
 
@@ -11,14 +12,23 @@ from .neurons import Current
 T = TypeVar("T", Tensor, Current)
 
 
+Pair = int | tuple[int, int]
+
+
+def both(sizes: Pair) -> tuple[int, int]:
+    """(down, across) of *sizes*, of which one number is both."""
+    return (sizes, sizes) if isinstance(sizes, int) else sizes
+
+
 class _Pool(nn.Module):
-    """Windows k x k, stride k, of ``[..., C, H, W]``; what doesn't fill a window is left out."""
+    """Windows k x k or k x l, side by side, of ``[..., C, H, W]``; what doesn't fill a window is
+    left out."""
 
     sums: ClassVar[bool] = True
 
-    def __init__(self, kernel: int) -> None:
+    def __init__(self, kernel: Pair) -> None:
         super().__init__()
-        self.kernel = kernel
+        self.kernel = both(kernel)
 
     def forward(self, x: T) -> T:
         if isinstance(x, Current):
@@ -26,11 +36,14 @@ class _Pool(nn.Module):
         return self.pooled(x)
 
     def pooled(self, x: Tensor) -> Tensor:
-        """The integers ``[..., C, H // k, W // k]``."""
+        """The integers ``[..., C, H // k, W // l]``."""
         flat = x.flatten(0, -4)
         k = self.kernel
-        found = F.avg_pool2d(flat, k, divisor_override=1) if self.sums else F.max_pool2d(flat, k)
-        return found.view(*x.shape[:-3], *found.shape[1:])
+        pooled = F.avg_pool2d(flat, k, divisor_override=1) if self.sums else F.max_pool2d(flat, k)
+        return pooled.view(*x.shape[:-3], *pooled.shape[1:])
+
+    def extra_repr(self) -> str:
+        return "x".join(map(str, self.kernel))
 
 
 class MaxPool(_Pool):
@@ -46,9 +59,9 @@ class SumPool(_Pool):
 
 
 class AvgPool(_Pool):
-    """``SumPool``, its unit divided by k²: a current's gain is, nothing is rounded."""
+    """``SumPool``, its unit divided by k · l: a current's gain is, nothing is rounded."""
 
     def forward(self, x: T) -> T:
         if not isinstance(x, Current):
             raise TypeError("AvgPool must pool a Current, not spikes; use SumPool: it counts them")
-        return Current(self.pooled(x.values), x.gain / self.kernel ** 2, x.bias)
+        return Current(self.pooled(x.values), x.gain / math.prod(self.kernel), x.bias)

@@ -2,6 +2,8 @@
 and a bias, unmultiplied. Use them as `torch.nn.Linear` and `torch.nn.Conv2d`."""
 
 import math
+from dataclasses import replace
+from typing import Literal, overload
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +14,7 @@ from qsnn_models.layers.integers import EXACT, integral
 
 from .moments import moments
 from .neurons import LIF, Current, Fired
-from .pooling import MaxPool, SumPool
+from .pooling import MaxPool, Pair, SumPool, both
 from .rounding import round_ste
 from .weights import weight_quantizer
 
@@ -103,6 +105,11 @@ class WeightLayer(nn.Module):
         largest = integral(f"the inputs of {name}", x, EXACT, dropped=self.training)
         self.largest = max(self.largest, largest * self.training)
 
+    def extra_repr(self) -> str:
+        inputs = self.weight.shape[1] * getattr(self, "groups", 1)
+        return (f"{inputs}, {len(self.weight)}, bits={self.quantizer.bits}, "
+                f"weights={self.quantizer.name!r}")
+
 
 class QDense(WeightLayer):
     """A fully connected layer, ``[..., N]`` -> a `Current` ``[..., C]``.
@@ -130,7 +137,8 @@ class QConv2d(WeightLayer):
     ``I[c, y, x] = Σ_{i,dy,dx} w[c, i, dy, dx] · X[i, y·s + dy - p, x·s + dx - p]``, exact, then
     batch norm per channel, over all steps, samples and positions, as in `QDense`; for a neuron
     behind it x is ``[T or 1, B, C_in, H, W]``. *kernel*, *stride* s and *padding* p count pixels,
-    the same both ways; each of *groups* groups of channels sees its own inputs alone.
+    one number for both ways or (down, across); each of *groups* groups of channels sees its own
+    inputs alone.
 
     *residual* adds the input to its own current, ``I[c] + g_c · X[c]``, g a learnt integer of 8
     bits per channel; one batch norm for the sum. *pool* then pools the integers, before the batch
@@ -140,30 +148,35 @@ class QConv2d(WeightLayer):
     SKIP_BITS = 8
     SKIP_LIMIT = (1 << SKIP_BITS - 1) - 1
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int = 0,
-                 groups: int = 1, bits: int = 1, weights: str = "standardised",
+    def __init__(self, inputs: int, outputs: int, kernel: Pair, stride: Pair = 1,
+                 padding: Pair = 0, groups: int = 1, bits: int = 1, weights: str = "standardised",
                  residual: bool = False, pool: MaxPool | SumPool | None = None) -> None:
-        super().__init__((outputs, inputs // groups, kernel, kernel), bits, weights)
-        self.stride, self.padding, self.groups, self.pool = stride, padding, groups, pool
+        kernel, self.stride, self.padding = both(kernel), both(stride), both(padding)
+        super().__init__((outputs, inputs // groups, *kernel), bits, weights)
+        self.groups, self.pool = groups, pool
         self.skip: nn.Parameter | None = None
         if residual:
-            if (inputs, stride, 2 * padding + 1) != (outputs, 1, kernel):
+            same = tuple(2 * p + 1 for p in self.padding) == kernel
+            if (inputs, self.stride) != (outputs, (1, 1)) or not same:
                 raise ModelsError("a residual convolution must keep its input's shape (stride 1, "
                                   "padding k // 2, k odd, as many outputs as inputs), not "
-                                  f"{(inputs, outputs, kernel, stride, padding)!r}")
+                                  f"{(inputs, outputs, kernel, self.stride, self.padding)!r}")
             self.skip = nn.Parameter(torch.ones(outputs))
             self.skip_start = self._skip_start()
 
     def forward(self, x: Tensor) -> Current:
         inputs = self.weight.shape[1] * self.groups
         self._check(x, f"..., {inputs}, H, W", -3, inputs)
+        return self._current(x)
+
+    def _current(self, x: Tensor) -> Current:
         weight = self._with_skip(self.integers()).contiguous(memory_format=torch.channels_last)
         flat = x.flatten(0, -4).contiguous(memory_format=torch.channels_last)
         values = F.conv2d(flat, weight, None, self.stride, self.padding, 1, self.groups)
         values = (self.pool.pooled(values) if self.pool else values).movedim(1, -1)
         normal, gain, bias = self._normalised(values.flatten(0, -2))
-        found = normal.view(*x.shape[:-3], *values.shape[1:]).movedim(-1, -3)
-        return Current(found, gain, bias)
+        images = normal.view(*x.shape[:-3], *values.shape[1:]).movedim(-1, -3)
+        return Current(images, gain, bias)
 
     def skip_gain(self) -> Tensor | None:
         """g ``[C]``, flipped where γ < 0; None without a residual."""
@@ -177,10 +190,9 @@ class QConv2d(WeightLayer):
         gain = self.skip_gain()
         if gain is None:
             return weight
-        depth, centre = weight.shape[1], weight.shape[2] // 2
         channel = torch.arange(len(gain), device=gain.device)
-        place = (channel, channel % depth, torch.full_like(channel, centre),
-                 torch.full_like(channel, centre))
+        centre = (torch.full_like(channel, size // 2) for size in weight.shape[2:])
+        place = (channel, channel % weight.shape[1], *centre)
         return weight.index_put(place, gain, accumulate=True)
 
     @torch.no_grad()
@@ -188,6 +200,27 @@ class QConv2d(WeightLayer):
         """About the deviation of a current of spikes: half the root of its weights' squares."""
         size = self.quantizer(self.weight.flatten(1)).square().sum(1).mean().sqrt()
         return max(1.0, min(float(size) / 2, self.SKIP_LIMIT))
+
+
+class QConv1d(QConv2d):
+    """A convolution along a line, ``[..., C_in, L]`` -> a `Current` ``[..., C, L']``: `QConv2d` of
+    images one pixel high, as which it is compiled; its weights are ``[C, C_in / groups, 1, k]``, a
+    pool's kernel (1, k)."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int = 0,
+                 groups: int = 1, bits: int = 1, weights: str = "standardised",
+                 residual: bool = False, pool: MaxPool | SumPool | None = None) -> None:
+        if pool is not None and pool.kernel[0] != 1:
+            raise ModelsError(f"the pool of a QConv1d must have a kernel (1, k), not "
+                              f"{pool.kernel!r}")
+        super().__init__(inputs, outputs, (1, kernel), (1, stride), (0, padding), groups, bits,
+                         weights, residual, pool)
+
+    def forward(self, x: Tensor) -> Current:
+        inputs = self.weight.shape[1] * self.groups
+        self._check(x, f"..., {inputs}, L", -2, inputs)
+        current = self._current(x.unsqueeze(-2))
+        return replace(current, values=current.values.squeeze(-2))
 
 
 class QRecurrent(WeightLayer):
@@ -213,19 +246,42 @@ class QRecurrent(WeightLayer):
         """The integer recurrent weights ``[C, C]``, flipped where γ < 0."""
         return self.flipped(self.recurrent_quantizer(self.recurrent))
 
-    def forward(self, x: Tensor, steps: int) -> Fired:
-        inputs = self.weight.shape[1]
-        x = x.flatten(2) if x.ndim > 3 else x
-        self._check(x, f"T or 1, B, {inputs}", -1, inputs)
-        values = F.linear(x, self.integers())
+    @overload
+    def forward(self, x: Tensor, steps: int | None = None, *,
+                statistics: Literal[False] = False) -> Tensor: ...
+
+    @overload
+    def forward(self, x: Tensor, steps: int | None = None, *,
+                statistics: Literal[True]) -> Fired: ...
+
+    def forward(self, x: Tensor, steps: int | None = None, *, statistics: bool = False
+                ) -> Tensor | Fired:
+        """As `LIF.forward`."""
+        values = self._sums(x.flatten(2) if x.ndim > 3 else x, "T or 1, B")
         if self.training and not self.started:
             self._start(values.detach())
         gain, bias = self._gain_and_bias(self.mean.clone(), self.var.clone())
         feedback = self.feedback()
-        fired: Fired = self.neuron(Current(values, gain, bias), steps, feedback)
+        fired: Fired = self.neuron(Current(values, gain, bias), steps, feedback, statistics=True)
         if self.training:
             self._observe(values.detach(), fired.spikes.detach(), feedback.detach())
-        return fired
+        return fired if statistics else fired.spikes
+
+    def step(self, x: Tensor, state: tuple[Tensor, Tensor] | None = None
+             ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """The spikes ``[B, C]`` of one step's *x* ``[B, N]``, and the state after it: membranes as
+        in `LIF.step`, and these spikes. The statistics stay as they are."""
+        values = self._sums(x, "B")
+        if state is not None:
+            values = values + F.linear(state[1], self.feedback())
+        current = Current(values, *self.units())
+        spikes, stored = self.neuron.step(current, None if state is None else state[0])
+        return spikes, (stored, spikes)
+
+    def _sums(self, x: Tensor, form: str) -> Tensor:
+        inputs = self.weight.shape[1]
+        self._check(x, f"{form}, {inputs}", -1, inputs)
+        return F.linear(x, self.integers())
 
     def _start(self, values: Tensor) -> None:
         var, mean = torch.var_mean(values.flatten(0, -2), 0, correction=0)

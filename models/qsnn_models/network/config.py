@@ -7,6 +7,7 @@ from typing import Any, Literal
 from qsnn_compile.ir import Input
 from qsnn_models.errors import ModelsError
 from qsnn_models.layers.membranes import membrane_quantizer
+from qsnn_models.layers.neurons import Decay, fraction
 from qsnn_models.layers.weights import weight_quantizer
 
 from .notation import Structure, parse
@@ -21,8 +22,9 @@ class NetworkConfig:
     """A network: ``layers`` in the notation of `notation.parse`, T ``steps``.
 
     ``weight_bits`` is one width or one a weight layer, ``weights`` and ``membrane`` are names of
-    quantisers (`weights.WEIGHTS`, `membranes.MEMBRANES`). ``decay`` is (m, q): m / 2^q; with
-    ``learn_decay`` m is learnt per channel from there. Direct-coded input is ``[N, *shape]``,
+    quantisers (`weights.WEIGHTS`, `membranes.MEMBRANES`). ``decay`` is (m, q): m / 2^q, or a
+    share of 1, which is rounded to such (`neurons.fraction`); with ``learn_decay`` m is learnt per
+    channel from there. Direct-coded input is ``[N, *shape]``,
     unsigned of ``input_bits`` bits; with ``coding`` spikes it is ``[N, T, *shape]``, a frame a
     step: spikes of 1 bit, counts or pixels of more. What a code q is worth is ``input_scale ·
     (q - input_zero_point)``. With ``input_takes`` reals the network is handed raw numbers and makes
@@ -41,7 +43,7 @@ class NetworkConfig:
     input_bits: int = 8
     input_scale: float | tuple[float, ...] = 1 / 255
     reset: Literal["hard", "soft"] = "hard"
-    decay: tuple[int, int] = (1, 1)
+    decay: Decay = (1, 1)
     learn_decay: bool = False
     readout: Literal["count", "potential"] = "potential"
     input_zero_point: int | tuple[int, ...] = 0
@@ -69,10 +71,7 @@ class NetworkConfig:
         if self.input_bits not in range(1, 9):
             raise ModelsError(f"input bits must be 1 to 8, not {self.input_bits!r}")
         self._check_input()
-        m, q = self.decay if len(self.decay) == 2 else (0, 0)
-        if not (0 <= q <= 8 and 0 < m <= 2 ** q):
-            raise ModelsError(f"decay must be (m, q) with 0 < m <= 2^q, q <= 8, "
-                              f"not {self.decay!r}")
+        object.__setattr__(self, "decay", fraction(self.decay))
         count = len(self.structure.layers)
         if len(self.widths) != count:
             raise ModelsError(f"weight bits must be one width or {count}, "

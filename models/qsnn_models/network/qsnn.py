@@ -1,7 +1,7 @@
 """A Q-SNN: weight layers and neurons run for T steps, and a readout."""
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar, overload
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from qsnn_models.layers.membranes import MembraneQuantizer
 from qsnn_models.layers.neurons import LIF, Current, Fired
 from qsnn_models.layers.pooling import MaxPool, SumPool
 from qsnn_models.layers.rounding import round_ste
-from qsnn_models.layers.weighted import QConv2d, QDense, QRecurrent
+from qsnn_models.layers.weighted import QConv1d, QConv2d, QDense, QRecurrent
 from qsnn_models.layers.weights import WeightQuantizer, progress
 
 from .config import NetworkConfig
@@ -57,16 +57,29 @@ class PotentialReadout(nn.Module):
 
 
 class Spiking(nn.Module):
-    """A QDense or QConv2d and its neurons, ``[T or 1, B, ...]`` -> `Fired`."""
+    """A weight layer and its neurons: ``[T or 1, B, ...]`` -> what `LIF.forward` answers. A QConv1d
+    reads and answers images ``[.., C, 1, L]``."""
 
     def __init__(self, layer: QDense | QConv2d, neuron: LIF) -> None:
         super().__init__()
         self.layer, self.neuron = layer, neuron
 
-    def forward(self, x: Tensor, steps: int) -> Fired:
-        current = self.layer(x.flatten(2) if isinstance(self.layer, QDense) else x)
-        fired: Fired = self.neuron(current, steps)
-        return fired
+    @overload
+    def forward(self, x: Tensor, steps: int | None = None, *,
+                statistics: Literal[False] = False) -> Tensor: ...
+
+    @overload
+    def forward(self, x: Tensor, steps: int | None = None, *,
+                statistics: Literal[True]) -> Fired: ...
+
+    def forward(self, x: Tensor, steps: int | None = None, *, statistics: bool = False
+                ) -> Tensor | Fired:
+        line = isinstance(self.layer, QConv1d)
+        current = self.layer(x.flatten(2) if isinstance(self.layer, QDense) else
+                             x.squeeze(-2) if line else x)
+        fired: Fired = self.neuron(current, steps, statistics=True)
+        fired = fired._replace(spikes=fired.spikes.unsqueeze(-2)) if line else fired
+        return fired if statistics else fired.spikes
 
 
 M = TypeVar("M", bound=nn.Module)
@@ -121,14 +134,14 @@ class QSNN(nn.Module):
         """*x*: ``[B, *shape]`` (direct) or ``[B, T, *shape]`` (spikes), integers in floats; the
         shape may be flat. Raises ModelsError where *x* is of another shape or is no integers."""
         values = stacked(self.config, x)
-        found = []
+        fired = list[Fired]()
         for block in self.blocks:
-            found.append(block(values, self.config.steps))
-            values = self._drop(found[-1].spikes)
+            fired.append(block(values, self.config.steps, statistics=True))
+            values = self._drop(fired[-1].spikes)
         nothing = values.new_zeros(0)
         return Output(self._scores(values),
-                      torch.stack([f.rate for f in found]) if found else nothing,
-                      torch.stack([f.saturation for f in found]) if found else nothing)
+                      torch.stack([each.rate for each in fired]) if fired else nothing,
+                      torch.stack([each.saturation for each in fired]) if fired else nothing)
 
     def _scores(self, values: Tensor) -> Tensor:
         repeat = self.config.steps if len(values) == 1 else 1

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from qsnn_models.errors import ModelsError
 from qsnn_models.network.device import precision
+from qsnn_models.network.parameter_groups import parameter_groups
 from qsnn_models.network.qsnn import QSNN, NetworkConfig, Output, logits_of
 from qsnn_models.network.settle import settle
 
@@ -79,7 +80,8 @@ class Run:
         self.batches = max(1, len(self.x) // config.batch)
         self.moves = augment.parse(config.augment)
         self.targets = torch.tensor(config.targets(len(self.model.neurons)), device=device)
-        self.optimizer = torch.optim.Adam(groups(self.model), betas=(0.9, 0.99), fused=True)
+        self.optimizer = torch.optim.Adam(
+            parameter_groups(self.model, config.learning_rate), betas=(0.9, 0.99), fused=True)
         self.average = Average(self.model, config.ema) if config.ema else None
         self.taught = taught.to(device) if taught else None
         self.logits = logits_of(taught, self.x) if taught and not self.moves else None
@@ -196,17 +198,6 @@ class Run:
             self.average.begin()
         drifts = settle(self.result(), self.x)
         return max(drifts.items(), key=lambda named: named[1])
-
-
-def groups(model: nn.Module) -> list[dict[str, Any]]:
-    """The parameters of *model* for an optimiser, those of one learning rate together: ``factor``
-    is how many times the recipe's, as a module's ``rates`` name it; 1 where nothing is named."""
-    found: dict[float, list[Tensor]] = {}
-    for module in model.modules():
-        rates = getattr(module, "rates", {})
-        for name, parameter in module.named_parameters(recurse=False):
-            found.setdefault(rates.get(name, 1.0), []).append(parameter)
-    return [{"params": found[factor], "factor": factor} for factor in sorted(found)]
 
 
 def divided(count: int, holdout: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
