@@ -100,3 +100,7 @@ def test_the_recipes_are_networks():
     for recipe in RECIPES.values():
         model = QSNN(recipe.network)
         assert sum(p.numel() for p in model.parameters()) > 20_000
+
+
+def test_a_decay_may_be_a_share():
+    assert NetworkConfig("n", "4-3", decay=0.9).decay == (115, 7)

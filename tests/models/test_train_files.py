@@ -75,7 +75,7 @@ def test_integers_are_numbers_too(write):
     ('data = "tiny"', "", "[training] must have the key 'data'"),
     ("steps = 4", "steps = 0", "[network] steps must be at least 1, not 0"),
     ("decay = [1, 1]", "decay = [1]",
-     "[network] decay must be a list of 2 (an integer each), not [1]"),
+     "[network] decay must be a list of 2 (an integer each) or a number, not [1]"),
     ('name = "tiny"', 'name = "../tiny"',
      "[network] name must be letters, digits, '_', '-' and '.', as files are named after it, "
      "not '../tiny'"),
@@ -148,5 +148,6 @@ def test_the_files_in_the_documentation_are_read():
     assert recipe.config.targets(2) == (0.2, 0.1)
     assert set(search_space.of(tomllib.loads(second), recipe, "docs")) == {
         "training.learning_rate", "network.membrane_bits", "network.weight_bits"}
+    text = text.partition("## In a network of your own")[0]
     table = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", text, re.MULTILINE))))
     assert table <= {field.name for field in fields(TrainConfig)}
