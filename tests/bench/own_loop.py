@@ -1,6 +1,6 @@
 """What a training loop of one's own gains by two lines: held-out accuracy, with and without::
 
-    python tests/bench/own_loop.py              # Fashion-MNIST, 784-128-10, 3 seeds, some 15 minutes
+    python tests/bench/own_loop.py        # Fashion-MNIST, 784-128-10, 3 seeds: 15 minutes
 
 ``parameter_groups``: membrane steps and offsets learn faster than weights. ``progress``: 1-bit
 ``weights="scheduled"`` hear how far the training is. 5,000 training images are held out.

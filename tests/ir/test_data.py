@@ -26,8 +26,8 @@ IMAGE = graph(Input((1, 28, 28), 4, "direct"))
     (PIXELS, (784,), ("x must be [N, ...] = [N, 784], not [784]: it looks like one sample; use "
                      "x[None]")),
     (PIXELS, (9, 28, 28), "not [9, 28, 28]: use x.reshape(-1, 784)"),
-    (IMAGE, (9, 28, 28), ("x must be [N, ...] = [N, 1, 28, 28], not [9, 28, 28]: use "
-                         "x.reshape(-1, 1, 28, 28)")),
+    (IMAGE, (9, 784), ("x must be [N, ...] = [N, 1, 28, 28], not [9, 784]: use "
+                      "x.reshape(-1, 1, 28, 28)")),
     (PIXELS, (9, 4, 784), ("not [9, 4, 784]: it has a step axis, and this network takes the same "
                           "values at every step")),
     (PIXELS, (), "x must be [N, ...] = [N, 784], not []"),
@@ -36,6 +36,16 @@ def test_a_wrong_shape_is_explained(model, shape, message):
     with pytest.raises(IrError) as error:
         quantize_input(model, np.zeros(shape, np.uint8))
     assert str(error.value).endswith(message)
+
+
+@pytest.mark.parametrize(("coding", "own", "shape"), [
+    ("direct", (1, 28, 28), (9, 28, 28)), ("direct", (28, 28), (9, 1, 28, 28)),
+    ("spikes", (6, 1, 50), (9, 4, 6, 50)), ("direct", (6, 1, 50), (4, 6, 50))])
+def test_axes_of_one_value_may_be_left_out(coding, own, shape):
+    x = np.random.default_rng(0).integers(0, 2, shape, dtype=np.uint8)
+    frames = (4,) if coding == "spikes" else ()
+    codes = quantize_input(graph(Input(own, 1, coding)), x)
+    assert codes.shape == (len(x), *frames, *own) and codes.ravel().tolist() == x.ravel().tolist()
 
 
 @pytest.mark.parametrize("kind", [bool, np.uint8, np.int8, np.int64])

@@ -65,7 +65,8 @@ def test_they_are_exported_bit_for_bit(made, coding):
     expected = golden.run(graph, x).scores
     session = ort.InferenceSession(export(graph).SerializeToString(),
                                    providers=["CPUExecutionProvider"])
-    assert np.array_equal(session.run(None, {"x": x.astype(np.float32)})[0], expected)
+    codes = x.astype(np.float32).reshape(20, *frames, *graph.input.shape)
+    assert np.array_equal(session.run(None, {"x": codes})[0], expected)
     with torch.no_grad():
         logits = model(torch.from_numpy(x).float()).logits
     assert np.array_equal(expected.argmax(1), logits.argmax(1).numpy())
