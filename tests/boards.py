@@ -61,5 +61,5 @@ class FakeBoard(Device):
             self.loaded = data == frames.bytes_of_weights(self.machine, self.image)
         elif command == frames.INPUT and self.loaded is not None:
             done = golden.run(self.graph, np.frombuffer(data, np.uint8)[None])
-            index = (int(done.classes[0]) + (not self.loaded)) % self.machine.classes
+            index = (int(done.classes[0]) + (not self.loaded)) % self.machine.parameters.classes
             self.replies += protocol.result(self.machine, index, int(done.scores[0, index]))

@@ -68,35 +68,38 @@ def _network(rng: random.Random) -> Graph:
 
 def _clocks(one: Candidate) -> float:
     frame = one.frame
-    inputs = SAMPLES * (frame.steps if frame.streaming else 1)
-    return (frame.rows * frame.row_beats * frame.banks
-            + inputs * (one.clocks + 2 * frame.input_beats))
+    inputs = SAMPLES * (frame.parameters.steps if frame.parameters.streaming else 1)
+    return (frame.layout.rows * frame.layout.row_beats * frame.parameters.banks
+            + inputs * (one.clocks + 2 * frame.layout.input_beats))
 
 
 def features(machine: Machine) -> set[str]:
     """What is special about a machine."""
-    banks = [schedule.items(machine, bank) for bank in range(machine.banks)]
+    parameters, layout = machine.parameters, machine.layout
+    banks = [schedule.items(machine.layout, bank) for bank in range(parameters.banks)]
     idle = {item.layer for items in banks for item in items if item.silent}
-    first = machine.layers[0].maps[0]
+    first = parameters.layers[0].maps[0]
     given = {
-        machine.coding, machine.readout, f"order {machine.order}", machine.small_memories,
-        f"input of {machine.input_map.kind}", f"weights in {machine.weight_memory}",
-        f"banks {machine.banks}", f"units {machine.units}", f"columns {machine.columns}",
-        *(f"{planes} planes" for planes, _, _ in machine.formats),
-        *(f"pooling {layer.pooling}" for layer in machine.layers)}
+        parameters.coding, parameters.readout, f"order {parameters.order}",
+        parameters.small_memories,
+        f"input of {parameters.input_map.kind}", f"weights in {parameters.weight_memory}",
+        f"banks {parameters.banks}", f"units {parameters.units}", f"columns {parameters.columns}",
+        *(f"{planes} planes" for planes, _, _ in parameters.formats),
+        *(f"pooling {layer.pooling}" for layer in parameters.layers)}
     return given | {name for name, here in {
-        "stream": machine.streaming, "exits": machine.exits, "two steps a pass": machine.batch_bits,
-        "one step": machine.steps == 1, "many steps": machine.steps > 4,
-        "one beat": machine.input_beats == 1, "joined banks": machine.joins,
-        "steps beyond columns": machine.steps % machine.columns,
-        "second states": machine.synapses, "wide banks": machine.lanes > 16,
-        "several groups": any(machine.groups(i) > 1 for i in range(len(machine.layers))),
-        "fewer channels than lanes": all(layer.channels < machine.lanes
-                                         for layer in machine.layers),
-        "recurrence": any(found.previous for layer in machine.layers for found in layer.maps),
-        "several places": any(layer.places > 1 for layer in machine.layers),
+        "stream": parameters.streaming, "exits": parameters.exits,
+        "two steps a pass": parameters.batch_bits,
+        "one step": parameters.steps == 1, "many steps": parameters.steps > 4,
+        "one beat": layout.input_beats == 1, "joined banks": parameters.joins,
+        "steps beyond columns": parameters.steps % parameters.columns,
+        "second states": machine.arithmetic.synapses, "wide banks": parameters.lanes > 16,
+        "several groups": any(layout.groups[i] > 1 for i in range(len(parameters.layers))),
+        "fewer channels than lanes": all(layer.channels < parameters.lanes
+                                         for layer in parameters.layers),
+        "recurrence": any(found.previous for layer in parameters.layers for found in layer.maps),
+        "several places": any(layer.places > 1 for layer in parameters.layers),
         "banks without work": idle,
-        "banks without work at a list": machine.lists and 0 in idle,
+        "banks without work at a list": parameters.lists and 0 in idle,
         "banks without work at planes of a list":
-            machine.lists and 0 in idle and first.planes > 1,
+            parameters.lists and 0 in idle and first.planes > 1,
     }.items() if here}

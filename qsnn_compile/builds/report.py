@@ -42,7 +42,7 @@ def make_report(graph: Graph, program: Program, target: Target, predicted: Resou
     """Everything known about a build. *clocked*: its clock, and what the FPGA tools made of it, if
     they ran."""
     machine, device, made = program.machine, target.device, clocked.made
-    low = lowered(graph, endless=machine.streaming)
+    low = lowered(graph, endless=machine.parameters.streaming)
     layers = _layers(machine, low.stages)
     return {
         "schema": SCHEMA,
@@ -58,17 +58,17 @@ def make_report(graph: Graph, program: Program, target: Target, predicted: Resou
         "steps": graph.steps,
         "input": asdict(graph.input) | {"shape": list(graph.input.shape)},
         "readout": graph.readout.kind,
-        "classes": machine.classes,
+        "classes": machine.parameters.classes,
         "class_names": list(graph.readout.names),
-        "banks": machine.banks,
-        "lanes": machine.banks * machine.lanes,
-        "units": machine.banks * machine.units,
-        "columns": machine.columns,
-        "order": machine.order,
-        "streaming": machine.streaming,
-        "exit_margin": machine.exit_margin,
+        "banks": machine.parameters.banks,
+        "lanes": machine.parameters.banks * machine.parameters.lanes,
+        "units": machine.parameters.banks * machine.parameters.units,
+        "columns": machine.parameters.columns,
+        "order": machine.parameters.order,
+        "streaming": machine.parameters.streaming,
+        "exit_margin": machine.parameters.exit_margin,
         "weight_bits": max(layer["weight_bits"] for layer in layers),
-        "membrane_bits": machine.membrane_bits,
+        "membrane_bits": machine.arithmetic.membrane_bits,
         "fmax_mhz": None if made is None else round(made.fmax_mhz, 2),
         "resources": None if made is None else made.resources,
         "predicted": asdict(predicted),
@@ -76,8 +76,8 @@ def make_report(graph: Graph, program: Program, target: Target, predicted: Resou
                       "dsp": device.dsp},
         "seeds": None if made is None else _seeds(made.runs),
         "layers": layers,
-        "weight_rows": machine.rows,
-        "widths": {name: getattr(machine, name) for name in (
+        "weight_rows": machine.layout.rows,
+        "widths": {name: getattr(machine.arithmetic, name) for name in (
             "acc_bits", "sum_bits", "current_bits", "potential_bits", "score_bits")},
         "bounds": _bounds(low.bounds),
         "tools": tools | (made.tools if made is not None else {}),
@@ -139,8 +139,8 @@ def _layers(machine: Machine, stages: Sequence[Stage]) -> list[dict[str, Any]]:
         "fan_in": sum(part.weight[0].size // part.groups for part in stage.current.parts),
         "neurons": math.prod(neuron_shape(stage)),
         "weight_bits": max(part.bits for part in stage.current.parts),
-        "pooling": stage.pooling, "groups": machine.groups(index),
-        "rows": machine.group_rounds(index) * machine.layers[index].rows,
+        "pooling": stage.pooling, "groups": machine.layout.groups[index],
+        "rows": machine.layout.group_rounds[index] * machine.parameters.layers[index].rows,
         "membrane_bits": stage.neuron.bits if stage.neuron else None,
         "reset": stage.neuron.reset if stage.neuron else None,
     } for index, stage in enumerate(stages)]

@@ -1,5 +1,6 @@
-"""The core's memories, and how yosys maps them: block RAM, distributed RAM, or logic where that is
-cheaper.
+"""How yosys maps the core's memories: block RAM, distributed RAM, or logic where that is cheaper.
+
+`qsnn_hw.machine.memories` says which there are.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,10 +9,11 @@ from functools import lru_cache, reduce
 from operator import or_
 from typing import Literal
 
-from qsnn_hw.machine.arch import Image, Machine, Small, ram_style
-from qsnn_hw.machine.fields import SCORE_CLOCK, Field
-from qsnn_hw.machine.layers import WORD
-from qsnn_hw.machine.tables import item_columns, stored_bits, window_columns
+from qsnn_hw.machine import memories as core
+from qsnn_hw.machine.arch import Image, Machine
+from qsnn_hw.machine.layout import Layout
+from qsnn_hw.machine.parameters import Small
+from qsnn_hw.machine.tables import stored_bits
 
 from .targets import FAMILIES, SPRAM_WORDS, Family
 
@@ -24,7 +26,7 @@ ICE40 = FAMILIES[0]
 @dataclass(frozen=True)
 class Memory:
     """One memory of the core, ``depth`` words of ``width`` bits, on a chip of ``family``. ``rom``:
-    never written; ``small`` as `Machine.small_memories`; ``declared`` bits a word has in the
+    never written; ``small`` as `Parameters.small_memories`; ``declared`` bits a word has in the
     Verilog, where synthesis drops some that never change."""
 
     name: str
@@ -43,7 +45,7 @@ class Memory:
     def place(self) -> Literal["block", "distributed", "logic"]:
         """What yosys makes it of: what it is told, or what costs least."""
         declared = max(self.declared, self.width) * self.depth
-        style = ram_style(declared, rom=self.rom, small=self.small)
+        style = core.ram_style(declared, rom=self.rom, small=self.small)
         if style:
             return style
         block = self._blocks * self.family.block_cost
@@ -71,131 +73,55 @@ class Memory:
 
 def memories(machine: Machine, image: Image | None = None,
              family: Family = ICE40) -> list[Memory]:
-    """Every memory of *machine* but the weights' single-port RAM. With *image*, columns of
-    parameters that are the same at every address don't count: synthesis drops them."""
-    found = [*_data(machine, image), *_programs(_shape(machine))]
-    return [replace(memory, family=family) for memory in found if memory.bits]
+    """Every memory of *machine* but single-port RAM. With *image*, bits of parameters that are the
+    same at every address don't count: synthesis drops them."""
+    listed = [*_counted(core.written(machine)), *_counted(core.parameters(machine, image)),
+              *_programs(_shape(machine))]
+    return [replace(memory, family=family) for memory in listed if memory.bits]
 
 
 def least_blocks(machine: Machine, family: Family) -> int:
     """Block RAMs that *machine* takes at least, whatever its parameters: of input, spikes, state
     and weights alone, for the programs of a large machine take long to write."""
-    small: Small = "logic" if machine.small_memories == "block" else machine.small_memories
-    bare = replace(machine, neuron_fields=(), readout_fields=(), small_memories=small)
-    return sum(replace(memory, family=family).ebr for memory in _data(bare, None) if memory.bits)
+    small: Small = machine.parameters.small_memories
+    bare = machine.with_parameters(small_memories="logic" if small == "block" else small)
+    return sum(replace(memory, family=family).ebr for memory in _counted(core.written(bare)))
 
 
-def _data(machine: Machine, image: Image | None) -> Iterator[Memory]:
-    """All memories but the walkers' programs."""
-    yield from _inputs(machine)
-    yield from _results(machine, image)
-    for bank in range(machine.banks):
-        yield from _bank(machine, image, bank)
-
-
-def _inputs(machine: Machine) -> Iterator[Memory]:
-    """The list or the values of the input; the spike memory's copies."""
-    words = machine.value_words
-    if machine.lists:
-        yield _table("list", max((words - 1).bit_length(), 1) + machine.input_bits, words)
-    for bank in range(machine.banks):
-        if words and not machine.lists:
-            yield _table(f"values{bank}", machine.input_bits, words)
-        if machine.lines:
-            for column in range(machine.columns):
-                yield _table(f"copy{bank}_{column}", WORD, machine.lines, machine.small_memories)
-
-
-def _results(machine: Machine, image: Image | None) -> Iterator[Memory]:
-    if machine.readout == "count":
-        yield _table("totals", machine.score_bits - 1, machine.neuron_slots)
-    elif machine.order == "step":
-        yield _table("totals", machine.total_bits, machine.readout_slots)
-    for clock in sorted(set(SCORE_CLOCK.values())):
-        fields = _read(machine.readout_fields, SCORE_CLOCK, clock)
-        columns = [[image.readout[field.name]] if image is not None else None for field in fields]
-        yield _parameters(f"readout{clock}", fields, columns, machine.readout_slots)
-
-
-def _shape(machine: Machine) -> Machine:
+def _shape(machine: Machine) -> Layout:
     """What the walkers' programs depend on, of *machine*."""
-    return replace(machine, neuron_fields=(), readout_fields=(), weight_memory="spram",
-                   small_memories="block", digest="")
+    return machine.with_parameters(weight_memory="spram", small_memories="block").layout
 
 
 @lru_cache(maxsize=64)                      # machines are rated with and without their image
-def _programs(machine: Machine) -> tuple[Memory, ...]:
+def _programs(layout: Layout) -> tuple[Memory, ...]:
     """What the walkers of all banks read."""
-    found = []
-    for bank in range(machine.banks):
-        if bank == 0 or any(layer.windows[bank] != layer.windows[bank - 1]
-                            for layer in machine.layers):
-            windows = _rom("windows", window_columns(machine, bank).values())
-        found += [replace(windows, name=f"windows{bank}"),
-                  _rom(f"items{bank}", item_columns(machine, bank).values())]
-    return tuple(found)
+    return tuple(_counted(core.programs(layout)))
 
 
-def _bank(machine: Machine, image: Image | None, bank: int) -> Iterator[Memory]:
-    clocks = machine.field_clocks
-    for clock in sorted(set(clocks.values())):
-        fields = _read(machine.neuron_fields, clocks, clock)
-        columns = [image.neuron[field.name][bank] if image is not None else None
-                   for field in fields]
-        yield replace(_parameters(f"parameters{bank}_{clock}", fields, columns,
-                                  machine.neuron_slots, machine.units),
-                      small=machine.small_memories)
-    if machine.neuron_slots:
-        yield _table(f"membranes{bank}", machine.membrane_bits * machine.units,
-                     machine.membrane_slots, machine.small_memories)
-    if machine.synapses:
-        yield _table(f"synapses{bank}", machine.synapse_bits * machine.units,
-                     machine.membrane_slots, machine.small_memories)
-    if machine.pools:
-        yield _table(f"pool{bank}", machine.current_bits * machine.units, machine.slots)
-    if any(layer.pooling == "or" for layer in machine.layers):
-        steps = machine.steps if machine.order == "layer" else 2
-        words = max(machine.lanes // WORD, 2)
-        yield _table(f"sent{bank}", WORD, words << max((steps - 1).bit_length(), 1))
-    if machine.weight_memory == "ebr":
-        for column in range(machine.row_beats):
-            yield _table(f"weights{bank}_{column}", WORD, machine.rows)
+def _counted(entries: Iterable[core.Memory]) -> Iterator[Memory]:
+    """The entries of the inventory but single-port RAM, each as wide as synthesis leaves it."""
+    columns, width = None, 0
+    for entry in entries:
+        if entry.single_port:
+            continue
+        if not entry.columns:
+            width = entry.width
+        elif entry.columns is not columns:          # the same ones come several times
+            width = sum(map(_varying, entry.columns.values()))
+        columns = entry.columns
+        yield Memory(entry.name, width, entry.depth, rom=entry.read_only, small=entry.small,
+                     declared=entry.width)
 
 
-def _table(name: str, width: int, depth: int, small: Small = "auto") -> Memory:
-    return Memory(name, width, max(depth, 2), small=small)
-
-
-def _rom(name: str, columns: Iterable[Sequence[int]]) -> Memory:
-    """A read-only memory of *columns*; the bits that never change vanish."""
-    listed = [list(column) for column in columns]
-    width = sum(_varying(column, bits) for column in listed if (bits := stored_bits(column)))
-    return Memory(name, width, len(listed[0]), rom=True, declared=sum(map(stored_bits, listed)))
-
-
-def _parameters(name: str, fields: list[Field], columns: Sequence[Sequence[Sequence[int]] | None],
-                depth: int, units: int = 1) -> Memory:
-    """The memory of *fields*, for each its column a unit, if they are known."""
-    width = sum(sum(_varying(numbers, field.width) for numbers in own) if own is not None
-                else field.width * units for field, own in zip(fields, columns, strict=True))
-    declared = sum(sum(stored_bits(list(numbers)) for numbers in own)
-                   for own in columns if own is not None)
-    return Memory(name, width, depth, rom=True, declared=declared)
-
-
-def _read(fields: tuple[Field, ...], clocks: dict[str, int], clock: int) -> list[Field]:
-    """The stored ones that are needed in a clock: they share a memory."""
-    return [field for field in fields if field.constant is None and clocks[field.name] == clock]
-
-
-def _varying(numbers: Sequence[int], width: int) -> int:
-    """How many of the *width* bits of *numbers* are not the same in all."""
+def _varying(numbers: Sequence[int]) -> int:
+    """How many of the stored bits of *numbers* are not the same in all."""
     differences = reduce(or_, (number ^ numbers[0] for number in numbers))
-    return (differences & ((1 << width) - 1)).bit_count()
+    return (differences & ((1 << stored_bits(numbers)) - 1)).bit_count()
 
 
 def spram(machine: Machine) -> int:
-    """Single-port RAMs of the weights: one for each bank, 16 lanes and 16,384 rows."""
-    if machine.weight_memory != "spram":
-        return 0
-    return machine.banks * machine.row_beats * -(-machine.rows // SPRAM_WORDS)
+    """Single-port RAMs of the weights, each of SPRAM_WORDS words."""
+    return sum(-(-entry.depth // SPRAM_WORDS)
+               for bank in range(machine.parameters.banks)
+               for entry in core.weights(machine.layout, bank) if entry.single_port)

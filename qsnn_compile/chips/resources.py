@@ -7,7 +7,6 @@ certainly has) with fitted weights.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from qsnn_hw.machine import schedule
 from qsnn_hw.machine.arch import Image, Machine
 from qsnn_hw.machine.fields import Field
 from qsnn_hw.machine.layers import WORD
@@ -69,16 +68,17 @@ def features(machine: Machine, listed: Sequence[Memory]) -> dict[str, float]:
     one       the rest, the board's link
     ========= ==================================================================
     """
-    banks, rows = machine.banks, machine.rows.bit_length()
+    parameters, arithmetic, layout = machine.parameters, machine.arithmetic, machine.layout
+    banks, rows = parameters.banks, layout.rows.bit_length()
     return {
-        "lanes": banks * machine.lanes * (2 * machine.acc_bits + 1),
-        "rings": banks * machine.units * machine.acc_bits * (len(machine.rings) - 1),
-        "units": banks * machine.units * _unit_bits(machine),
+        "lanes": banks * parameters.lanes * (2 * arithmetic.acc_bits + 1),
+        "rings": banks * parameters.units * arithmetic.acc_bits * (len(machine.timing.rings) - 1),
+        "units": banks * parameters.units * _unit_bits(machine),
         "walkers": banks * _walker_bits(machine),
         "readers": banks * _reader_bits(machine),
-        "loads": banks * (2 * rows + machine.row_beats),
+        "loads": banks * (2 * rows + layout.row_beats),
         "readout": _readout_bits(machine),
-        "layers": banks * len(machine.layers),
+        "layers": banks * len(parameters.layers),
         "tables": sum(map(_table_cells, listed)),
         "one": 1,
     }
@@ -93,19 +93,20 @@ def written_cells(listed: Sequence[Memory]) -> float:
 def _unit_bits(machine: Machine) -> float:
     """Bits of a neuron unit: the pipeline's registers, with a multiplexer a bit and stored bit of
     each shift."""
-    if not any(layer.fires for layer in machine.layers):
-        return machine.current_bits
-    fields = {field.name: field for field in machine.neuron_fields}
-    wide, clocks = machine.potential_bits, machine.unit_clocks
-    mixed = len({layer.doubled for layer in machine.layers}) > 1
+    parameters, arithmetic = machine.parameters, machine.arithmetic
+    if not any(layer.fires for layer in parameters.layers):
+        return arithmetic.current_bits
+    fields = {field.name: field for field in arithmetic.neuron_fields}
+    wide, clocks = arithmetic.potential_bits, machine.timing.unit_clocks
+    mixed = len({layer.doubled for layer in parameters.layers}) > 1
     turns, soft = clocks["pool"] - clocks["turn"], clocks["scale"] - clocks["reduce"]
-    current = machine.current_bits * (1 + turns + mixed + 2 * machine.pools)
-    current += machine.acc_bits * (machine.batch_bits > 0)
-    stages = wide * (3 + 2 * soft) + machine.membrane_bits * 2 * machine.clamps
+    current = arithmetic.current_bits * (1 + turns + mixed + 2 * parameters.pools)
+    current += arithmetic.acc_bits * (parameters.batch_bits > 0)
+    stages = wide * (3 + 2 * soft) + arithmetic.membrane_bits * 2 * arithmetic.clamps
     shifts = (wide * (fields["gain_shift"].width + fields["leak_shift"].width)
-              + machine.scaled_bits * (2 + fields["step_shift"].width))
-    leak = machine.membrane_bits * (2 + fields["decay"].width)
-    current += machine.synapse_bits * (4 + fields["synapse_decay"].width)
+              + arithmetic.scaled_bits * (2 + fields["step_shift"].width))
+    leak = arithmetic.membrane_bits * (2 + fields["decay"].width)
+    current += arithmetic.synapse_bits * (4 + fields["synapse_decay"].width)
     return current + stages + shifts + leak + fields["threshold"].width / 2
 
 
@@ -115,35 +116,37 @@ def _constant(field: Field) -> int:
 
 def _walker_bits(machine: Machine) -> int:
     """Adders and registers of addresses, places, rounds; the job as it moves on."""
-    address = max(machine.lines, machine.value_words, 2).bit_length()
-    maps = max(len(layer.maps) for layer in machine.layers)
-    sides = max(max(found.height, found.width) for layer in machine.layers
+    address = max(machine.layout.lines, machine.layout.value_words, 2).bit_length()
+    maps = max(len(layer.maps) for layer in machine.parameters.layers)
+    sides = max(max(found.height, found.width) for layer in machine.parameters.layers
                 for found in layer.maps).bit_length()
-    words = max(sum(len(layer.windows[0]) for layer in machine.layers), 2).bit_length()
-    rounds = schedule.total_rounds(machine).bit_length()
-    job = (machine.lines.bit_length() + machine.membrane_slots.bit_length()
-           + max(machine.neuron_slots, machine.readout_slots).bit_length())
+    words = max(sum(len(layer.windows[0]) for layer in machine.parameters.layers), 2).bit_length()
+    rounds = machine.timing.total_rounds.bit_length()
+    job = (machine.layout.lines.bit_length() + machine.layout.membrane_slots.bit_length()
+           + max(machine.layout.neuron_slots, machine.layout.readout_slots).bit_length())
     places = 4 * sides if sides > 1 else 0
     return (address * (3 + 2 * maps) + places * maps + 3 * words + 4 * rounds + 3 * job
-            + 2 * machine.steps.bit_length())
+            + 2 * machine.parameters.steps.bit_length())
 
 
 def _reader_bits(machine: Machine) -> int:
     """Two words on their way, with the columns that are counted, and what follows an event."""
-    amount = machine.value_bits + machine.planes + len(machine.formats)
-    columns = WORD * (machine.columns + (machine.columns > 1))
-    several = any(machine.stride(i) > 1 for i in range(len(machine.layers)))
-    held = machine.columns if machine.batch_bits else (machine.columns - 1).bit_length()
+    parameters, layout = machine.parameters, machine.layout
+    amount = layout.value_bits + parameters.planes + len(parameters.formats)
+    columns = WORD * (parameters.columns + (parameters.columns > 1))
+    several = any(machine.timing.stride[i] > 1 for i in range(len(parameters.layers)))
+    held = parameters.columns if parameters.batch_bits else (parameters.columns - 1).bit_length()
     counted = WORD * held * several
-    return (6 * WORD + columns + 2 * counted + 6 * machine.rows.bit_length() + 5 * amount
-            + 3 * machine.sum_bits)
+    return (6 * WORD + columns + 2 * counted + 6 * layout.rows.bit_length() + 5 * amount
+            + 3 * machine.arithmetic.sum_bits)
 
 
 def _readout_bits(machine: Machine) -> int:
-    scores = 4 if machine.exit_margin is None else 8        # the next best, the lead, the result
-    if machine.readout == "count":
-        return scores * machine.score_bits
-    return scores * machine.score_bits + (1 + machine.banks) * machine.current_bits
+    parameters, arithmetic = machine.parameters, machine.arithmetic
+    scores = 4 if parameters.exit_margin is None else 8        # the next best, the lead, the result
+    if parameters.readout == "count":
+        return scores * arithmetic.score_bits
+    return scores * arithmetic.score_bits + (1 + parameters.banks) * arithmetic.current_bits
 
 
 def _table_cells(memory: Memory) -> float:
@@ -152,19 +155,19 @@ def _table_cells(memory: Memory) -> float:
     return memory.bits / DISTRIBUTED_BITS if memory.place == "distributed" else 0
 
 
-
 def _products(machine: Machine) -> list[tuple[int, int]]:
     """Bits of the operands of each product that is not one with a constant; a synaptic current is
     wide enough for a multiplier by one, if it is no shift."""
-    products = []
-    fields = {field.name: field for field in (*machine.neuron_fields, *machine.readout_fields)}
+    parameters, arithmetic = machine.parameters, machine.arithmetic
+    stored = (*arithmetic.neuron_fields, *arithmetic.readout_fields)
+    products, fields = [], {field.name: field for field in stored}
     gain = fields.get("gain")
     synaptic = _constant(fields["synapse_decay"])
     width = fields["synapse_decay"].width or (synaptic & synaptic - 1 and synaptic.bit_length())
-    for bits, other in ((machine.membrane_bits, fields["decay"].width),
-                        (machine.synapse_bits, width)):
+    for bits, other in ((arithmetic.membrane_bits, fields["decay"].width),
+                        (arithmetic.synapse_bits, width)):
         if other:
-            products += [(bits, other)] * machine.units * machine.banks
+            products += [(bits, other)] * parameters.units * parameters.banks
     if gain is not None and gain.constant is None:
         products.append((machine.total_bits, gain.width))
     return products

@@ -244,10 +244,11 @@ def _table(shown: "Sequence[Point]") -> "Table":
 def _cells(point: "Point") -> dict[str, str]:
     """The row of a point, by column."""
     machine, needed, made = point.candidate.machine, point.needed, point.placed
-    banks = f"{machine.banks} × " if machine.banks > 1 else ""
-    cells = {"lanes": f"{banks}{machine.lanes}", "units": f"{banks}{machine.units}",
-             "columns": f"{machine.columns}{' in one pass' if machine.batch_bits else ''}",
-             "order": machine.order,
+    parameters = machine.parameters
+    banks = f"{parameters.banks} × " if parameters.banks > 1 else ""
+    cells = {"lanes": f"{banks}{parameters.lanes}", "units": f"{banks}{parameters.units}",
+             "columns": f"{parameters.columns}{' in one pass' if parameters.batch_bits else ''}",
+             "order": parameters.order,
              "clocks": f"{point.clocks:,.0f}"}
     if point.roof is not None:
         cells["roof"] = f"{point.roof:,.0f}"

@@ -45,7 +45,7 @@ def _draw(axes: "Axes", points: "Sequence[Point]", shown: "Sequence[Point]") -> 
                   label="placed, at its Fmax")
     for goal, point in best(shown).items():
         machine, place = point.candidate.machine, PLACES[goal]
-        axes.annotate(f"{goal}: {machine.banks * machine.lanes} lanes",
+        axes.annotate(f"{goal}: {machine.parameters.banks * machine.parameters.lanes} lanes",
                       (point.us, point.needed.lc), xytext=place, textcoords="offset points",
                       ha="left" if place[0] > 0 else "right",
                       arrowprops={"arrowstyle": "-", "lw": 0.5})

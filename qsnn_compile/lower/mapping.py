@@ -10,6 +10,8 @@ from qsnn_compile.system.errors import QsnnError
 from qsnn_hw.machine import schedule
 from qsnn_hw.machine.arch import Image, Machine
 from qsnn_hw.machine.layers import Layer, Map
+from qsnn_hw.machine.layout import Layout
+from qsnn_hw.machine.parameters import Arithmetic, Parameters
 
 from .channels import Channels, Shared, channels, shared
 from .lowered import lowered
@@ -79,13 +81,15 @@ def map_graph(graph: Graph, *, lanes: int, units: int = 2, banks: int = 1,
 def mapped_again(graph: Graph, machine: Machine) -> tuple[Machine, Image]:
     """The machine of *graph* by the choices that made *machine* (lanes, banks, order, memories …),
     and its image: both equal to the first ones, if *graph* is what *machine* was made of."""
-    mode = Mode(machine.streaming, machine.exit_margin)
-    stepwise = machine.order == "step" or mode.stepwise or recurrent(graph)
+    parameters = machine.parameters
+    mode = Mode(parameters.streaming, parameters.exit_margin)
+    stepwise = parameters.order == "step" or mode.stepwise or recurrent(graph)
     prepared = prepare(graph, stepwise, mode)
-    again, pads = machine_of(prepared, machine.banks, machine.lanes, machine.units,
-                             machine.columns, machine.batch_bits > 0)
-    memories = {name: getattr(machine, name) for name in ("weight_memory", "small_memories")}
-    return with_image(prepared, replace(again, **memories), pads)
+    again, pads = machine_of(prepared, parameters.banks, parameters.lanes, parameters.units,
+                             parameters.columns, parameters.batch_bits > 0)
+    again = again.with_parameters(weight_memory=parameters.weight_memory,
+                                  small_memories=parameters.small_memories)
+    return with_image(prepared, again, pads)
 
 
 def machine_of(prepared: Prepared, banks: int, lanes: int, units: int,
@@ -95,15 +99,21 @@ def machine_of(prepared: Prepared, banks: int, lanes: int, units: int,
     MachineError."""
     columns = most_columns(prepared, columns)
     paired = batch and batches(prepared, columns)
-    frame = replace(_frame(prepared, banks, lanes, units, columns), batch_bits=int(paired))
+    parameters = replace(_parameters(prepared, banks, lanes, units, columns),
+                         batch_bits=int(paired))
     firing, silent = _by_kind(prepared)
-    spares = any(spare(frame, index) for index in range(len(firing)))
-    steps = None if prepared.mode.stream else frame.steps
-    neuron, pad = neuron_fields(firing, steps, prepared.common.shift, spares,
-                                prepared.common.clamps)
+    layout, common = Layout(parameters=parameters), prepared.common
+    spares = any(spare(layout, index) for index in range(len(firing)))
+    steps = None if prepared.mode.stream else parameters.steps
+    neuron, pad = neuron_fields(firing, steps, common.shift, spares, common.clamps)
     readout, readout_pad = readout_fields(silent)
-    machine = replace(frame, neuron_fields=neuron, readout_fields=readout)
-    return with_widths(machine, prepared.found, pad, prepared.common.proved), (pad, readout_pad)
+    arithmetic = Arithmetic(
+        neuron_fields=neuron, readout_fields=readout,
+        membrane_bits=max((int(one.parameters["bits"].max()) for one in firing), default=2),
+        decay_shift=common.shift, synapse_bits=common.synapse_bits,
+        synapse_shift=common.synapse_shift, clamps=common.clamps)
+    machine = Machine(parameters=parameters, arithmetic=arithmetic)
+    return with_widths(machine, prepared.found, pad, common.proved), (pad, readout_pad)
 
 
 def with_image(prepared: Prepared, machine: Machine,
@@ -111,7 +121,8 @@ def with_image(prepared: Prepared, machine: Machine,
     """*machine* with its digest, and what its memories hold."""
     firing, silent = _by_kind(prepared)
     image = Image(_neuron_image(machine, firing, pads[0]), _readout_image(machine, silent, pads[1]),
-                  tuple(_weights(machine, prepared.found, bank) for bank in range(machine.banks)))
+                  tuple(_weights(machine, prepared.found, bank)
+                        for bank in range(machine.parameters.banks)))
     return replace(machine, digest=digest(machine, image)), image
 
 
@@ -142,19 +153,18 @@ def batches(prepared: Prepared, columns: int) -> bool:
     return columns == 2 and prepared.graph.steps % 2 == 0 and not prepared.stepwise
 
 
-def _frame(prepared: Prepared, banks: int, lanes: int, units: int, columns: int) -> Machine:
-    """The machine without its fields and widths."""
-    graph, found, common = prepared.graph, prepared.found, prepared.common
-    kind = graph.readout.kind
+def _parameters(prepared: Prepared, banks: int, lanes: int, units: int,
+                columns: int) -> Parameters:
+    """What is chosen of the machine."""
+    graph, mode, kind = prepared.graph, prepared.mode, prepared.graph.readout.kind
     assert kind != "last", "the graph must be legalised"
-    return Machine(
-        graph.name, graph.steps, graph.input.coding, graph.input.bits,
-        *_laid_out(prepared, banks, lanes), kind, (), (), 1, 1, 1, 1, 1,
-        max((int(c.parameters["bits"].max()) for c in found if c.fires), default=2),
-        1, common.shift, banks, lanes, units, columns, synapse_bits=common.synapse_bits,
-        synapse_shift=common.synapse_shift, clamps=common.clamps,
-        order="step" if prepared.stepwise else "layer", streaming=prepared.mode.stream,
-        exit_margin=prepared.mode.margin)
+    source, listed = _laid_out(prepared, banks, lanes)
+    return Parameters(
+        name=graph.name, steps=graph.steps, coding=graph.input.coding,
+        input_bits=graph.input.bits, input_map=source, layers=listed, readout=kind,
+        banks=banks, lanes=lanes, units=units, columns=columns,
+        order="step" if prepared.stepwise else "layer", streaming=mode.stream,
+        exit_margin=mode.margin)
 
 
 @lru_cache(maxsize=4)                       # machines that differ in units and columns share it
@@ -165,32 +175,33 @@ def _laid_out(prepared: Prepared, banks: int, lanes: int) -> tuple[Map, tuple[La
             layers(prepared.graph, prepared.found, shape))
 
 
-def spare(machine: Machine, index: int) -> int:
+def spare(layout: Layout, index: int) -> int:
     """Lanes of layer *index* that rotate and hold no channel: pads."""
-    rotating = machine.used_slots(index) * (1 if machine.is_last(index) else machine.units)
-    return machine.groups(index) * rotating - machine.layers[index].channels
+    parameters = layout.parameters
+    rotating = layout.used_slots[index] * (1 if parameters.is_last(index) else parameters.units)
+    return layout.groups[index] * rotating - parameters.layers[index].channels
 
 
-def lane_channels(machine: Machine, index: int, group: int) -> tuple[np.ndarray, np.ndarray]:
+def lane_channels(layout: Layout, index: int, group: int) -> tuple[np.ndarray, np.ndarray]:
     """The channels of a group, and the lanes that they are on."""
-    size = machine.group_size(index)
-    channel = np.arange(group * size, min((group + 1) * size, machine.layers[index].channels))
+    parameters, size = layout.parameters, layout.group_size[index]
+    channel = np.arange(group * size, min((group + 1) * size, parameters.layers[index].channels))
     lane = channel - group * size
-    alone = machine.is_last(index) and machine.layers[index].fires
-    return channel, lane * machine.units if alone else lane
+    alone = parameters.is_last(index) and parameters.layers[index].fires
+    return channel, lane * parameters.units if alone else lane
 
 
 def _weights(machine: Machine, found: list[Channels], bank: int) -> tuple[int, ...]:
     """Rows [layer][turn][part][tap][channel][plane], lane l in bit l."""
     rows: list[int] = []
-    for index, layer in enumerate(machine.layers):
+    for index, layer in enumerate(machine.parameters.layers):
         bits = np.concatenate([part.row_bits() for part in found[index].parts])
-        for turn in range(machine.group_rounds(index)):
+        for turn in range(machine.layout.group_rounds[index]):
             group = bank % layer.group_banks + turn * layer.group_banks
             if not layer.fires:
                 group = turn
-            channel, lane = lane_channels(machine, index, group)
-            lanes = np.zeros((len(bits), machine.lanes), dtype=np.uint8)
+            channel, lane = lane_channels(machine.layout, index, group)
+            lanes = np.zeros((len(bits), machine.parameters.lanes), dtype=np.uint8)
             if len(channel):
                 lanes[:, lane] = bits[:, channel]
             packed = np.packbits(lanes, axis=1, bitorder="little")
@@ -201,10 +212,10 @@ def _weights(machine: Machine, found: list[Channels], bank: int) -> tuple[int, .
 def _neuron_image(machine: Machine, firing: list[Channels],
                   pad: Pad) -> dict[str, tuple[tuple[tuple[int, ...], ...], ...]]:
     image = {}
-    for field in machine.neuron_fields:
+    for field in machine.arithmetic.neuron_fields:
         if field.constant is None:
             banks = [_bank_table(machine, firing, field.name, bank, pad[field.name])
-                     for bank in range(machine.banks)]
+                     for bank in range(machine.parameters.banks)]
             image[field.name] = tuple(
                 tuple(tuple(row) for row in (table - field.base).tolist()) for table in banks)
     return image
@@ -213,16 +224,17 @@ def _neuron_image(machine: Machine, firing: list[Channels],
 def _bank_table(machine: Machine, firing: list[Channels], name: str, bank: int,
                 pad: int) -> np.ndarray:
     """[unit, address] of one field."""
-    table = np.full((machine.units, machine.neuron_slots), pad, dtype=np.int64)
-    for item in schedule.items(machine, bank):
-        layer = machine.layers[item.layer]
+    parameters, layout = machine.parameters, machine.layout
+    table = np.full((parameters.units, layout.neuron_slots), pad, dtype=np.int64)
+    for item in schedule.items(layout, bank):
+        layer = parameters.layers[item.layer]
         if item.silent or not layer.fires:
             continue
         values = firing[item.layer].parameters[name]
-        channel, lane = lane_channels(machine, item.layer, item.group)
+        channel, lane = lane_channels(layout, item.layer, item.group)
         for number, place in enumerate(_neuron_places(firing[item.layer], layer, item.place)):
-            address = item.slot + number * machine.used_slots(item.layer) + lane // machine.units
-            table[lane % machine.units, address] = values[(channel, *place)]
+            address = item.slot + number * layout.used_slots[item.layer] + lane // parameters.units
+            table[lane % parameters.units, address] = values[(channel, *place)]
     return table
 
 
@@ -240,13 +252,13 @@ def _neuron_places(found: Channels, layer: object, place: int) -> list[tuple[int
 def _readout_image(machine: Machine, silent: list[Channels],
                    pad: Pad) -> dict[str, tuple[int, ...]]:
     image = {}
-    last = len(machine.layers) - 1
-    for field in machine.readout_fields:
+    last = len(machine.parameters.layers) - 1
+    for field in machine.arithmetic.readout_fields:
         if field.constant is None:
-            table = np.full(machine.readout_slots, pad[field.name], dtype=np.int64)
-            for group in range(machine.groups(last)):
-                channel, lane = lane_channels(machine, last, group)
-                address = group * machine.used_slots(last) + lane
+            table = np.full(machine.layout.readout_slots, pad[field.name], dtype=np.int64)
+            for group in range(machine.layout.groups[last]):
+                channel, lane = lane_channels(machine.layout, last, group)
+                address = group * machine.layout.used_slots[last] + lane
                 table[address] = silent[0].parameters[field.name][channel]
             image[field.name] = tuple((table - field.base).tolist())
     return image

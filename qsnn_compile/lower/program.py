@@ -26,6 +26,7 @@ from qsnn_hw.link import frames
 from qsnn_hw.machine.arch import Image, Machine
 from qsnn_hw.machine.fields import NEURON_FIELDS, READOUT_FIELDS, Field
 from qsnn_hw.machine.layers import WORD, Layer, Map, Word
+from qsnn_hw.machine.parameters import Arithmetic, Parameters
 
 FORMAT = 3
 CHOICES = ("banks", "lanes", "units", "columns")
@@ -131,11 +132,18 @@ def _read_manifest(path: Path) -> dict[str, Any]:
 
 def _plain(machine: Machine) -> dict[str, Any]:
     """*machine* as JSON says it."""
+    chosen, arithmetic = _fields(machine.parameters), _fields(machine.arithmetic)
     layers = [asdict(replace(layer, windows=())) | {"windows": _lines(layer.windows)}
-              for layer in machine.layers]
-    parts = {name: [asdict(field) for field in getattr(machine, name)]
+              for layer in machine.parameters.layers]
+    parts = {name: [asdict(field) for field in arithmetic[name]]
              for name in ("neuron_fields", "readout_fields")}
-    return vars(machine) | parts | {"layers": layers, "input_map": asdict(machine.input_map)}
+    return chosen | arithmetic | parts | {
+        "layers": layers, "input_map": asdict(machine.parameters.input_map),
+        "digest": machine.digest}
+
+
+def _fields(part: Parameters | Arithmetic) -> dict[str, Any]:
+    return {field.name: getattr(part, field.name) for field in fields(part)}
 
 
 def _lines(windows: tuple[tuple[Word, ...], ...]) -> list[list[str]]:
@@ -151,7 +159,11 @@ def _machine(given: dict[str, Any]) -> Machine:
                                  ("readout_fields", READOUT_FIELDS))}
     banks = min(given["banks"], WORD)           # of more no machine is made
     layers = tuple(_layer(layer, banks) for layer in given["layers"])
-    return Machine(**(given | parts | {"layers": layers, "input_map": _map(given["input_map"])}))
+    given = given | parts | {"layers": layers, "input_map": _map(given["input_map"])}
+    arithmetic = {field.name: given.pop(field.name) for field in fields(Arithmetic)}
+    digest = given.pop("digest")
+    return Machine(parameters=Parameters(**given), arithmetic=Arithmetic(**arithmetic),
+                   digest=digest)
 
 
 def _check_choices(given: dict[str, Any]) -> None:
@@ -164,7 +176,7 @@ def _check_choices(given: dict[str, Any]) -> None:
             margin is None or (type(margin) is int and margin >= 0)):
         raise ValueError(f"streaming and exit_margin must be a mode, not {given['streaming']!r} "
                          f"and {margin!r}")
-    for name, hint in get_type_hints(Machine).items():
+    for name, hint in get_type_hints(Parameters).items():
         if get_origin(hint) is Literal and given[name] not in get_args(hint):
             raise ValueError(f"{name} must be one of {', '.join(get_args(hint))}, "
                              f"not {given[name]!r}")
@@ -199,11 +211,11 @@ def _word(line: str) -> Word:
 def _memory_images(program: Program) -> dict[str, str]:
     machine, image = program.machine, program.image
     texts = {}
-    for field in _stored(machine.neuron_fields):
+    for field in _stored(machine.arithmetic.neuron_fields):
         for bank, units in enumerate(image.neuron[field.name]):
             for unit, numbers in enumerate(units):
                 texts[_neuron_image(field, bank, unit)] = _to_hex(numbers, field)
-    for field in _stored(machine.readout_fields):
+    for field in _stored(machine.arithmetic.readout_fields):
         texts[f"readout_{field.name}.hex"] = _to_hex(image.readout[field.name], field)
     return texts
 
@@ -213,16 +225,17 @@ def _neuron_image(field: Field, bank: int, unit: int) -> str:
 
 
 def _read_image(folder: Path, machine: Machine) -> Image:
-    memory, slots = folder / "memory", machine.neuron_slots
+    parameters, arithmetic, layout = machine.parameters, machine.arithmetic, machine.layout
+    memory, slots = folder / "memory", layout.neuron_slots
     neuron = {
         field.name: tuple(
             tuple(_from_hex(memory / _neuron_image(field, bank, unit), field, slots)
-                  for unit in range(machine.units))
-            for bank in range(machine.banks))
-        for field in _stored(machine.neuron_fields)}
+                  for unit in range(parameters.units))
+            for bank in range(parameters.banks))
+        for field in _stored(arithmetic.neuron_fields)}
     readout = {
-        field.name: _from_hex(memory / f"readout_{field.name}.hex", field, machine.readout_slots)
-        for field in _stored(machine.readout_fields)}
+        field.name: _from_hex(memory / f"readout_{field.name}.hex", field, layout.readout_slots)
+        for field in _stored(arithmetic.readout_fields)}
     return Image(neuron, readout, _read_weights(folder / "weights.bin", machine))
 
 

@@ -25,10 +25,10 @@ def with_widths(machine: Machine, layers: list[Channels], pad: Pad, proved: Boun
     scaled = [own for _, own in pads]
     scaled += [Interval(2 * n.unclamped.lo - 1, 2 * n.unclamped.hi)
                for n in proved.neurons.values()]
-    both = [layer for index, layer in enumerate(layers) if machine.paired(index)]
+    both = [layer for index, layer in enumerate(layers) if machine.parameters.paired(index)]
     batch = max((max(layer.accumulated, layer.summed) for layer in both), default=0).bit_length()
-    return replace(
-        machine, batch_bits=batch,
+    arithmetic = replace(
+        machine.arithmetic,
         acc_bits=max([layer.accumulated for layer in layers]
                      + [layer.accumulated << batch for layer in both]).bit_length() or 1,
         sum_bits=max([layer.summed for layer in layers]
@@ -38,6 +38,7 @@ def with_widths(machine: Machine, layers: list[Channels], pad: Pad, proved: Boun
         scaled_bits=_width(scaled) if scaled else 1,
         score_bits=max(proved.scores.width, 2),     # a count of no bits would have no memory
     )
+    return replace(machine.with_parameters(batch_bits=batch), arithmetic=arithmetic)
 
 
 def _currents(layer: Channels) -> Interval:
@@ -55,8 +56,8 @@ def _potential(neuron: NeuronBounds) -> Interval:
 def _pad_potential(machine: Machine, pad: Pad, summed: int) -> tuple[Interval, Interval]:
     """The same for a pad, whose y lies in -summed..0 and i in its bits, and 2·v' / 2^k."""
     half = 1 << pad["bits"] - 1
-    summed = 1 << pad["synapse_bits"] - 1 if machine.synapses else summed
-    leak = [(u * pad["decay"] << pad["leak_shift"]) >> machine.decay_shift
+    summed = 1 << pad["synapse_bits"] - 1 if machine.arithmetic.synapses else summed
+    leak = [(u * pad["decay"] << pad["leak_shift"]) >> machine.arithmetic.decay_shift
             for u in (-half, half - 1)]
     v = [leak[0] - (summed << pad["gain_shift"]) + pad["bias"], leak[1] + pad["bias"]]
     beyond = [end - pad[name] for end in v for name in ("threshold", "reduction")]

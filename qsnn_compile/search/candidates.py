@@ -70,7 +70,7 @@ class Candidate:
         rated = self._rated(self.frame)
         if rated[1].ebr <= self.device.ebr:
             return rated
-        return self._rated(replace(self.frame, small_memories="logic"))
+        return self._rated(self.frame.with_parameters(small_memories="logic"))
 
     def _rated(self, machine: Machine) -> tuple[Machine, Resources, list[Memory]]:
         listed = memories(machine, family=family_of(self.device))
@@ -82,10 +82,11 @@ class Candidate:
         is more than there is."""
         if self.floor.ebr > self.device.ebr or self.floor.spram > self.device.spram:
             return self.floor
-        machine = replace(self.machine, neuron_fields=tuple(
-            replace(field, width=0, constant=field.base) for field in self.machine.neuron_fields))
+        arithmetic = self.machine.arithmetic
+        machine = replace(self.machine, arithmetic=replace(arithmetic, neuron_fields=tuple(
+            replace(field, width=0, constant=field.base) for field in arithmetic.neuron_fields)))
         bare = predict_with(machine, [memory for memory in self.memories
-                                      if not memory.name.startswith("parameters")], self.device)
+                                      if ".parameters" not in memory.name], self.device)
         return replace(self.needed, lc=min(self.needed.lc, bare.lc), ebr=bare.ebr)
 
 
@@ -128,7 +129,8 @@ def _columned(prepared: Prepared, device: Device, banks: int, lanes: int,
         yield _candidate(prepared, device, banks, lanes, units, columns, batch=False)
         if batches(prepared, columns):
             both = _candidate(prepared, device, banks, lanes, units, columns, batch=True)
-            if any(map(both.frame.paired, range(len(both.frame.layers)))):
+            chosen = both.frame.parameters
+            if any(map(chosen.paired, range(len(chosen.layers)))):
                 yield both
 
 
@@ -148,7 +150,7 @@ def _candidate(prepared: Prepared, device: Device, banks: int, lanes: int, units
                columns: int, batch: bool) -> Candidate:
     machine, pads = machine_of(prepared, banks, lanes, units, columns, batch)
     if family_of(device).distributed is not None:
-        machine = replace(machine, small_memories="auto")
+        machine = machine.with_parameters(small_memories="auto")
     return Candidate(device, prepared, _with_memory(machine, device), pads,
                      typical_clocks(machine))
 
@@ -156,8 +158,8 @@ def _candidate(prepared: Prepared, device: Device, banks: int, lanes: int, units
 def _with_memory(machine: Machine, device: Device) -> Machine:
     """*machine* with its weights in single-port RAM if there is enough, else in block RAM if there
     is enough of that; where there is of neither, in what *device* has for weights."""
-    column = Memory("weights", WORD, machine.rows, family=family_of(device))
-    blocks = column.ebr * machine.banks * machine.row_beats
+    column = Memory("weights", WORD, machine.layout.rows, family=family_of(device))
+    blocks = column.ebr * machine.parameters.banks * machine.layout.row_beats
     if spram(machine) > device.spram and (not device.spram or blocks <= device.ebr):
-        return replace(machine, weight_memory="ebr")
+        return machine.with_parameters(weight_memory="ebr")
     return machine

@@ -101,7 +101,7 @@ def nanojoules(target: Target, machine: Machine, clocks: float, lc: int) -> floa
     constants = energy.DEVICES.get(target.device.name)
     if constants is None:
         return None
-    clocks += machine.input_beats - 1
+    clocks += machine.layout.input_beats - 1
     return energy.inference(constants, clocks, target.board.clock_mhz, lc).total
 
 
@@ -135,9 +135,10 @@ def _refused(graph: Graph, tried: list[Candidate], target: Target, aim: Aim) -> 
 
 def machine_text(machine: Machine) -> str:
     """The choices that make *machine*."""
-    banks = f" in {machine.banks} banks" if machine.banks > 1 else ""
-    units = machine.banks * machine.units
-    return (f"{machine.banks * machine.lanes} lanes{banks} and {units} neuron "
+    parameters = machine.parameters
+    banks = f" in {parameters.banks} banks" if parameters.banks > 1 else ""
+    units = parameters.banks * parameters.units
+    return (f"{parameters.banks * parameters.lanes} lanes{banks} and {units} neuron "
             f"{'unit' if units == 1 else 'units'}")
 
 

@@ -19,16 +19,16 @@ REPETITION = 0.4                # n steps have n^REPETITION times as many active
 def typical_clocks(machine: Machine) -> float:
     """The clocks of a sample, of a stream the clocks of a step. ACTIVITY of the neurons spike,
     PIXELS of the pixels are not 0, and the whole input is there at the beginning."""
-    return sum(_layer_clocks(machine, index) for index in range(len(machine.layers)))
+    return sum(_layer_clocks(machine, index) for index in range(len(machine.parameters.layers)))
 
 
 def _layer_clocks(machine: Machine, index: int) -> float:
     """The clocks of all items of a layer. A pass lasts as long as its events, or as the rotations
     of the pass before it, whichever is longer."""
-    layer = machine.layers[index]
-    repeats = machine.window_steps(index) * machine.times
-    transfers = 1 if layer.fires or machine.order == "step" else repeats
-    clocks = machine.rounds(index) * _passes(layer) * repeats * max(
+    layer = machine.parameters.layers[index]
+    repeats = machine.timing.window_steps[index] * machine.parameters.times
+    transfers = 1 if layer.fires or machine.parameters.order == "step" else repeats
+    clocks = machine.layout.rounds[index] * _passes(layer) * repeats * max(
         _pass_clocks(machine, index), _rotations(machine, index) / transfers)
     return clocks + _wait(machine, index)
 
@@ -38,12 +38,13 @@ def _passes(layer: Layer) -> int:
 
 
 def _rotations(machine: Machine, index: int) -> int:
-    return machine.rotation(index) * (machine.replays(index) if machine.layers[index].fires else 1)
+    replays = machine.timing.replays[index] if machine.parameters.layers[index].fires else 1
+    return machine.timing.rotation[index] * replays
 
 
 def _pass_clocks(machine: Machine, index: int) -> float:
     """Clocks of a pass' words, and of its transfer."""
-    layer, merged = machine.layers[index], machine.stride(index)
+    layer, merged = machine.parameters.layers[index], machine.timing.stride[index]
     clocks = [_word_clocks(found, merged) for found in layer.maps]
     return 1 + max(sum(count * clocks[source] for source, count in
                        Counter(word.source for word in window).items())
@@ -58,13 +59,14 @@ def _wait(machine: Machine, index: int) -> float:
     layer's first pass (beside all passes but the last of a readout), and only what is left of them
     delays its first transfer.
     """
-    if machine.is_last(index):
-        return machine.rotation(index)
+    parameters, timing = machine.parameters, machine.timing
+    if parameters.is_last(index):
+        return timing.rotation[index]
     behind, rotations = index + 1, _rotations(machine, index)
-    if machine.merged(behind):
+    if parameters.merged(behind):
         return rotations
-    beside = 1 if machine.layers[behind].fires else machine.window_steps(behind) - 1
-    return max(machine.rotation(index), rotations - beside * _pass_clocks(machine, behind))
+    beside = 1 if parameters.layers[behind].fires else timing.window_steps[behind] - 1
+    return max(timing.rotation[index], rotations - beside * _pass_clocks(machine, behind))
 
 
 def _word_clocks(found: Map, merged: int) -> float:

@@ -196,11 +196,12 @@ def summary(graph: Graph, target: Target, points: Sequence[Point], shown: Sequen
 
 def _entry(point: Point) -> dict[str, Any]:
     machine, made = point.candidate.machine, point.placed
+    parameters = machine.parameters
     return {
-        "lanes": machine.banks * machine.lanes, "banks": machine.banks,
-        "units": machine.banks * machine.units, "columns": machine.columns,
-        "batched": machine.batch_bits > 0, "order": machine.order,
-        "weight_memory": machine.weight_memory,
+        "lanes": parameters.banks * parameters.lanes, "banks": parameters.banks,
+        "units": parameters.banks * parameters.units, "columns": parameters.columns,
+        "batched": parameters.batch_bits > 0, "order": parameters.order,
+        "weight_memory": parameters.weight_memory,
         "clocks": point.clocks, "roof_clocks": point.roof, "us": point.us,
         "predicted": asdict(point.needed), "energy_nj": point.nanojoules,
         "resources": made.resources if made else None,

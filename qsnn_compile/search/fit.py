@@ -53,7 +53,7 @@ def refusal(graph: Graph, tried: list[Candidate], device: Device) -> str:
     """Why none of the machines *tried* fits *device*, and what would help."""
     one = nearest(tried, device)
     wants = "; ".join(_want(one, key, *pair) for key, pair in excess(one.needed, device).items())
-    lanes = one.machine.banks * one.machine.lanes
+    lanes = one.machine.parameters.banks * one.machine.parameters.lanes
     lines = [f"network {graph.name!r} must fit {device.name}, and with {lanes} lanes it "
              f"needs {wants}.", "What would help:"]
     lines += [f"- {change}" for change in _advice(graph, one, device)] or ["- a larger target"]
@@ -82,7 +82,7 @@ def _arrays(one: Candidate, key: str) -> Counter[str]:
 
 def _advice(graph: Graph, one: Candidate, device: Device) -> Iterator[str]:
     """Changes that bring an exceeded resource down, with what they cost and whether they do."""
-    lanes, mode = one.machine.banks * one.machine.lanes, one.prepared.mode
+    lanes, mode = one.machine.parameters.banks * one.machine.parameters.lanes, one.prepared.mode
     for fewer in device.lanes:
         if fewer < lanes:
             smaller = nearest(candidates(graph, device, (fewer,), mode), device)

@@ -69,15 +69,15 @@ class Network:
 
     def _result(self, sample: NDArray[np.uint8]) -> protocol.Result:
         machine = self.program.machine
-        if machine.streaming:
+        if machine.parameters.streaming:
             return self._last_step(sample)
         return self._link.sample(machine, sample)
 
     def _last_step(self, sample: NDArray[np.uint8]) -> protocol.Result:
         stream, machine = self.stream(), self.program.machine
         stream.reset()
-        for step in range(machine.steps):
-            result = stream.step(sample if machine.coding == "direct" else sample[step])
+        for step in range(machine.parameters.steps):
+            result = stream.step(sample if machine.parameters.coding == "direct" else sample[step])
             if result.settled:
                 break
         return result
@@ -95,6 +95,6 @@ class Network:
 
     def _quantized(self, x: Any) -> NDArray[np.uint8]:
         try:
-            return self.program.input.quantise(x, self.program.machine.steps)
+            return self.program.input.quantise(x, self.program.machine.parameters.steps)
         except IrError as error:
             raise QsnnError(f"data: {error}") from None

@@ -84,10 +84,11 @@ def result(machine: Machine, index: int, score: int, settled: bool = False) -> b
 
 def parse_result(machine: Machine, reply: bytes) -> Result:
     """What *reply* says. Raises `ProtocolError` where no board with *machine* says so."""
+    parameters = machine.parameters
     data, size = _data(reply), frames.index_bytes(machine)
     index = int.from_bytes(data[:size], "little")
-    if index >= machine.classes:
-        raise ProtocolError(f"the board's class must be below {machine.classes}, not {index!r}: "
+    if index >= parameters.classes:
+        raise ProtocolError(f"the board's class must be below {parameters.classes}, not {index!r}: "
                             "bytes were lost on the link; reset the board and try again")
     end = size + frames.SCORE_BYTES
     score, (least, most) = int.from_bytes(data[size:end], "little", signed=True), _scores(machine)
@@ -102,10 +103,10 @@ def parse_result(machine: Machine, reply: bytes) -> Result:
 
 def _scores(machine: Machine) -> tuple[int, int]:
     """The least and the highest score that *machine* can give."""
-    most = (1 << machine.score_bits - 1) - 1
-    if machine.readout == "potential":
+    most = (1 << machine.arithmetic.score_bits - 1) - 1
+    if machine.parameters.readout == "potential":
         return -most - 1, most
-    return 0, most if machine.streaming else machine.steps
+    return 0, most if machine.parameters.streaming else machine.parameters.steps
 
 
 def _frame(command: int, data: bytes = b"") -> bytes:

@@ -24,9 +24,10 @@ class Stream:
     """A network's state on a device, kept from step to step until `reset`."""
 
     def __init__(self, program: Program, link: Link) -> None:
-        if not program.machine.streaming:
-            raise QsnnError(f"program {program.machine.name!r} must be a stream, not a window of "
-                            f"{program.machine.steps} steps; compile it with qsnnc --stream")
+        parameters = program.machine.parameters
+        if not parameters.streaming:
+            raise QsnnError(f"program {parameters.name!r} must be a stream, not a window of "
+                            f"{parameters.steps} steps; compile it with qsnnc --stream")
         self.program, self._link = program, link
 
     def step(self, frame: Any) -> protocol.Result:

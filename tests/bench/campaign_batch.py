@@ -169,5 +169,5 @@ def _failed(seed: int, engine: str, error: Exception) -> Result:
 
 def _record(seed: int, engine: str, machine: Machine | None, first: str | None,
             traffic: str | None) -> dict[str, Any]:
-    shape = machine and {name: getattr(machine, name) for name in SHAPE}
+    shape = machine and {name: getattr(machine.parameters, name) for name in SHAPE}
     return {"seed": seed, "engine": engine, "first": first, "traffic": traffic, "machine": shape}

@@ -32,8 +32,10 @@ def layer_by_layer(options: argparse.Namespace) -> str:
     """What the same network takes where no step has an answer but the last."""
     build, samples, found = measured(options)
     machine = build.program.machine
+    parameters = machine.parameters
     right = (found.classes == samples.y).mean()
-    return (f"no early end, order {machine.order!r}, {machine.banks * machine.lanes} lanes: "
+    lanes = parameters.banks * parameters.lanes
+    return (f"no early end, order {parameters.order!r}, {lanes} lanes: "
             f"{right:.2%}, {found.latency.mean():,.0f} clocks")
 
 
@@ -41,7 +43,7 @@ def table_of(name: str, build: Build, samples: Samples, found: Measured,
              margins: list[int]) -> Table:
     whole = found.ends[:, -1].mean()
     table = Table("margin", "accuracy", "points lost", "settled", "steps", "clocks", "of all",
-                  title=f"{name}, {build.program.machine.lanes} lanes: all "
+                  title=f"{name}, {build.program.machine.parameters.lanes} lanes: all "
                   f"{build.graph.steps} steps take {whole:,.0f} clocks", title_justify="left")
     for row in exit_rows(build, samples, found, margins):
         table.add_row(str(row["margin"]), f"{row['accuracy']:.2%}",

@@ -52,9 +52,9 @@ def clocks_table():
         rng = np.random.default_rng(1)
         x = (rng.random((50, 784)) < rate).astype(np.uint8)
         trains = [(rng.random((50, graph.steps, layer.channels)) < rate).astype(np.uint8)
-                  for layer in machine.layers if layer.fires]
+                  for layer in machine.parameters.layers if layer.fires]
         timing = cycle.run(machine, x, trains)
-        points.append((rate, timing.lane_clocks.sum(axis=1).mean() / machine.lanes,
+        points.append((rate, timing.lane_clocks.sum(axis=1).mean() / machine.parameters.lanes,
                        timing.latency.mean()))
     _, added, taken = np.array(points).T
     busy = added > added.max() / 10
@@ -117,23 +117,24 @@ class Bits:
 
 def bits_of(graph, machine, image):
     """The `Bits` of *graph* on *machine*."""
-    width = machine.lanes * machine.banks
+    parameters, arithmetic, layout = machine.parameters, machine.arithmetic, machine.layout
+    width = parameters.lanes * parameters.banks
     weights = sum(node.op.weight.size * node.op.bits for node in graph.nodes
                   if isinstance(node.op, Dense | Conv2d))
-    found = [(machine.group_rounds(i) * layer.rows * width,
-              machine.place_banks(i) if layer.fires else machine.banks)
-             for i, layer in enumerate(machine.layers)]
+    found = [(layout.group_rounds[i] * layer.rows * width,
+              layout.place_banks[i] if layer.fires else parameters.banks)
+             for i, layer in enumerate(parameters.layers)]
     rows, once = sum(bits for bits, _ in found), sum(bits // n for bits, n in found)
     neurons = sum(int(np.prod(shapes(graph)[node.name])) for node in graph.nodes
                   if isinstance(node.op, Neuron))
     others = dict.fromkeys(OTHERS.values(), 0)
     for memory in memories(machine, image):
-        name = OTHERS.get(memory.name.rstrip("0123456789_"))
+        name = OTHERS.get(memory.name.rpartition(".")[2].rstrip("0123456789_"))
         if name:
             others[name] += memory.bits
-    return Bits(weights, once - weights, rows - once, neurons * machine.membrane_bits,
-                machine.membrane_slots * machine.units * machine.banks * machine.membrane_bits,
-                others)
+    kept = layout.membrane_slots * parameters.units * parameters.banks
+    return Bits(weights, once - weights, rows - once, neurons * arithmetic.membrane_bits,
+                kept * arithmetic.membrane_bits, others)
 
 
 def bits_table():

@@ -124,7 +124,8 @@ def fits_table():
                 table.add_row(f"{bits} bit", name, str(error).splitlines()[0], "", "", "")
                 continue
             needed = predict(machine, image, goal.device)
-            table.add_row(f"{bits} bit", name, f"{machine.banks} × {machine.lanes}",
+            shape = f"{machine.parameters.banks} × {machine.parameters.lanes}"
+            table.add_row(f"{bits} bit", name, shape,
                           f"{needed.lc:,}", str(needed.ebr), str(needed.spram))
     return table
 

@@ -31,7 +31,7 @@ from qsnn_compile.search.choose import Aim, choose
 def beside(program, graph):
     """Cells of the same core on UP5K."""
     goal = target("up5k")
-    machine = replace(program.machine, weight_memory="spram", small_memories="block")
+    machine = program.machine.with_parameters(weight_memory="spram", small_memories="block")
     there = replace(program, machine=machine, board=goal.board.name,
                     clock_mhz=goal.board.clock_mhz)
     with tempfile.TemporaryDirectory() as name:
@@ -54,6 +54,7 @@ def row(goal, model, lanes, shape, seeds, margin, compare):
     path = Path(model) if model.endswith(".onnx") else Path(f"models/zoo/{model}.onnx")
     graph = run_passes(import_onnx(path), PASSES)
     machine, image = mapped(graph, goal, lanes, shape)
+    parameters = machine.parameters
     guess = predict(machine, image, goal.device)
     program = Program(machine, image, graph.input, goal.name, goal.board.name,
                       goal.board.clock_mhz)
@@ -68,7 +69,7 @@ def row(goal, model, lanes, shape, seeds, margin, compare):
         used = runs[0].resources if runs else pack_only(tools, folder, goal.device)
     clocks = " ".join("none" if run.fmax_mhz is None else f"{run.fmax_mhz:.1f}" for run in runs)
     print(f"… {time.monotonic() - began:.0f} s in all", file=sys.stderr)
-    shape = f"{machine.banks} × {machine.lanes}, {machine.units} units, {machine.order}"
+    shape = f"{parameters.banks} × {parameters.lanes}, {parameters.units} units, {parameters.order}"
     counts = " | ".join(f"{used.get(key, 0):,} | {getattr(guess, key):,}"
                         for key in ("lc", "ebr", "dsp"))
     lc = used.get("lc", 0)

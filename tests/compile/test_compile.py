@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -45,9 +46,11 @@ def test_report(build):
     assert report["schema"] == 1
     assert (report["target"], report["lanes"]) == ("ice40", 64)
     machine = build[0].program.machine
-    assert (report["banks"], report["units"]) == (machine.banks, machine.banks * machine.units)
+    parameters, layout = machine.parameters, machine.layout
+    units = parameters.banks * parameters.units
+    assert (report["banks"], report["units"]) == (parameters.banks, units)
     assert [layer["rows"] for layer in report["layers"]] == [
-        machine.row(i + 1) - machine.row(i) for i in range(2)]
+        last - first for first, last in pairwise([*layout.row, layout.rows])]
     assert (report["weight_bits"], report["membrane_bits"]) == (1, 4)
     assert report["fmax_mhz"] is None and report["resources"] is None
     assert set(report["predicted"]) == {"lc", "ebr", "spram", "dsp"}
@@ -125,7 +128,8 @@ def test_nothing_is_written_without_output(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     made = qsnn_compile.compile(model, lanes=16)
     machine = made.program.machine
-    assert machine.banks * machine.lanes == 16 and not list(tmp_path.iterdir())
+    parameters = machine.parameters
+    assert parameters.banks * parameters.lanes == 16 and not list(tmp_path.iterdir())
 
 
 def test_steps_go_before_the_file(tmp_path):
@@ -134,8 +138,8 @@ def test_steps_go_before_the_file(tmp_path):
 
 def test_a_stream_runs_step_by_step():
     machine = qsnn_compile.compile(MODEL, stream=True).program.machine
-    assert machine.streaming and machine.order == "step"
-    assert machine.input_beats == machine.frame_words
+    assert machine.parameters.streaming and machine.parameters.order == "step"
+    assert machine.layout.input_beats == machine.layout.frame_words
 
 
 def test_an_exit_margin_chooses_the_order(no_verilog, tmp_path, capsys):

@@ -162,8 +162,8 @@ def test_energy_of_a_chip_without_a_model(graph):
 def test_both_orders_and_batching_are_in_the_space():
     deep = run_passes(import_onnx("models/zoo/fashion_mnist_mlp.onnx"), PASSES)
     found = [one.frame for one in candidates(deep, UP5K.device, (16,))]
-    assert {one.order for one in found} == {"layer", "step"}
-    assert any(one.batch_bits for one in found)
+    assert {one.parameters.order for one in found} == {"layer", "step"}
+    assert any(one.parameters.batch_bits for one in found)
 
 
 def test_one_step_has_one_order():

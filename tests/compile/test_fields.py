@@ -18,12 +18,12 @@ def first_spike(machine, pad, steps, rng=None):
     u, half = pad["initial"], 1 << pad["bits"] - 1
     for step in range(steps):
         current = rng.choice((0, 0, -1, -9)) if rng else 0
-        leak = (u * pad["decay"] << pad["leak_shift"]) >> machine.decay_shift
+        leak = (u * pad["decay"] << pad["leak_shift"]) >> machine.arithmetic.decay_shift
         v = leak + (current << pad["gain_shift"]) + pad["bias"]
         if v >= pad["threshold"]:
             return step
         rounded = (v + (1 << pad["step_shift"] >> 1)) >> pad["step_shift"]
-        low = max(pad["lowest"], -half) if machine.clamps else -half
+        low = max(pad["lowest"], -half) if machine.arithmetic.clamps else -half
         u = min(max(rounded, low), half - 1)
     return None
 
@@ -32,7 +32,7 @@ def pads(graph, mode):
     """Machine and pad of *graph* on 16 lanes, where there are pads and neurons."""
     legal = run_passes(graph, pipeline(mode.stream))
     machine, (pad, _) = machine_of(prepare(legal, mode=mode), 1, 16, 2)
-    firing = [index for index, layer in enumerate(machine.layers) if layer.fires]
+    firing = [index for index, layer in enumerate(machine.parameters.layers) if layer.fires]
     return (machine, pad) if any(spare(machine, index) for index in firing) else None
 
 
@@ -63,5 +63,5 @@ def test_a_threshold_is_above_all_that_a_pad_reaches(bits, bias, threshold, step
     graph = Graph("pads", steps, Input((2,), 1, "spikes"), nodes, Readout("count", "lif2"))
     machine, pad = pads(graph, Mode())
     assert first_spike(machine, pad, steps) is None
-    (field,) = (field for field in machine.neuron_fields if field.name == "threshold")
+    (field,) = (field for field in machine.arithmetic.neuron_fields if field.name == "threshold")
     assert stored_limits(field)[0] <= threshold <= pad["threshold"] <= stored_limits(field)[1]

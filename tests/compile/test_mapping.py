@@ -37,7 +37,7 @@ def check(graph, lanes, units, samples=2, seed=0, **shape):
     datapath = Datapath(machine, image)
     for index, sample in enumerate(data):
         assert datapath.run(sample).tolist() == expected.scores[index].tolist()
-        for layer, sent in zip(machine.layers, datapath.sent, strict=False):
+        for layer, sent in zip(machine.parameters.layers, datapath.sent, strict=False):
             wanted = sent_by(graph, layer, expected)[index]
             assert np.array_equal(sent, wanted.reshape(sent.shape))
 
@@ -148,7 +148,7 @@ def test_planes_that_are_all_0_need_no_rows(bits):
         replace(node, op=replace(node.op, weight=ints(node.op.weight << 3), bits=bits + 3))
         if isinstance(node.op, Dense) else node for node in graph.nodes))
     machine, _ = map_graph(run_passes(coarse, PASSES), lanes=16)
-    assert machine.rows < 16 * (9 + 9 + 20)
+    assert machine.layout.rows < 16 * (9 + 9 + 20)
     check(coarse, 16, 2)
 
 
@@ -161,8 +161,8 @@ def test_banks_share_a_readout_of_several_groups():
     graph = random_graph(0, sizes=(5, 20, 17))
     graph = replace(graph, nodes=graph.nodes[:3], readout=Readout("potential", "dense1"))
     machine, image = map_graph(run_passes(graph, PASSES), lanes=16, units=1, banks=2)
-    assert machine.joins and machine.rounds(1) == machine.groups(1) == 2
-    assert [len(rows) for rows in image.weights] == [machine.rows] * 2
+    assert machine.parameters.joins and machine.layout.rounds[1] == machine.layout.groups[1] == 2
+    assert [len(rows) for rows in image.weights] == [machine.layout.rows] * 2
 
 
 def test_banks_cannot_share_a_readout_of_the_input_itself():
@@ -200,4 +200,4 @@ def test_a_channel_is_stored_with_the_fewer_ones():
     machine, image = map_graph(layer(Neuron(4, ints(3)), weight), lanes=16)
     rows = [[row >> lane & 1 for row in image.weights[0][:4]] for lane in range(3)]
     assert rows == [[0, 0, 0, 1], [1, 0, 0, 0], [1, 1, 0, 0]]
-    assert machine.acc_bits == (2 * 3).bit_length()
+    assert machine.arithmetic.acc_bits == (2 * 3).bit_length()

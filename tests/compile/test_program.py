@@ -106,7 +106,7 @@ def test_windows_that_all_banks_share_stand_in_the_file_once(tmp_path):
     made = program(2)
     made.save(tmp_path)
     layer = json.loads((tmp_path / "program.json").read_text())["machine"]["layers"][0]
-    assert made.machine.banks == 4 and len(layer["windows"]) == 1
+    assert made.machine.parameters.banks == 4 and len(layer["windows"]) == 1
 
 
 @pytest.mark.parametrize("damage", ['"lanes": 0', '"lanes": "64"', '"lanes": null'])

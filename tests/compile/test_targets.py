@@ -116,7 +116,8 @@ def test_a_device_is_a_table_entry(monkeypatch, program, tmp_path):
     made = qsnn_compile.compile(tmp_path / "net.onnx", target="lp8k", output=tmp_path / "build",
                                 lanes=16)
     assert made.report["board"] == "tinyfpga-bx" and made.report["available"]["lc"] == 7_680
-    assert made.program.machine.weight_memory == "ebr" and made.report["predicted"]["spram"] == 0
+    assert made.program.machine.parameters.weight_memory == "ebr"
+    assert made.report["predicted"]["spram"] == 0
     assert "set_io clk B2" in (tmp_path / "build/top.pcf").read_text()
     assert "PLL" not in (tmp_path / "build/top.v").read_text()
 
@@ -137,7 +138,7 @@ def test_a_device_is_a_table_entry(monkeypatch, program, tmp_path):
     ("gowin", 16, 6000, False, 6, "block"), ("gowin", 38, 256, True, 2, "block")])
 def test_memories_as_yosys_maps_them(family, width, depth, rom, blocks, place):
     """The counts are of synth_ecp5 and synth_gowin, a memory at a time."""
-    made = next(one for one in FAMILIES if one.name == family)
+    made = next(one for one in FAMILIES if one.parameters.name == family)
     found = Memory("m", width, depth, rom, family=made)
     assert (found.ebr, found.place) == (blocks, place)
 
@@ -156,15 +157,17 @@ def zoo(name):
 def test_mnist_on_a_chip_without_single_port_ram():
     """Weights take 26 of the 32 block RAMs, so that small memories must be logic."""
     machine, image = choose(zoo("mnist_mlp"), target("hx8k"))
-    assert machine.weight_memory == "ebr" and machine.small_memories == "logic"
+    parameters = machine.parameters
+    assert parameters.weight_memory == "ebr" and parameters.small_memories == "logic"
     needed = predict(machine, image, target("hx8k").device)
     assert needed.ebr <= 32 and needed.spram == needed.dsp == 0
 
 
 def test_512_lanes_on_the_largest_chip():
     machine, image = choose(zoo("fashion_mnist_mlp"), target("ecp5-85f"), Aim(lanes=512))
-    assert machine.banks * machine.lanes == 512 and machine.weight_memory == "ebr"
-    assert machine.small_memories == "auto"
+    parameters = machine.parameters
+    assert parameters.banks * parameters.lanes == 512 and parameters.weight_memory == "ebr"
+    assert parameters.small_memories == "auto"
     assert predict(machine, image, target("ecp5-85f").device).ebr <= 208
 
 

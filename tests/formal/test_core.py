@@ -3,7 +3,6 @@ use what a read returns that meets a write: here that is the complement of the w
 first sample after the weights; complete over the samples, the clocks in which beats come, and the
 clocks in which the answer is taken."""
 
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -51,14 +50,14 @@ def test_every_sample_has_its_answer_in_time(readout, monkeypatch):
     monkeypatch.setattr(qsnn_hw.core.memory, "memory", SimpleNamespace(Memory=Poisoned))
     graph = small(readout)
     machine, image = map_graph(graph, lanes=16, units=2)
-    machine = replace(machine, weight_memory="ebr")
+    machine = machine.with_parameters(weight_memory="ebr")
     weights, table = weight_beats(machine, image), answers(graph)
     setting = Setting()
     m, sample = setting.m, setting.fixed(2, "sample")
     late = setting.free(1, "late")
-    loaded, beat = Signal(range(len(weights) + 1)), Signal(range(machine.input_beats + 1))
+    loaded, beat = Signal(range(len(weights) + 1)), Signal(range(machine.layout.input_beats + 1))
     dut = SpikingCore(machine, image)
-    sent = beat == machine.input_beats
+    sent = beat == machine.layout.input_beats
     setting.block(
         dut, weights_valid=loaded != len(weights), weights_payload=Array(weights)[loaded],
         inputs_valid=~sent & ~late, inputs_payload=sample.bit_select(beat[0], 1))
@@ -80,4 +79,4 @@ def test_every_sample_has_its_answer_in_time(readout, monkeypatch):
                   ~dut.result.valid | (dut.result.payload.index == Array(classes)[sample]),
                   ~dut.result.valid | (dut.result.payload.score == Array(scores)[sample]),
                   answered | dut.result.valid | (age < worst))
-    bound(setting, len(weights) + worst + GAPS * machine.input_beats + 4)
+    bound(setting, len(weights) + worst + GAPS * machine.layout.input_beats + 4)

@@ -32,13 +32,13 @@ def test_counts_in_range(m):
     dut = setting.block(Watched(m))
     # as the core drives it: beats until ``ready``, then none until ``finished``
     setting.assume(~(dut.beat_valid & dut.ready), ~dut.finished | (dut.ready & ~dut.beat_valid))
-    dut.beats = beats = setting.count(dut.beat_valid, m.input_beats)
+    dut.beats = beats = setting.count(dut.beat_valid, m.layout.input_beats)
     setting.claim(dut.filling == (beats != 0), ~dut.ready | (beats == 0),
                   dut.begin == (dut.beat_valid & (beats == 0)))
-    if m.lists:
-        setting.claim(dut.count <= m.value_words, ~dut.filling | (dut.count <= beats),
-                      ~dut.arriving | (dut.pixel.index < m.value_words))
-    if not m.value_words:
-        setting.claim(~dut.word_valid | (dut.word.line < m.line(0)),
-                      ~dut.word_valid | (dut.word.column < m.columns))
+    if m.parameters.lists:
+        setting.claim(dut.count <= m.layout.value_words, ~dut.filling | (dut.count <= beats),
+                      ~dut.arriving | (dut.pixel.index < m.layout.value_words))
+    if not m.layout.value_words:
+        setting.claim(~dut.word_valid | (dut.word.line < m.layout.line[0]),
+                      ~dut.word_valid | (dut.word.column < m.parameters.columns))
     prove(setting, 3)

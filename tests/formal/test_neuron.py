@@ -45,10 +45,10 @@ class Neuron:
         return value
 
     def field(self, name):
-        (field,) = (f for f in self.machine.neuron_fields if f.name == name)
+        (field,) = (f for f in self.machine.arithmetic.neuron_fields if f.name == name)
         if field.constant is not None:
             return Const(field.constant)
-        value = self.given(getattr(self.dut, name), self.machine.field_clocks[name])
+        value = self.given(getattr(self.dut, name), self.machine.timing.field_clocks[name])
         return value + field.base
 
     def number(self, value, bits=None):
@@ -63,12 +63,13 @@ class Neuron:
 
     def potential(self):
         """v, and v' but for a hard reset."""
-        dut, number, sums = self.dut, self.number, self.machine.potential_bits
+        arithmetic = self.machine.arithmetic
+        dut, number, sums = self.dut, self.number, arithmetic.potential_bits
         acc, sum_x = self.given(dut.acc, 0), self.given(dut.sum_x, 0)
-        y = number(Mux(self.given(dut.doubled, 0), 2 * acc, acc) - sum_x, self.machine.current_bits)
+        y = number(Mux(self.given(dut.doubled, 0), 2 * acc, acc) - sum_x, arithmetic.current_bits)
         flip, f = self.field("flip"), self.field("gain_shift")
         current = number(Mux(flip, -y, y) << f)
-        clock = self.machine.unit_clocks["product"]
+        clock = self.machine.timing.unit_clocks["product"]
         u = Mux(self.given(dut.first, clock), self.field("initial"), self.given(dut.u, clock))
         k = self.field("leak_shift")            # k - q + SHIFT
         leak = number((u * self.field("decay") << k) >> SHIFT, sums)
@@ -82,9 +83,9 @@ class Neuron:
         reset, number = self.field("reset"), self.number
         soft, hard = (reset == RESETS.index(kind) for kind in ("soft", "hard"))
         after = number(Mux(spike & soft, v - self.field("reduction"), v),
-                       self.machine.potential_bits)
+                       self.machine.arithmetic.potential_bits)
         k = Value.cast(self.field("step_shift"))
-        number((2 * after) >> k, self.machine.scaled_bits)
+        number((2 * after) >> k, self.machine.arithmetic.scaled_bits)
         rounded = number((2 * after + (Const(1, 2) << k)) >> (k + 1))
         bits = self.field("bits")
         top = number((Const(1, 8) << (bits - 1).as_unsigned()) - 1)
@@ -108,6 +109,6 @@ def test_unit_is_its_equation(dut):
     spike = v >= case.field("threshold")
     u = case.next(v, spike)
     clock = case.clock
-    out = case.later(dut.spike, end - dut.machine.spike_clock)
+    out = case.later(dut.spike, end - dut.machine.timing.spike_clock)
     setting.claim((clock != end) | (dut.u_next == u), (clock != end) | (out == spike))
     bound(setting, end + 1)

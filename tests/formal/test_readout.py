@@ -29,8 +29,8 @@ class Scores:
     def __init__(self, m):
         self.machine, self.setting = m, Setting()
         self.dut = dut = self.setting.block(Watched(m))
-        setting, classes = self.setting, m.classes
-        self.count, self.score = Signal(range(classes + 1)), Signal(signed(m.score_bits))
+        setting, classes = self.setting, m.parameters.classes
+        self.count, self.score = Signal(range(classes + 1)), Signal(signed(m.arithmetic.score_bits))
         dut.count = self.count
         self.one = setting.fixed(range(max(classes, 2)), "class")
         place = Mux(dut.first, 0, self.count)

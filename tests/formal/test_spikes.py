@@ -38,7 +38,7 @@ def test_line_reads_as_last_sent(banks, columns):
     setting, dut = memory(banks, columns)
     m, line = setting.m, setting.fixed(dut.beat.line.shape(), "line")
     column = setting.fixed(dut.beat.column.shape(), "column")
-    setting.assume(column < columns, line < dut.machine.lines)
+    setting.assume(column < columns, line < dut.machine.layout.lines)
     last, age, known = Signal(WORD), Signal(4), Signal()
     m.d.sync += age.eq(age + (age != 15))
     for number in range(banks):

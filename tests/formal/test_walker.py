@@ -25,7 +25,7 @@ def test_requests_are_in_range(m):
     """Bounded: CLOCKS clocks from power-up."""
     setting = Setting()
     dut = setting.block(Walker(m, 0))
-    setting.assume(dut.list_count <= m.value_words)
-    if m.lists:                             # the list is complete when it is read
+    setting.assume(dut.list_count <= m.layout.value_words)
+    if m.parameters.lists:                             # the list is complete when it is read
         setting.assume(setting.first | (dut.list_count == setting.past(dut.list_count)))
     bound(setting, CLOCKS)

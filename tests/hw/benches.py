@@ -10,6 +10,8 @@ from amaranth.sim import Simulator
 from qsnn_hw.machine.arch import Machine
 from qsnn_hw.machine.fields import NEURON_FIELDS, Field
 from qsnn_hw.machine.layers import WORD, Layer, Map, Word
+from qsnn_hw.machine.layout import Layout
+from qsnn_hw.machine.parameters import Arithmetic, Parameters
 
 
 def simulate(dut, bench):
@@ -116,15 +118,23 @@ def tiny():
     return (dense("hidden", 3, 16, kind="list"), dense("out", 16, 3, source=0))
 
 
-def machine(layers=None, **changes):
-    """A small machine; *changes* replaces its parameters. A layer of one window is each bank's."""
+def parameters(layers=None, **changes):
+    """A small machine's parameters, some changed. A layer of one window is each bank's."""
     layers = tuple(replace(layer, windows=layer.windows * changes.get("banks", 1))
                    if len(layer.windows) == 1 else layer for layer in layers or tiny())
-    given = dict(
-        name="tiny", steps=2, coding="direct", input_bits=4, input_map=layers[0].maps[0],
-        layers=layers, readout="count",
-        neuron_fields=tuple(Field(name, 0, constant=2 if name == "bits" else 0)
-                            for name in NEURON_FIELDS),
-        readout_fields=(), acc_bits=12, sum_bits=10, current_bits=12, potential_bits=12,
-        scaled_bits=12, membrane_bits=4, score_bits=6, decay_shift=0, lanes=16, units=2)
-    return Machine(**(given | changes))
+    given = dict(name="tiny", steps=2, coding="direct", input_bits=4, input_map=layers[0].maps[0],
+                 layers=layers, readout="count", lanes=16)
+    return Parameters(**given | changes)
+
+
+def layout(layers=None, **changes):
+    """The layout of `parameters`."""
+    return Layout(parameters=parameters(layers, **changes))
+
+
+def machine(layers=None, *, arithmetic=Arithmetic(), digest="", **changes):
+    """The machine of `parameters`, its widths not settled."""
+    return Machine(parameters=parameters(layers, **changes), arithmetic=arithmetic, digest=digest)
+
+
+FIELDS = tuple(Field(name, 0, constant=2 if name == "bits" else 0) for name in NEURON_FIELDS)

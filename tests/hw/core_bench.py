@@ -30,13 +30,13 @@ class Bench:
         program = Program(self.machine, self.image, graph.input, "sim", "", 0.0)
         self.plan = plan.plan(program, graph, plan.random_samples(graph, samples, seed))
         self.gaps, self.stall, self.rng = gaps, stall, random.Random(seed)
-        self.core = SpikingCore(replace(self.machine, weight_memory="ebr"), self.image)
+        self.core = SpikingCore(self.machine.with_parameters(weight_memory="ebr"), self.image)
         self.weights = weight_beats(self.machine, self.image)
         self.beats = input_beats(self.machine, self.plan.x).tolist()
         self.worst, self.latencies = cycle.worst_case(self.machine), []
         self.patience = self.worst + PATIENCE
         self.clock, self.reset = 0, None
-        self.shown = [[] for _ in range(self.machine.banks)]
+        self.shown = [[] for _ in range(self.machine.parameters.banks)]
 
     def run(self, testbench):
         """Run *testbench* (``async testbench(ctx)``)."""
@@ -51,7 +51,7 @@ class Bench:
             probe = self.core.probe
             valid = ctx.get(probe.valid)
             if valid:
-                spikes, units = ctx.get(probe.spikes), self.machine.units
+                spikes, units = ctx.get(probe.spikes), self.machine.parameters.units
                 for bank, shown in enumerate(self.shown):
                     if valid >> bank & 1:
                         own = spikes >> units * bank
@@ -107,7 +107,7 @@ class Bench:
 
     async def sample(self, ctx, number):
         """A sample's traces: what the models say, and what the core did."""
-        if self.machine.streaming and self.plan.firsts[number]:
+        if self.machine.parameters.streaming and self.plan.firsts[number]:
             await self.pulse(ctx, self.core.restart)
         taken, result = await self.send(ctx, number), self.core.result
         await self.until(ctx, result.valid, f"sample {number}: no result")
@@ -133,7 +133,7 @@ class Bench:
 
     def answer(self, ctx):
         payload = ctx.get(self.core.result.payload)
-        settled = () if self.machine.exit_margin is None else (payload.settled,)
+        settled = () if self.machine.parameters.exit_margin is None else (payload.settled,)
         return (payload.index, payload.score, *settled)
 
     async def pulse(self, ctx, signal):
@@ -146,10 +146,11 @@ class Bench:
         return self.plan.traces(arrivals)[number]
 
     def found(self, answer, clock):
-        units, clocks, spikes = self.machine.units, [], []
+        parameters = self.machine.parameters
+        units, clocks, spikes = parameters.units, [], []
         for shown, view in zip(self.shown, views(self.machine), strict=True):
             never = max(0, len(view.slot) - len(shown))     # of a window that ended early
-            shown = [*shown, *[(ABSENT, [ABSENT] * units)] * (never if self.machine.exits else 0)]
+            shown = [*shown, *[(ABSENT, [ABSENT] * units)] * (never if parameters.exits else 0)]
             clocks.append(np.array([at for at, _ in shown], dtype=np.int64))
             spikes.append(np.array([row for _, row in shown], dtype=np.int8).reshape(-1, units))
         return Trace(tuple(clocks), tuple(spikes), answer, clock)

@@ -43,46 +43,46 @@ class Walk:
     def reads(self) -> Iterator[Read]:
         """All words, in order."""
         machine = self.machine
-        for time in range(machine.steps if machine.order == "step" else 1):
-            number = [0] * len(machine.layers)
-            for index, item in enumerate(schedule.items(machine, self.bank)):
+        for time in range(machine.parameters.steps if machine.parameters.order == "step" else 1):
+            number = [0] * len(machine.parameters.layers)
+            for index, item in enumerate(schedule.items(machine.layout, self.bank)):
                 yield from self._item(index, item, number[item.layer], time)
                 number[item.layer] += 1
 
     def _item(self, index, item, number, time):
-        machine, layer = self.machine, self.machine.layers[item.layer]
-        passes, steps = parts(layer.windows[self.bank]), machine.window_steps(item.layer)
+        machine, layer = self.machine, self.machine.parameters.layers[item.layer]
+        passes, steps = parts(layer.windows[self.bank]), machine.timing.window_steps[item.layer]
         ors = layer.pooling == "or"
         order = ([(n, s) for n in range(len(passes)) for s in range(steps)] if ors
                  else [(n, s) for s in range(steps) for n in range(len(passes))])
         for part, step in order:
-            sums = layer.fires or machine.order == "step" or step == steps - 1
+            sums = layer.fires or machine.parameters.order == "step" or step == steps - 1
             when = (time, step, step == steps - 1)
-            ended = Pass(index, part, time + step * machine.stride(item.layer),
+            ended = Pass(index, part, time + step * machine.timing.stride[item.layer],
                          self._job(item, number, part, when),
                          self._rounds(item, ors or part == len(passes) - 1)) if sums else None
             for word in passes[part]:
                 yield from self._word(item, word, when, ended if word.ends else None)
 
     def _rounds(self, item, closes):
-        machine, layer = self.machine, self.machine.layers[item.layer]
-        return machine.replays(item.layer) if layer.fires and closes else 0
+        machine, layer = self.machine, self.machine.parameters.layers[item.layer]
+        return machine.timing.replays[item.layer] if layer.fires and closes else 0
 
     def _word(self, item, word, when, ended):
         machine = self.machine
-        layer = machine.layers[item.layer]
+        layer = machine.parameters.layers[item.layer]
         found, (time, step, _) = layer.maps[word.source], when
         y, x = coordinates(layer, found, item.place, word)
         outside = not (0 <= y < found.height and 0 <= x < found.width)
         before = found.previous and time == step == 0
         skip = item.silent or before or (outside and not found.pad)
         turn = item.group // layer.group_banks if layer.fires else item.group
-        request = {"row": machine.row(item.layer) + turn * layer.rows + word.row,
-                   "format": machine.formats.index(found.format),
+        request = {"row": machine.layout.row[item.layer] + turn * layer.rows + word.row,
+                   "format": machine.parameters.formats.index(found.format),
                    "skip": int(skip), "pad": int(outside), "listed": int(found.kind == "list"),
                    "value": int(found.kind == "values"), "ends": int(ended is not None),
-                   "merged": int(machine.stride(item.layer) > 1),
-                   "paired": int(machine.paired(item.layer))}
+                   "merged": int(machine.timing.stride[item.layer] > 1),
+                   "paired": int(machine.parameters.paired(item.layer))}
         if found.kind == "list":
             yield from self._entries(request, found.planes, ended)
             return
@@ -110,69 +110,71 @@ class Walk:
     def _address(self, index, found, place, word, time, step):
         """Steps that are read, and where they lie."""
         machine, words = self.machine, machine_words(self.machine, found)
+        parameters = machine.parameters
         at = place * found.words + word
         if found.kind == "values":
-            frame = 0 if machine.coding == "direct" else max(step, time)
+            frame = 0 if parameters.coding == "direct" else max(step, time)
             return (), {"address": frame * words + at}
-        if machine.order == "step":
+        if parameters.order == "step":
             now = time - found.previous
             return (now,), {"address": self.line_of(found.layer, now) + at, "column": 0}
-        if machine.stride(index) > 1:
-            first = step * machine.columns
-            steps = tuple(range(first, min(first + machine.columns, machine.steps)))
+        if machine.timing.stride[index] > 1:
+            first = step * parameters.columns
+            steps = tuple(range(first, min(first + parameters.columns, parameters.steps)))
             return steps, {"address": self.line_of(found.layer, first) + at}
         return (step,), {"address": self.line_of(found.layer, step) + at,
-                         "column": step % machine.columns}
+                         "column": step % parameters.columns}
 
     def line_of(self, layer, step):
         """The first line of a step of a layer's spikes (of the input's for -1)."""
-        machine, words = self.machine, self.machine.line_words(layer)
-        block = step // machine.columns
-        if machine.order == "step" and layer >= 0:
-            block = step % 2 if machine.kept(layer) else 0
-        return machine.line(layer) + block * words
+        machine, words = self.machine, self.machine.layout.line_words[layer]
+        block = step // machine.parameters.columns
+        if machine.parameters.order == "step" and layer >= 0:
+            block = step % 2 if machine.parameters.kept(layer) else 0
+        return machine.layout.line[layer] + block * words
 
     def _job(self, item, number, part, when):
         machine, (time, step, last) = self.machine, when
-        layer, used = machine.layers[item.layer], machine.used_slots(item.layer)
-        first = step * (machine.stride(item.layer) if layer.fires else 1)
+        parameters, layout = machine.parameters, machine.layout
+        layer, used = parameters.layers[item.layer], layout.used_slots[item.layer]
+        first = step * (machine.timing.stride[item.layer] if layer.fires else 1)
         ors = layer.pooling == "or"
         own = number * (layer.passes if ors else 1) + (part if ors else 0)
         turn = item.group // layer.group_banks if layer.fires else item.group
         shared = turn * used
-        base = machine.slot_base(item.layer) if layer.fires else 0
-        stored = machine.stored(item.layer) and not item.silent
-        words = -(-min(layer.channels - item.group * machine.lanes, machine.lanes) // 16)
+        base = layout.slot_base[item.layer] if layer.fires else 0
+        stored = parameters.stored(item.layer) and not item.silent
+        words = -(-min(layer.channels - item.group * parameters.lanes, parameters.lanes) // 16)
         line = (self.line_of(item.layer, time + first) + item.place * layer.blocks
-                + item.group * machine.row_beats)
+                + item.group * layout.row_beats)
         return {
             "layer": item.layer, "slot": base + (own * used if layer.neuron_parameters else shared),
-            "membrane": (machine.membrane_base(item.layer) + own * used if layer.fires else None)
-            if machine.order == "step" else 0,
+            "membrane": (layout.membrane_base[item.layer] + own * used if layer.fires else None)
+            if parameters.order == "step" else 0,
             "line": line if stored else None,
-            "column": first % machine.columns if stored else None,
+            "column": first % parameters.columns if stored else None,
             "words": words - 1 if stored else None, "silent": int(item.silent),
-            "start": int(time == step == 0) if layer.fires or machine.order == "step" else None,
+            "start": int(time == step == 0) if layer.fires or parameters.order == "step" else None,
             "opens": int(part == 0), "closes": int(ors or part == len(
                 parts(layer.windows[self.bank])) - 1),
-            "step": step if ors and machine.order == "layer" else None,
-            "settled": int(last and (machine.order == "layer" or time == machine.steps - 1)),
+            "step": step if ors and parameters.order == "layer" else None,
+            "settled": int(last and (parameters.order == "layer" or time == parameters.steps - 1)),
             "opening": int(item.group == 0),
-            "final": int(item.group == machine.groups(item.layer) - 1)}
+            "final": int(item.group == layout.groups[item.layer] - 1)}
 
 
 def written(machine: Machine) -> dict[tuple[int, int, int, int], int]:
     """The rounds after which each word (layer, place, index, step) is in the spike memory."""
     found = {}
-    for bank in range(machine.banks):
-        items, rounds = schedule.items(machine, bank), 0
+    for bank in range(machine.parameters.banks):
+        items, rounds = schedule.items(machine.layout, bank), 0
         for done in (read.ended for read in Walk(machine, bank).reads() if read.ended):
             item = items[done.item]
             words = range(done.job["words"] + 1) if done.job["words"] is not None else ()
             for replay in range(done.rounds):
                 rounds += 1
                 for word in words:
-                    index = item.group * machine.row_beats + word
+                    index = item.group * machine.layout.row_beats + word
                     found[item.layer, item.place, index, done.step + replay] = rounds
     return found
 
@@ -196,7 +198,7 @@ def coordinates(layer: Layer, found: Map, place: int, word: Word) -> tuple[int, 
 
 def machine_words(machine: Machine, found: Map) -> int:
     """Words of a step of a map."""
-    return machine.line_words(found.layer)
+    return machine.layout.line_words[found.layer]
 
 
 def hidden(request):

@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from benches import dense, machine
+from benches import FIELDS, dense, layout, machine
 
 from qsnn_hw.link import beats
 from qsnn_hw.machine import schedule
 from qsnn_hw.machine.arch import Image
 from qsnn_hw.machine.layers import Layer, Map, Word
+from qsnn_hw.machine.parameters import Arithmetic
 from qsnn_hw.machine.tables import item_columns, stored_bits, window_columns
 
 
@@ -42,7 +43,7 @@ def picture(**changes):
 
 
 def each(function, machine):
-    return [function(index) for index in range(len(machine.layers))]
+    return [function(index) for index in range(len(machine.parameters.layers))]
 
 
 def single(channels, **changes):
@@ -53,14 +54,14 @@ def single(channels, **changes):
     (64, 2, 32), (64, 4, 16), (32, 2, 16), (16, 2, 8), (16, 4, 4), (16, 1, 16)])
 def test_slots_are_lanes_of_a_unit(lanes, units, slots):
     m = machine(lanes=lanes, units=units)
-    assert (m.slots, m.row_beats) == (slots, lanes // 16)
+    assert (m.layout.slots, m.layout.row_beats) == (slots, lanes // 16)
 
 
 @pytest.mark.parametrize("lanes,units", [(64, 1), (64, 2), (32, 4), (16, 1), (16, 4)])
 def test_a_membrane_is_written_before_it_is_read_again(lanes, units):
     m = fashion(lanes=lanes, units=units)
     for index in range(3):
-        assert m.rotation(index) >= max(m.used_slots(index), m.unit_latency)
+        assert m.timing.rotation[index] >= max(m.layout.used_slots[index], m.timing.unit_latency)
 
 
 @pytest.mark.parametrize("channels,used", [
@@ -68,65 +69,67 @@ def test_a_membrane_is_written_before_it_is_read_again(lanes, units):
 def test_a_rotation_takes_the_slots_of_whole_words(channels, used):
     layers = (dense("a", 3, channels), dense("out", channels, 5, source=0))
     m = machine(layers=layers, lanes=64, units=2, coding="spikes")
-    assert each(m.used_slots, m) == [used, 5]
+    assert m.layout.used_slots == (used, 5)
 
 
 def test_groups_of_the_last_layer_use_one_unit():
-    assert each(fashion().groups, fashion()) == [4, 4, 1]
-    assert each(mixed().groups, mixed()) == [3, 1, 3]       # 20 classes in slots of 8
+    assert fashion().layout.groups == (4, 4, 1)
+    assert mixed().layout.groups == (3, 1, 3)       # 20 classes in slots of 8
 
 
 @pytest.mark.parametrize("classes,groups", [(1, 1), (7, 1), (8, 1), (9, 2), (16, 2), (17, 3)])
 def test_a_class_takes_a_slot(classes, groups):
-    assert single(classes).groups(0) == groups
+    assert single(classes).layout.groups == (groups,)
 
 
 def test_rows_are_group_plane_input():
-    assert [*each(fashion().row, fashion()), fashion().rows] == [0, 3136, 4160, 4416]
-    assert [*each(mixed().row, mixed()), mixed().rows] == [0, 102, 262, 289]
+    assert [*fashion().layout.row, fashion().layout.rows] == [0, 3136, 4160, 4416]
+    assert [*mixed().layout.row, mixed().layout.rows] == [0, 102, 262, 289]
 
 
 def test_parameters_are_group_slot():
     m = mixed()
-    assert each(m.slot_base, m) == [0, 24, 32]
-    assert (m.neuron_slots, m.readout_slots) == (56, 0)
+    assert m.layout.slot_base == (0, 24, 32)
+    assert (m.layout.neuron_slots, m.layout.readout_slots) == (56, 0)
 
 
 @pytest.mark.parametrize("readout,neuron,score", [("count", 266, 0), ("potential", 256, 10)])
 def test_a_potential_readout_has_parameters_of_its_own(readout, neuron, score):
     m = fashion(readout)
-    assert (m.neuron_slots, m.readout_slots, m.classes) == (neuron, score, 10)
+    assert (m.layout.neuron_slots, m.layout.readout_slots) == (neuron, score)
+    assert m.parameters.classes == 10
 
 
 def test_parameters_of_each_neuron_take_slots_of_each_place():
-    one = picture()
-    several = picture(layers=(replace(one.layers[0], neuron_parameters=True), one.layers[1]))
+    one = picture().layout
+    conv, out = one.parameters.layers
+    several = picture(layers=(replace(conv, neuron_parameters=True), out)).layout
     assert (one.neuron_slots, several.neuron_slots) == (2 * 8 + 3, 2 * 2 * 8 + 3)
 
 
 def test_a_direct_layer_is_replayed_not_streamed_again():
     m = fashion("count")
-    assert each(m.is_direct, m) == [True, False, False]
-    assert each(m.replays, m) == [4, 1, 1]
-    assert each(m.window_steps, m) == [1, 4, 4]
-    assert each(mixed().replays, mixed()) == [1, 1, 1]
-    assert each(mixed().window_steps, mixed()) == [3, 3, 3]
+    assert each(m.parameters.is_direct, m) == [True, False, False]
+    assert m.timing.replays == (4, 1, 1)
+    assert m.timing.window_steps == (1, 4, 4)
+    assert mixed().timing.replays == (1, 1, 1)
+    assert mixed().timing.window_steps == (3, 3, 3)
 
 
 def test_step_by_step_nothing_is_replayed_and_every_membrane_is_kept():
     m = fashion("count", order="step")
-    assert (each(m.replays, m), each(m.window_steps, m)) == ([1, 1, 1], [1, 1, 1])
-    assert each(m.membrane_base, m) == [0, 4 * 32, 8 * 32]
-    assert (m.membrane_slots, fashion("count").membrane_slots) == (8 * 32 + 10, 32)
+    assert m.timing.replays == m.timing.window_steps == (1, 1, 1)
+    assert m.layout.membrane_base == (0, 4 * 32, 8 * 32)
+    assert (m.layout.membrane_slots, fashion("count").layout.membrane_slots) == (8 * 32 + 10, 32)
 
 
 @pytest.mark.parametrize("columns,steps", [(1, 4), (2, 2), (4, 1)])
 def test_a_potential_readout_takes_the_columns_of_a_line_at_once(columns, steps):
     m = fashion("potential", columns=columns)
-    assert each(m.merged, m) == [False, False, columns > 1]
-    assert each(m.window_steps, m) == [1, 4, steps]
-    assert m.value_bits == 8
-    assert not any(each(fashion("count", columns=columns).merged, m))
+    assert each(m.parameters.merged, m) == [False, False, columns > 1]
+    assert m.timing.window_steps == (1, 4, steps)
+    assert m.layout.value_bits == 8
+    assert not any(each(fashion("count", columns=columns).parameters.merged, m))
 
 
 @pytest.mark.parametrize("columns,bits", [(1, 1), (2, 2), (4, 3), (8, 4)])
@@ -134,38 +137,40 @@ def test_a_count_of_spikes_needs_the_bits_of_the_columns(columns, bits):
     layers = (dense("a", 3, 3), dense("out", 3, 2, source=0, fires=False))
     m = machine(coding="spikes", input_bits=1, steps=9, layers=layers, readout="potential",
                 columns=columns)
-    assert m.value_bits == bits
+    assert m.layout.value_bits == bits
 
 
 @pytest.mark.parametrize("steps,bits", [(1, 13), (2, 14), (3, 14), (4, 15), (8, 16)])
 def test_a_sum_of_steps_is_wider_than_a_current(steps, bits):
-    m = fashion("potential", steps=steps, order="step")
-    assert (m.total_bits, fashion("potential", steps=steps).total_bits) == (bits, 12)
+    wide = {"arithmetic": Arithmetic(current_bits=12), "steps": steps}
+    m = fashion("potential", order="step", **wide)
+    assert (m.total_bits, fashion("potential", **wide).total_bits) == (bits, 12)
 
 
 def test_spikes_lie_in_regions_of_their_layers():
     m = mixed()                                             # words: input 2, a 3, b 1, c none
-    assert [m.line(index) for index in range(-1, 3)] == [0, 6, 15, 18]
-    assert (m.lines, m.stored(2)) == (18, False)
-    wide = replace(m, columns=2)                            # 3 steps in 2 lines
-    assert [wide.line(index) for index in range(-1, 3)] == [0, 4, 10, 12]
-    assert fashion("count").line(0) == 0                    # pixels are no spikes
+    assert m.layout.line == (6, 15, 18, 0)
+    assert (m.layout.lines, m.parameters.stored(2)) == (18, False)
+    wide = m.with_parameters(columns=2)                     # 3 steps in 2 lines
+    assert wide.layout.line == (4, 10, 12, 0)
+    assert fashion("count").layout.line[0] == 0             # pixels are no spikes
 
 
 def test_step_by_step_one_step_is_kept_or_two_where_a_layer_reads_the_one_before():
     plain = fashion("count", order="step")
-    assert plain.lines == 16 + 16
-    again = replace(plain.layers[1], maps=(
-        plain.layers[1].maps[0], Map("spikes", 1, words=16, previous=True)))
-    looped = replace(plain, layers=(plain.layers[0], again, plain.layers[2]))
-    assert (looped.kept(1), looped.kept(0), looped.lines) == (True, False, 16 + 32)
+    assert plain.layout.lines == 16 + 16
+    first, second, last = plain.parameters.layers
+    again = replace(second, maps=(*second.maps, Map("spikes", 1, words=16, previous=True)))
+    looped = plain.with_parameters(layers=(first, again, last))
+    assert (looped.parameters.kept(1), looped.parameters.kept(0)) == (True, False)
+    assert looped.layout.lines == 16 + 32
 
 
 @pytest.mark.parametrize("inputs,words", [(1, 1), (15, 1), (16, 1), (17, 2)])
 def test_input_beats(inputs, words):
-    direct = machine(steps=3, layers=(dense("out", inputs, 2, kind="list"),), input_bits=4)
-    spikes = machine(steps=3, layers=(dense("out", inputs, 2),), coding="spikes", input_bits=1)
-    counts = machine(steps=3, layers=(dense("out", inputs, 2, kind="values"),), coding="spikes",
+    direct = layout(steps=3, layers=(dense("out", inputs, 2, kind="list"),), input_bits=4)
+    spikes = layout(steps=3, layers=(dense("out", inputs, 2),), coding="spikes", input_bits=1)
+    counts = layout(steps=3, layers=(dense("out", inputs, 2, kind="values"),), coding="spikes",
                      input_bits=3)
     assert (direct.input_beats, direct.beat_bits, direct.value_words) == (inputs, 4, inputs)
     assert (spikes.input_beats, spikes.beat_bits, spikes.value_words) == (3 * words, 16, 0)
@@ -174,30 +179,33 @@ def test_input_beats(inputs, words):
 
 @pytest.mark.parametrize("pad,bits", [(0, 4), (15, 4), (16, 5)])
 def test_values_hold_the_pad(pad, bits):
-    assert picture(pad=pad).value_bits == bits
+    assert picture(pad=pad).layout.value_bits == bits
 
 
 def test_rings_are_those_of_replayed_layers():
     layers = (dense("a", 9, 20, kind="list"), dense("b", 20, 3, source=0))
     m = machine(layers=layers, lanes=64, units=2, steps=3)
-    assert (m.rings, [m.ring(i) for i in range(2)]) == ((32, 64), [0, 1])
-    assert replace(m, order="step").rings == (64,)
+    assert (m.timing.rings, m.timing.ring) == ((32, 64), (0, 1))
+    assert m.with_parameters(order="step").timing.rings == (64,)
 
 
 def unit(**constants):
     """The fashion machine with fields of these constants, None: stored."""
-    m = fashion()
-    return replace(m, neuron_fields=tuple(
-        replace(field, constant=constants.get(field.name, 2 if field.name == "bits" else 0))
-        for field in m.neuron_fields))
+    return fashion(arithmetic=Arithmetic(neuron_fields=tuple(
+        replace(field, constant=constants.get(field.name, field.constant)) for field in FIELDS)))
+
+
+def with_synapse(one):
+    return replace(one, arithmetic=replace(one.arithmetic, synapse_bits=9))
 
 
 def test_a_pool_of_currents_makes_the_units_a_clock_longer():
     m = unit()
-    pooled = replace(m, layers=(replace(m.layers[0], pooling="max"), *m.layers[1:]))
-    assert (m.pools, pooled.pools) == (False, True)
-    assert pooled.spike_clock == m.spike_clock + 1
-    assert pooled.unit_clocks["clip"] == m.unit_clocks["clip"] + 1
+    first, *others = m.parameters.layers
+    pooled = m.with_parameters(layers=(replace(first, pooling="max"), *others))
+    assert (m.parameters.pools, pooled.parameters.pools) == (False, True)
+    assert pooled.timing.spike_clock == m.timing.spike_clock + 1
+    assert pooled.timing.unit_clocks["clip"] == m.timing.unit_clocks["clip"] + 1
 
 
 @pytest.mark.parametrize(("constants", "spike", "latency"), [
@@ -207,28 +215,29 @@ def test_a_pool_of_currents_makes_the_units_a_clock_longer():
     ({"flip": None, "decay": None, "reset": None}, 5, 8)])
 def test_a_stage_that_no_neuron_needs_takes_no_clock(constants, spike, latency):
     m = unit(**constants)
-    assert (m.spike_clock, m.unit_latency) == (spike, latency)
-    assert m.unit_clocks["read"] >= 0
+    assert (m.timing.spike_clock, m.timing.unit_latency) == (spike, latency)
+    assert m.timing.unit_clocks["read"] >= 0
 
 
 def test_a_synapse_makes_the_units_a_clock_longer():
     m = fashion()
-    assert (m.synapses, replace(m, synapse_bits=9).synapses) == (False, True)
+    assert (m.arithmetic.synapses, with_synapse(m).arithmetic.synapses) == (False, True)
     for one in (unit(), unit(flip=None)):           # a stage, and the one that it waits for
-        assert replace(one, synapse_bits=9).spike_clock == 6
+        assert with_synapse(one).timing.spike_clock == 6
 
 
 def test_banks_join_for_a_potential_readout_alone():
-    assert not fashion("potential").joins
-    assert fashion("potential", banks=2).joins
-    assert not fashion("count", banks=2).joins
+    assert not fashion("potential").parameters.joins
+    assert fashion("potential", banks=2).parameters.joins
+    assert not fashion("count", banks=2).parameters.joins
 
 
 # -- items and windows ----------------------------------------------------------------------------
 
 def test_banks_take_places_in_turn():
     found = [[(item.place, item.group, item.row, item.slot, item.line, item.origins)
-              for item in schedule.items(picture(), bank) if item.layer == 0] for bank in range(2)]
+              for item in schedule.items(picture().layout, bank) if item.layer == 0]
+             for bank in range(2)]
     assert found == [
         [(0, 0, 0, 0, 0, ((-5, -1, -1),)), (0, 1, 9, 8, 1, ((-5, -1, -1),)),
          (2, 0, 0, 0, 4, ((3, 1, -1),)), (2, 1, 9, 8, 5, ((3, 1, -1),))],
@@ -239,32 +248,32 @@ def test_banks_take_places_in_turn():
 def test_banks_of_one_place_take_groups_in_turn_and_some_nothing():
     layers = (dense("a", 3, 40, banks=2), dense("out", 40, 3, source=0, banks=2, group_banks=1))
     m = machine(layers=layers, banks=2, coding="spikes")
-    found = [[(item.group, item.silent, item.words) for item in schedule.items(m, bank)
+    found = [[(item.group, item.silent, item.words) for item in schedule.items(m.layout, bank)
               if item.layer == 0] for bank in range(2)]
     assert found == [[(0, False, 0), (2, False, 0)], [(1, False, 0), (3, True, 0)]]
 
 
 def test_a_layer_needs_the_rounds_before_it():
     m = mixed()                             # rounds: 3 groups · 3 steps, 3, 9
-    assert [schedule.needs(m, index) for index in range(3)] == [0, 6, 9]
-    assert schedule.total_rounds(m) == 9 + 3 + 9
-    once = replace(m, order="step")
-    assert [schedule.needs(once, index) for index in range(3)] == [0, 2, 3]
-    assert schedule.total_rounds(once) == 3 + 1 + 3
+    assert m.timing.needs == (0, 6, 9)
+    assert m.timing.total_rounds == 9 + 3 + 9
+    once = m.with_parameters(order="step")
+    assert once.timing.needs == (0, 2, 3)
+    assert once.timing.total_rounds == 3 + 1 + 3
 
 
 def test_offsets_follow_rows_of_the_map():
-    assert schedule.offsets(picture(), 0)[:9] == [0, 1, 2, 4, 5, 6, 8, 9, 10]
+    assert schedule.offsets(picture().parameters, 0)[:9] == [0, 1, 2, 4, 5, 6, 8, 9, 10]
 
 
 def test_columns_are_items_and_words():
     m = picture()
-    items, words = item_columns(m, 1), window_columns(m, 1)
+    items, words = item_columns(m.layout, 1), window_columns(m.parameters, 1)
     assert items["base0"][:4] == [-3, -3, 5, 5] and items["final"] == [0, 1, 0, 1, 1]
     assert items["opening"] == [1, 0, 1, 0, 1] and items["layer"] == [0, 0, 0, 0, 1]
     assert words["ends"][:9] == [0] * 8 + [1] and words["dx"][:4] == [0, 1, 2, 0]
     assert {len(column) for column in items.values()} == {5}
-    assert {len(column) for column in words.values()} == {len(schedule.windows(m, 1))}
+    assert {len(column) for column in words.values()} == {len(schedule.windows(m.parameters, 1))}
 
 
 @pytest.mark.parametrize("values,bits", [
@@ -295,4 +304,4 @@ def test_weights_go_bank_by_bank_lowest_lanes_first():
 
 def test_a_machine_is_a_value():
     assert machine() == machine() and hash(machine()) == hash(machine())
-    assert machine(neuron_fields=unit(decay=3).neuron_fields) != machine()
+    assert machine(arithmetic=unit(decay=3).arithmetic) != machine()

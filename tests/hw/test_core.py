@@ -202,42 +202,47 @@ def features(kind, seed, shape):
 
 
 def _of_machine(m):
-    kind = {"spikes": "words"}.get(m.input_map.kind, m.input_map.kind)
-    poolings = {layer.pooling for layer in m.layers}
-    return [m.readout, m.coding, f"order {m.order}", kind, f"banks {m.banks}", f"units {m.units}",
-            f"columns {m.columns}", *poolings, *["joined banks"] * m.joins,
+    parameters = m.parameters
+    kind = {"spikes": "words"}.get(parameters.input_map.kind, parameters.input_map.kind)
+    poolings = {layer.pooling for layer in parameters.layers}
+    return [parameters.readout, parameters.coding, f"order {parameters.order}", kind,
+            f"banks {parameters.banks}", f"units {parameters.units}",
+            f"columns {parameters.columns}", *poolings, *["joined banks"] * parameters.joins,
             *["max and or"] * (poolings >= {"max", "or"}),
-            *["values of spikes"] * (m.coding == "spikes" and kind == "values")]
+            *["values of spikes"] * (parameters.coding == "spikes" and kind == "values")]
 
 
 def _of_layers(m):
-    for index, layer in enumerate(m.layers):
+    parameters, layout = m.parameters, m.layout
+    for index, layer in enumerate(parameters.layers):
         recurrent = any(found.previous for found in layer.maps)
-        found = {"merged": m.merged(index), "two steps a pass": m.paired(index),
-                 "replayed": m.is_direct(index) and m.replays(index) > 1,
-                 "each": layer.neuron_parameters, "several groups": m.groups(index) > 1,
+        found = {"merged": parameters.merged(index), "two steps a pass": parameters.paired(index),
+                 "replayed": parameters.is_direct(index) and m.timing.replays[index] > 1,
+                 "each": layer.neuron_parameters, "several groups": layout.groups[index] > 1,
                  "recurrence": recurrent, "residual": len(layer.maps) > 1 and not recurrent,
                  "planes": any(found.planes > 1 for found in layer.maps),
                  "planes of a list": layer.maps[0].kind == "list" and layer.maps[0].planes > 1,
                  "planes of values": any(found.kind == "values" and found.planes > 1
                                          for found in layer.maps),
                  "doubled x": any(found.shift for found in layer.maps),
-                 "places on banks": layer.places > 1 and m.place_banks(index) > 1}
+                 "places on banks": layer.places > 1 and layout.place_banks[index] > 1}
         yield from (name for name, here in found.items() if here)
 
 
 def _of_synapses(graph, m):
-    if not m.synapses:
+    parameters, arithmetic = m.parameters, m.arithmetic
+    if not arithmetic.synapses:
         return
     own = {node.name: node.op.synapse for node in graph.nodes if isinstance(node.op, Neuron)}
-    fields = {field.name: field for field in m.neuron_fields}
-    for index, layer in enumerate(m.layers):
+    fields = {field.name: field for field in arithmetic.neuron_fields}
+    for index, layer in enumerate(parameters.layers):
         synapse = own.get(layer.name) if layer.fires else None
+        replayed = parameters.is_direct(index) and m.timing.replays[index] > 1
         found = {"synapse": synapse, "currents beside synapses": layer.fires and synapse is None,
                  "clipped synapse": synapse and fields["synapse_bits"].constant is None,
                  "flipped synapse": synapse and fields["flip"].constant is None,
-                 "synapse and replayed": synapse and m.is_direct(index) and m.replays(index) > 1,
-                 "synapse and two steps a pass": synapse and m.paired(index),
+                 "synapse and replayed": synapse and replayed,
+                 "synapse and two steps a pass": synapse and parameters.paired(index),
                  f"synapse and {layer.pooling}": synapse}
         yield from (name for name, here in found.items() if here)
 

@@ -34,7 +34,7 @@ class Bench:
         self.seen = Seen()
 
     def value(self):
-        limit = 1 << self.machine.beat_bits
+        limit = 1 << self.machine.layout.beat_bits
         return self.rng.choice([0, 0, limit - 1, self.rng.randrange(limit)])
 
     async def fill(self, ctx, pins, beats):
@@ -62,11 +62,11 @@ class Bench:
 
     async def read(self, ctx, pins, expected):
         """*expected* (what a read of each address gives) in each bank, in random order."""
-        banks, held = self.machine.banks, None
+        banks, held = self.machine.parameters.banks, None
         for _ in range(2 * len(expected) + 4):
             enable = int(self.rng.random() < 0.7)
             addresses = [self.rng.randrange(len(expected)) for _ in range(banks)]
-            if self.machine.lists:              # the banks read the list in step
+            if self.machine.parameters.lists:              # the banks read the list in step
                 addresses = addresses[:1] * banks
             bits = len(self.dut.address[0])
             pins.apply({"enable": enable * ((1 << banks) - 1), "address": sum(
@@ -75,7 +75,7 @@ class Bench:
             held = addresses if enable else held
             for bank, address in enumerate(held or ()):
                 entry = ctx.get(self.dut.entries[bank])
-                have = (entry.index, entry.value) if self.machine.lists else entry.value
+                have = (entry.index, entry.value) if self.machine.parameters.lists else entry.value
                 assert have == expected[address], f"bank {bank}, {address}: {have}"
         pins.apply({"enable": 0})
 
@@ -152,8 +152,8 @@ def test_words_of_spikes_fill_column_by_column(count, steps, columns):
     ("list", 1, 1), ("values", 1, 1), ("values", 3, 1), ("spikes", 1, 1), ("spikes", 5, 2)])
 def test_reset_forgets_a_sample_and_any_part_of_it(kind, steps, columns):
     m = core(kind, 40, steps=steps, columns=columns)
-    bench, words = Bench(m, kind), m.frame_words
-    count = m.input_beats
+    bench, words = Bench(m, kind), m.layout.frame_words
+    count = m.layout.input_beats
 
     async def testbench(ctx, pins):
         for cut in range(1, count + 1, max(1, count // 11)):

@@ -6,13 +6,14 @@ from amaranth.sim import Simulator
 
 from qsnn_hw.link import frames
 from qsnn_hw.link.uart_link import Framer, UartRx, UartTx, uart_divisor
+from qsnn_hw.machine.parameters import Arithmetic
 
 END = frames.END
 
 
 def machine(**changes):
-    return benches.machine(**{"input_bits": 8, "score_bits": 3, "digest": "0123456789abcdef"}
-                           | changes)
+    return benches.machine(**{"input_bits": 8, "digest": "0123456789abcdef",
+                              "arithmetic": Arithmetic(score_bits=3)} | changes)
 
 
 def simulate(dut, *benches, limit=200_000):
@@ -293,7 +294,7 @@ def test_each_answer_comes_once_its_frame_is_whole():
 def naive_framer(shape, text):
     """Beats, restarts and how many results go to the core and back; identifications."""
     sizes = {b"I": 0, b"X": 3, b"W": frames.weight_bytes(shape),
-             **({b"R": 0} if shape.streaming else {})}
+             **({b"R": 0} if shape.parameters.streaming else {})}
     seen = {"weights": [], "inputs": [], "restarts": 0, "results": 0, "identified": 0}
     while text[:1] in sizes:
         size = 1 + sizes[text[:1]]
@@ -315,7 +316,7 @@ def bent(rng, shape):
     """A session with up to two faults."""
     def data(size):
         return bytes(rng.choice(b"WXRI\xa5\x5a" + rng.randbytes(6)) for _ in range(size))
-    parts = [b"W" + data(frames.weight_bytes(shape)), b"I", *[b"R"] * shape.streaming,
+    parts = [b"W" + data(frames.weight_bytes(shape)), b"I", *[b"R"] * shape.parameters.streaming,
              b"X" + data(3), b"X" + data(3), b"I"]
     text = b"".join(part + END for part in parts)
     for _ in range(rng.randrange(3)):
@@ -364,4 +365,4 @@ def test_a_frame_of_another_length_is_the_last(streaming, seed):
 
 def test_framer_refuses_a_wide_score():
     with pytest.raises(ValueError, match="Score must have at most 32 bits .* not 33"):
-        Framer(machine(score_bits=33))
+        Framer(machine(arithmetic=Arithmetic(score_bits=33)))

@@ -111,25 +111,26 @@ def unit_for(neurons, draw):
 
 def port_clocks(machine):
     """Port: clock of the pipeline in which it is read."""
-    stage = machine.field_clocks
+    stage = machine.timing.field_clocks
     clocks = {"acc": 0, "sum_x": 0, "doubled": 0, "u": stage["initial"], "first": stage["initial"]}
-    if machine.pools:
-        clocks |= dict.fromkeys(("pooled", "alone"), machine.unit_clocks["pool"])
-    if machine.synapses:
+    if machine.parameters.pools:
+        clocks |= dict.fromkeys(("pooled", "alone"), machine.timing.unit_clocks["pool"])
+    if machine.arithmetic.synapses:
         clocks |= {"i": stage["synapse_decay"], "i_first": stage["synapse_decay"]}
-    stored = [field for field in machine.neuron_fields if field.constant is None]
+    stored = [field for field in machine.arithmetic.neuron_fields if field.constant is None]
     return clocks | {field.name: stage[field.name] for field in stored}
 
 
 def answers(machine, result):
     """Port: clock of the pipeline in which it is out, and what it must be."""
-    clocks = machine.unit_clocks
+    timing = machine.timing
+    clocks = timing.unit_clocks
     found = {"current": (CURRENT_CLOCK, result.current),
-             "spike": (machine.spike_clock, result.spike),
+             "spike": (timing.spike_clock, result.spike),
              "u_next": (clocks["clip"], result.u_next)}
-    if machine.synapses:
+    if machine.arithmetic.synapses:
         found["i_next"] = (clocks["bias"], result.i_next)
-    return found | ({"largest": (clocks["pool"] + 1, result.largest)} if machine.pools else {})
+    return found | ({"largest": (clocks["pool"] + 1, result.largest)} if machine.parameters.pools else {})
 
 
 def starts_of(rng, count, gap):
@@ -147,9 +148,9 @@ def check(draw, count, gap=0.3):
     """Ports hold noise wherever they are not read."""
     rng, neurons = draw.rng, [draw.neuron() for _ in range(count)]
     unit, results = unit_for(neurons, draw)
-    starts, latency = starts_of(rng, count, gap), unit.machine.unit_latency
+    starts, latency = starts_of(rng, count, gap), unit.machine.timing.unit_latency
     ports = port_clocks(unit.machine)
-    bases = {field.name: field.base for field in unit.machine.neuron_fields}
+    bases = {field.name: field.base for field in unit.machine.arithmetic.neuron_fields}
     noise = [{name: rng.getrandbits(len(getattr(unit, name))) for name in ports}
              for _ in range(starts[-1] + latency + 1)]
     expected = [{} for _ in noise]

@@ -27,16 +27,17 @@ CURRENT_CLOCK = 1
 def mapped(kind, seed, **shape):
     """A machine with room for any sums, and its image."""
     machine, image = map_graph(run_passes(MAKERS[kind](seed), PASSES), **shape)
-    wide = max((field.width + 4 for field in machine.neuron_fields), default=0)
-    bits = machine.membrane_bits + machine.decay_shift + machine.synapse_bits + wide + 24
+    arithmetic = machine.arithmetic
+    wide = max((field.width + 4 for field in arithmetic.neuron_fields), default=0)
+    bits = arithmetic.membrane_bits + arithmetic.decay_shift + arithmetic.synapse_bits + wide + 24
     return replace(machine, acc_bits=ACC_BITS, sum_bits=SUM_BITS, current_bits=ACC_BITS + 2,
-                   batch_bits=STEP_BITS if machine.batch_bits else 0, potential_bits=bits,
+                   batch_bits=STEP_BITS if machine.parameters.batch_bits else 0, potential_bits=bits,
                    scaled_bits=bits), image
 
 
 def of_step(machine, layer, total, replay):
     """What a rotation takes of a sum."""
-    if not machine.paired(layer):
+    if not machine.parameters.paired(layer):
         return total
     return total >> STEP_BITS if replay else total & (1 << STEP_BITS) - 1
 
@@ -47,16 +48,16 @@ class Naive:
 
     def __init__(self, machine, image, bank):
         self.machine, self.image, self.bank = machine, image, bank
-        self.items = schedule.items(machine, bank)
+        self.items = schedule.items(machine.layout, bank)
         self.membranes, self.synapses, self.pooled, self.sent = {}, {}, {}, {}
         self.spikes, self.words, self.currents, self.slots = [], [], [], []
 
     def rotation(self, done, replay, accs, sum_x, clock):
         """One turn of the shadow, its slot 0 in *clock*."""
         machine, item = self.machine, self.items[done.item]
-        layer, units, word = machine.layers[item.layer], machine.units, []
-        latency = machine.spike_clock
-        for slot in range(machine.used_slots(item.layer)):
+        layer, units, word = machine.parameters.layers[item.layer], machine.parameters.units, []
+        latency = machine.timing.spike_clock
+        for slot in range(machine.layout.used_slots[item.layer]):
             self.slots.append((clock + slot, slot, replay, item.layer))
             if not layer.fires:                 # a class a slot, of one unit after the other
                 found = self.neuron(done, replay, slot // units, slot % units, accs[slot], sum_x)
@@ -69,9 +70,9 @@ class Naive:
             fired = [value.spike for value in values]
             if not item.silent:
                 self.spikes.append((clock + slot + latency, fired,
-                                    int(machine.is_last(item.layer))))
+                                    int(machine.parameters.is_last(item.layer))))
             word += fired
-            last = slot == machine.used_slots(item.layer) - 1
+            last = slot == machine.layout.used_slots[item.layer] - 1
             if len(word) == WORD or last:
                 self.word(done, replay, slot * units // WORD, word, last,
                           clock + slot + latency + 1)
@@ -79,7 +80,7 @@ class Naive:
 
     def neuron(self, done, replay, slot, unit, acc, sum_x):
         machine, item, job = self.machine, self.items[done.item], done.job
-        layer = machine.layers[item.layer]
+        layer = machine.parameters.layers[item.layer]
         part = done.number if layer.pooling == "or" else 0
         place = (done.item, part, slot, unit)
         held = self.pooled.get((slot, unit), 0)
@@ -89,9 +90,9 @@ class Naive:
             "doubled": layer.doubled, "u": self.membranes.get(place, 0),
             "first": bool(job["start"]) and replay == 0, "pooled": held,
             "i": self.synapses.get(place, 0), "i_first": bool(job["start"]) and replay == 0,
-            "clamps": machine.clamps,
-            "alone": job["opens"] or layer.pooling == "or" or not machine.pools}
-        found = update(n, machine.decay_shift, machine.synapse_shift)
+            "clamps": machine.arithmetic.clamps,
+            "alone": job["opens"] or layer.pooling == "or" or not machine.parameters.pools}
+        found = update(n, machine.arithmetic.decay_shift, machine.arithmetic.synapse_shift)
         self.pooled[slot, unit] = found.largest
         if job["closes"]:
             self.membranes[place], self.synapses[place] = found.u_next, found.i_next
@@ -100,9 +101,9 @@ class Naive:
     def fields(self, item, address, unit):
         """Of a neuron, from the image."""
         found = {}
-        for field in self.machine.neuron_fields:
+        for field in self.machine.arithmetic.neuron_fields:
             stored = 0
-            if field.constant is None and self.machine.layers[item.layer].fires:
+            if field.constant is None and self.machine.parameters.layers[item.layer].fires:
                 stored = self.image.neuron[field.name][self.bank][unit][address]
             found[field.name] = field.base + stored if field.constant is None else field.constant
         return found
@@ -110,17 +111,17 @@ class Naive:
     def word(self, done, replay, index, spikes, last, clock):
         """A word of spikes, those of the passes before it added."""
         item, job, machine = self.items[done.item], done.job, self.machine
-        layer, step = machine.layers[item.layer], done.step + replay
+        layer, step = machine.parameters.layers[item.layer], done.step + replay
         value = sum(spike << i for i, spike in enumerate(spikes))
         if layer.pooling == "or":
             key = (done.item, step, index)
             value |= self.sent.get(key, 0) if done.number else 0
             self.sent[key] = value
-        stored = machine.stored(item.layer) and not item.silent and index <= job["words"]
+        stored = machine.parameters.stored(item.layer) and not item.silent and index <= job["words"]
         found = {"round": int(last), "stored": int(stored)}
         if stored:
-            block = replay // machine.columns * machine.line_words(item.layer)
-            column = step % machine.columns
+            block = replay // machine.parameters.columns * machine.layout.line_words[item.layer]
+            column = step % machine.parameters.columns
             found |= {"line": job["line"] + block + index, "column": column, "spikes": value}
         self.words.append((clock, found))
 
@@ -129,18 +130,18 @@ class Shadow:
     """The lanes' sums as they pass the units."""
 
     def __init__(self, dut):
-        self.dut, self.lanes = dut, [0] * dut.machine.lanes
+        self.dut, self.lanes = dut, [0] * dut.machine.parameters.lanes
 
     def take(self, sums):
         self.lanes = list(sums)
 
     def step(self, ring):
-        units = self.dut.machine.units
+        units = self.dut.machine.parameters.units
         self.lanes[:ring] = self.lanes[units:ring] + self.lanes[:units]
 
     def heads(self):
         return sum(value << ACC_BITS * i for i, value in
-                   enumerate(self.lanes[:self.dut.machine.units]))
+                   enumerate(self.lanes[:self.dut.machine.parameters.units]))
 
 
 class Bench:
@@ -160,7 +161,7 @@ class Bench:
         pins.apply(dict(given) | {"heads": self.shadow.heads()})
         if pins.get("spikes_valid"):
             spikes = pins.get("spikes")
-            self.spikes.append((self.clock, [spikes >> i & 1 for i in range(machine.units)],
+            self.spikes.append((self.clock, [spikes >> i & 1 for i in range(machine.parameters.units)],
                                 pins.get("spikes_last_layer")))
         if pins.get("word_valid"):
             names = ("line", "column", "spikes", "stored", "round")
@@ -169,9 +170,9 @@ class Bench:
         if pins.get("rotate"):
             found = [pins.get(name) for name in ("slot", "step", "layer")]
             self.slots.append((self.clock, *found))
-            assert pins.get("last_layer") == machine.is_last(found[2])
+            assert pins.get("last_layer") == machine.parameters.is_last(found[2])
             assert pins.get("now.layer") == found[2]
-        moves, ring = pins.get("moves"), machine.rings[pins.get("ring")]
+        moves, ring = pins.get("moves"), machine.timing.rings[pins.get("ring")]
         await ctx.tick()
         self.clock += 1
         if moves:
@@ -180,21 +181,21 @@ class Bench:
     async def hand_over(self, ctx, done):
         """A pass; the clock from which the next may come."""
         machine, rng, index = self.machine, self.rng, self.naive.items[done.item].layer
-        sums = [rng.choice([0, rng.getrandbits(ACC_BITS - 1)]) for _ in range(machine.lanes)]
+        sums = [rng.choice([0, rng.getrandbits(ACC_BITS - 1)]) for _ in range(machine.parameters.lanes)]
         sum_x = rng.getrandbits(SUM_BITS - 2)
         job = {f"job.{name}": value or 0 for name, value in done.job.items()}
         arrived = self.clock
         await self.tick(ctx, {"arrive": 1, "sum_x": sum_x} | job)
         self.shadow.take(sums)
         self.pins.apply({"arrive": 0, "sum_x": 0})
-        if machine.joins and machine.is_last(index):
+        if machine.parameters.joins and machine.parameters.is_last(index):
             await self.join(ctx)
             arrived = self.clock - 1
-        turns = machine.replays(index) if done.job["closes"] else 1
+        turns = machine.timing.replays[index] if done.job["closes"] else 1
         for replay in range(turns):
             self.naive.rotation(done, replay, sums, sum_x,
-                                arrived + 1 + replay * machine.rotation(index))
-        return arrived + turns * machine.rotation(index)
+                                arrived + 1 + replay * machine.timing.rotation[index])
+        return arrived + turns * machine.timing.rotation[index]
 
     async def join(self, ctx):
         for _ in range(self.rng.choice([0, 1, 9])):
@@ -213,7 +214,7 @@ class Bench:
                         free = await self.hand_over(ctx, read.ended)
                         for _ in range(free - self.clock + self.rng.choice([0, 0, 0, 5])):
                             await self.tick(ctx)
-            for _ in range(self.machine.unit_latency + 3):
+            for _ in range(self.machine.timing.unit_latency + 3):
                 await self.tick(ctx)
             assert not self.pins.get("active")
 

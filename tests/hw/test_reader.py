@@ -85,27 +85,27 @@ class Draw:
 
     def word(self, kind):
         m, rng = self.machine, self.rng
-        direct = m.coding == "direct" and rng.random() < 0.6
-        pads = any(found.pad for layer in m.layers for found in layer.maps)
+        direct = m.parameters.coding == "direct" and rng.random() < 0.6
+        pads = any(found.pad for layer in m.parameters.layers for found in layer.maps)
         flags = {"listed": int(direct and kind == "list"),
                  "value": int(direct and kind == "values"),
-                 "merged": int(m.columns > 1 and not direct and rng.random() < 0.4),
+                 "merged": int(m.parameters.columns > 1 and not direct and rng.random() < 0.4),
                  "paired": 0, "pad": 0, "skip": int(rng.random() < 0.1),
                  "ends": int(rng.random() < self.ends)}
-        if m.batch_bits and not direct and rng.random() < 0.7:
+        if m.parameters.batch_bits and not direct and rng.random() < 0.7:
             flags |= {"merged": 1, "paired": 1}
         if pads:
             flags["pad"] = int(rng.random() < 0.2)
-        given = rng.randrange(len(m.formats))
+        given = rng.randrange(len(m.parameters.formats))
         if flags["listed"]:
-            given = m.formats.index(m.layers[0].maps[0].format)
-        planes, shift, sum_shift = m.formats[given]
+            given = m.parameters.formats.index(m.parameters.layers[0].maps[0].format)
+        planes, shift, sum_shift = m.parameters.formats[given]
         begun = int(flags["listed"] and planes > 1 and rng.random() < 0.5)
-        request = flags | {"column": rng.randrange(m.columns), "format": given, "begun": begun,
+        request = flags | {"column": rng.randrange(m.parameters.columns), "format": given, "begun": begun,
                            "row": rng.randrange(ROWS // 2)}
-        line = sum((rng.random() < self.density) << bit for bit in range(WORD * m.columns))
+        line = sum((rng.random() < self.density) << bit for bit in range(WORD * m.parameters.columns))
         value = rng.choice([0, rng.randrange(16)])
-        return Word(request, line, value, rng.randrange(max(m.value_words, 1)), m.columns,
+        return Word(request, line, value, rng.randrange(max(m.layout.value_words, 1)), m.parameters.columns,
                     planes, shift, sum_shift)
 
     def full(self, kind):
@@ -155,8 +155,8 @@ class Bench:
     async def words(self, ctx, pins, words):
         """Offer the words in order; then wait for what is left of them."""
         at, left, late = 0, 0, 0
-        patience = PATIENCE * self.machine.planes * len(words)
-        while late < 4 * WORD * self.machine.planes:
+        patience = PATIENCE * self.machine.parameters.planes * len(words)
+        while late < 4 * WORD * self.machine.parameters.planes:
             late = late + 1 if at == len(words) else 0
             assert len(self.rows) < patience, f"word {at} is never taken"
             offered = words[at] if at < len(words) and self.chance(0.8) else None
@@ -180,7 +180,7 @@ class Bench:
         """What they hold from the clock after a request on, until the next."""
         m, rng = self.machine, self.rng
         if word is None:
-            return {"line": rng.getrandbits(WORD * m.columns)}
+            return {"line": rng.getrandbits(WORD * m.parameters.columns)}
         return {"line": word.line, "value": word.value, "listed_index": word.index}
 
     async def tick(self, ctx, pins, given):
@@ -199,7 +199,7 @@ class Bench:
 
 def check(bench, words, pixels=()):
     """Events, rows, amounts and Σx are those of the words, in order."""
-    planes = bench.machine.layers[0].maps[0].planes
+    planes = bench.machine.parameters.layers[0].maps[0].planes
     bench.run(words, pixels)
     total, events, transfers = 0, 0, 0
     if planes == 1:                             # else with their last plane

@@ -144,7 +144,7 @@ def readout(rng, classes, *, readout, steps, banks=1, order="layer", units=2, ki
         coding="direct" if kind == "list" else "spikes", readout=readout, steps=steps, banks=banks,
         order=order, units=units, current_bits=signed_width(-CURRENT, CURRENT), score_bits=21,
         readout_fields=score_fields(rng, READOUT_FIELDS, rows) if readout == "potential" else ())
-    used, groups = m.used_slots(0), m.groups(0)
+    used, groups = m.layout.used_slots[0], m.layout.groups[0]
     stored = [rows[c] if c < classes else (0, 0, 0) for c in range(groups * used)]
     tables = dict(zip(READOUT_FIELDS, zip(*stored, strict=True), strict=True))
     return Readout(m, Image(readout=tables)), m, rows
@@ -152,19 +152,19 @@ def readout(rng, classes, *, readout, steps, banks=1, order="layer", units=2, ki
 
 def rotations(m):
     """Jobs of a sample in order, each with its group, its step and the step of its replay."""
-    every = range(m.steps)
-    turns = [(group, step, 0) for group in range(m.groups(0)) for step in every]
-    if m.order == "step":
+    every = range(m.parameters.steps)
+    turns = [(group, step, 0) for group in range(m.layout.groups[0]) for step in every]
+    if m.parameters.order == "step":
         turns.sort(key=lambda turn: turn[1])
-    elif m.readout == "potential":
-        turns = [(group, m.steps - 1, 0) for group in range(m.groups(0))]
-    elif m.replays(0) > 1:
-        turns = [(group, 0, replay) for group in range(m.groups(0)) for replay in every]
+    elif m.parameters.readout == "potential":
+        turns = [(group, m.parameters.steps - 1, 0) for group in range(m.layout.groups[0])]
+    elif m.timing.replays[0] > 1:
+        turns = [(group, 0, replay) for group in range(m.layout.groups[0]) for replay in every]
     for group, step, replay in turns:
-        first = step == 0 or (m.readout == "potential" and m.order == "layer")
-        job = {"slot": group * m.used_slots(0), "start": first, "opening": group == 0,
-               "final": group == m.groups(0) - 1,
-               "settled": m.replays(0) > 1 or step == m.steps - 1}
+        first = step == 0 or (m.parameters.readout == "potential" and m.parameters.order == "layer")
+        job = {"slot": group * m.layout.used_slots[0], "start": first, "opening": group == 0,
+               "final": group == m.layout.groups[0] - 1,
+               "settled": m.timing.replays[0] > 1 or step == m.parameters.steps - 1}
         yield group, job, replay
 
 
@@ -182,36 +182,37 @@ class SlotBench:
 
     def noise(self):
         """What nobody looks at in a clock without ``rotate``."""
-        bits, rng = self.machine.current_bits, self.rng
+        bits, rng = self.machine.arithmetic.current_bits, self.rng
         return {"rotate": 0, "last_layer": 1, "spike": rng.getrandbits(1),
-                "currents": rng.getrandbits(bits * self.machine.banks)}
+                "currents": rng.getrandbits(bits * self.machine.parameters.banks)}
 
     def slot(self, clock, job, slot, replay, last_layer, currents, spike):
-        bits = self.machine.current_bits
+        bits = self.machine.arithmetic.current_bits
         self.at(clock).update({"rotate": 1, "slot": slot, "last_layer": last_layer, "step": replay,
                                **{f"job.{name}": int(value) for name, value in job.items()}})
         self.at(clock + 1)["currents"] = sum(
             (value & (1 << bits) - 1) << bits * i for i, value in enumerate(currents))
-        self.at(clock + self.machine.spike_clock)["spike"] = spike
+        self.at(clock + self.machine.timing.spike_clock)["spike"] = spike
 
 
 def sample_of(bench, m, rows, other):
     """The clocks of a sample, gaps between its rotations, those of an *other* layer among them;
     what its scores must be."""
-    rng, clock, totals = bench.rng, 1, [0] * m.classes
+    parameters, layout = m.parameters, m.layout
+    rng, clock, totals = bench.rng, 1, [0] * parameters.classes
     for group, job, replay in rotations(m):
-        clock += rng.choice([0, 0, 1, 5]) + max(0, m.unit_latency - m.used_slots(0))
+        clock += rng.choice([0, 0, 1, 5]) + max(0, m.timing.unit_latency - layout.used_slots[0])
         for last_layer in [0] * (other and rng.random() < 0.3) + [1]:
-            for slot in range(m.used_slots(0)):
-                currents = [rng.randint(-CURRENT // m.banks, CURRENT // m.banks)
-                            for _ in range(m.banks)]
-                spike, number = rng.getrandbits(1), group * m.used_slots(0) + slot
+            for slot in range(layout.used_slots[0]):
+                currents = [rng.randint(-CURRENT // parameters.banks, CURRENT // parameters.banks)
+                            for _ in range(parameters.banks)]
+                spike, number = rng.getrandbits(1), group * layout.used_slots[0] + slot
                 bench.slot(clock, job, slot, replay, last_layer, currents, spike)
-                if last_layer and number < m.classes:
+                if last_layer and number < parameters.classes:
                     bench.last = clock
-                    totals[number] += spike if m.readout == "count" else sum(currents)
+                    totals[number] += spike if parameters.readout == "count" else sum(currents)
                 clock += 1
-    if m.readout == "count":
+    if parameters.readout == "count":
         return totals
     return [gain * (-total if flip else total) + bias - flip * gain
             for total, (flip, gain, bias) in zip(totals, rows, strict=True)]

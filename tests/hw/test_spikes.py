@@ -30,19 +30,20 @@ class Bench:
     clock."""
 
     def __init__(self, m, seed):
+        parameters = m.parameters
         self.machine, self.rng, self.dut = m, random.Random(seed), SpikeMemory(m)
         self.clock, self.begin = 0, 0
         self.lines, self.pending = {}, []
-        self.free = [0] * m.banks
-        self.rounds = [[] for _ in range(m.banks)]      # clocks in which they are written
-        self.held = [None] * m.banks
+        self.free = [0] * parameters.banks
+        self.rounds = [[] for _ in range(parameters.banks)]      # clocks in which they are written
+        self.held = [None] * parameters.banks
 
     async def start(self, ctx, pins):
         pins.apply({"begin": 1, "valid": 0, "enable": 0})
         await self.tick(ctx)
         pins.apply({"begin": 0})
-        self.begin, self.free = self.clock - 1, [self.clock] * self.machine.banks
-        self.rounds = [[] for _ in range(self.machine.banks)]
+        self.begin, self.free = self.clock - 1, [self.clock] * self.machine.parameters.banks
+        self.rounds = [[] for _ in range(self.machine.parameters.banks)]
 
     async def tick(self, ctx):
         await ctx.tick()
@@ -51,7 +52,7 @@ class Bench:
     async def beats(self, ctx, pins, count):
         """Words of the input, a clock each or with gaps; no bank has any."""
         for _ in range(count):
-            line, column = self.rng.randrange(self.machine.lines), self.column()
+            line, column = self.rng.randrange(self.machine.layout.lines), self.column()
             spikes = self.rng.getrandbits(WORD)
             pins.apply({"beat_valid": 1, "beat.line": line, "beat.column": column,
                         "beat.spikes": spikes})
@@ -62,12 +63,12 @@ class Bench:
                 await self.tick(ctx)
 
     def column(self):
-        return self.rng.randrange(self.machine.columns)
+        return self.rng.randrange(self.machine.parameters.columns)
 
     def word(self, bank, last):
         """A word to one of the bank's own lines."""
         m, rng = self.machine, self.rng
-        line = rng.randrange(m.lines // m.banks) * m.banks + bank
+        line = rng.randrange(m.layout.lines // m.parameters.banks) * m.parameters.banks + bank
         return {"line": line, "column": self.column(), "spikes": rng.getrandbits(WORD),
                 "stored": int(rng.random() < 0.8), "round": int(last)}
 
@@ -78,8 +79,8 @@ class Bench:
         if self.rng.random() < 0.5:
             return None
         word = self.word(bank, self.rng.random() < 0.4)
-        self.free[bank] = self.clock + self.machine.banks + self.rng.choice([0, 0, 3])
-        at = turn_of(bank, self.machine.banks, self.begin, self.clock)
+        self.free[bank] = self.clock + self.machine.parameters.banks + self.rng.choice([0, 0, 3])
+        at = turn_of(bank, self.machine.parameters.banks, self.begin, self.clock)
         if word["stored"]:
             self.pending.append((at, word))
         if word["round"]:
@@ -88,7 +89,7 @@ class Bench:
 
     def progress(self):
         """Rounds that all banks have behind them, each counted on its own."""
-        several, shown = self.machine.banks > 1, 0
+        several, shown = self.machine.parameters.banks > 1, 0
         for clocks in zip(*self.rounds, strict=False):
             shown = max(shown + several, max(clocks) + 1 + several)
             if shown > self.clock:
@@ -99,14 +100,14 @@ class Bench:
     async def rest(self, ctx, pins, quota):
         """Clocks until all banks have *quota* rounds behind them, and words read meanwhile."""
         while any(len(done) < quota for done in self.rounds) or self.pending:
-            sent = [self.send(bank, quota) for bank in range(self.machine.banks)]
+            sent = [self.send(bank, quota) for bank in range(self.machine.parameters.banks)]
             layout = self.dut.words[0].shape()
             values = [layout.const(word).as_value().value if word else 0 for word in sent]
             pins.apply({"valid": sum((word is not None) << i for i, word in enumerate(sent)),
                         "words": sum(value << layout.size * i for i, value in enumerate(values))})
             await self.look(ctx, pins)
             pins.apply({"valid": 0})
-        for _ in range(3 * self.machine.banks):
+        for _ in range(3 * self.machine.parameters.banks):
             await self.look(ctx, pins)
         assert pins.get("progress") == quota
 
@@ -117,14 +118,14 @@ class Bench:
         have, want = pins.get("progress"), self.progress()
         assert have == want, f"clock {self.clock}: progress must be {want}, not {have}"
         busy = {word["line"] for _, word in self.pending}
-        quiet = [line for line in range(m.lines) if line not in busy]
-        asked = [rng.choice(quiet) if rng.random() < 0.7 else None for _ in range(m.banks)]
+        quiet = [line for line in range(m.layout.lines) if line not in busy]
+        asked = [rng.choice(quiet) if rng.random() < 0.7 else None for _ in range(m.parameters.banks)]
         bits = len(self.dut.address[0])
         pins.apply({"enable": sum((line is not None) << i for i, line in enumerate(asked)),
                     "address": sum((line or 0) << bits * i for i, line in enumerate(asked))})
         for bank, line in enumerate(asked):
             if line is not None:
-                self.held[bank] = (line, [self.lines.get((line, c)) for c in range(m.columns)])
+                self.held[bank] = (line, [self.lines.get((line, c)) for c in range(m.parameters.columns)])
         for at, word in self.pending:
             if at <= self.clock:
                 self.lines[word["line"], word["column"]] = word["spikes"]

@@ -6,14 +6,18 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from benches import dense, machine
+from benches import FIELDS, dense, parameters
 from core_graphs import random_graph, recurrent
 
 from qsnn_compile.chips.targets import target
 from qsnn_compile.lower.mapping import map_graph
 from qsnn_compile.passes import PASSES, run_passes
 from qsnn_compile.search.candidates import candidates
+from qsnn_hw.machine.arch import Machine
 from qsnn_hw.machine.layers import WORD
+from qsnn_hw.machine.layout import Layout
+from qsnn_hw.machine.parameters import Arithmetic, Parameters
+from qsnn_hw.machine.timing import Timing
 from qsnn_hw.machine.validity import MachineError
 from qsnn_sim.cycle import cycle
 
@@ -53,8 +57,6 @@ def again(one, **changes):
     ({"order": "time"}, "order must be one of layer, step, not 'time'; take one of them"),
     ({"weight_memory": "flash"}, "weight_memory must be one of spram, ebr, not 'flash'; "),
     ({"input_bits": 9}, "input_bits must be 1 to 8, not 9; "),
-    ({"membrane_bits": 1}, "bits of a neuron must be at most the 1 that are stored, not 2; "),
-    ({"neuron_fields": machine().neuron_fields[1:]}, "fields must be none or minimum, flip, "),
     ({"layers": (A, replace(OUT, windows=OUT.windows * 2))},
      "layer 'out': windows must be 1, one a bank, not 2; "),
     ({"layers": (A, replace(OUT, windows=((),)))}, "layer 'out': window must be words, the last of "
@@ -87,12 +89,26 @@ def again(one, **changes):
 ])
 def test_a_machine_that_could_not_work_is_not_made(changes, message):
     with pytest.raises(MachineError, match=re.escape(message)):
-        machine(**SPIKES | changes)
+        parameters(**SPIKES | changes)
+
+
+@pytest.mark.parametrize("changes,message", [
+    ({"membrane_bits": 1}, "bits of a neuron must be at most the 1 that are stored, not 2; "),
+    ({"neuron_fields": FIELDS[1:]}, "fields must be none or minimum, flip, ")])
+def test_arithmetic_that_could_not_work_is_not_made(changes, message):
+    with pytest.raises(MachineError, match=re.escape(message)):
+        Arithmetic(**{"neuron_fields": FIELDS} | changes)
+
+
+@pytest.mark.parametrize("part", [Parameters, Arithmetic, Machine, Layout, Timing])
+def test_the_parts_of_a_machine_take_keywords_alone(part):
+    with pytest.raises(TypeError, match="takes 1 positional argument but 2 were given"):
+        part("tiny")
 
 
 def test_a_machine_has_layers():
     with pytest.raises(MachineError, match="layers must be 1 or more, not 0; give the layer that"):
-        replace(machine(), layers=())
+        replace(parameters(), layers=())
 
 
 def test_mapping_refuses_banks_that_would_never_answer():
@@ -112,16 +128,16 @@ NETWORKS = {
 def words(m):
     """Bank by bank the clocks in which words leave its neurons, and whether each ends a round, of
     a sample without a spike: so they come as close together as they can."""
-    frames = () if m.one_frame else (m.steps,)
-    shape = (m.input_map.words * (WORD if m.input_map.kind == "spikes" else 1), 1, 1)
-    spikes = [np.zeros((1, m.steps, layer.channels, 1, 1), np.uint8)
-              for layer in m.layers if layer.fires]
+    frames = () if m.parameters.one_frame else (m.parameters.steps,)
+    shape = (m.parameters.input_map.words * (WORD if m.parameters.input_map.kind == "spikes" else 1), 1, 1)
+    spikes = [np.zeros((1, m.parameters.steps, layer.channels, 1, 1), np.uint8)
+              for layer in m.parameters.layers if layer.fires]
     rotations = cycle.run(m, np.zeros((1, *frames, *shape), np.uint8), spikes).rotations
-    pace = WORD // m.units
-    for bank in range(m.banks):
+    pace = WORD // m.parameters.units
+    for bank in range(m.parameters.banks):
         yield sorted((int(clock) + slot, slot == used - 1)
-                     for index, (layer, clocks) in enumerate(zip(m.layers, rotations, strict=True))
-                     if layer.fires and (used := m.used_slots(index))
+                     for index, (layer, clocks) in enumerate(zip(m.parameters.layers, rotations, strict=True))
+                     if layer.fires and (used := m.layout.used_slots[index])
                      for clock in clocks[0, bank]
                      for slot in sorted({*range(pace - 1, used, pace), used - 1}))
 
@@ -133,10 +149,10 @@ def test_every_word_has_its_turn_in_all_machines_of_a_search(network):
     shapes = set()
     for one in candidates(graph, target("ulx3s-85f").device, (256, 128, 64)):
         m = one.frame
-        shapes.add((m.banks, m.units))
+        shapes.add((m.parameters.banks, m.parameters.units))
         for sent in words(m):
             for (clock, ends), (after, _) in pairwise(sent):
-                assert not ends or after - clock >= m.banks, (
-                    f"{m.banks} banks of {m.units} units, {m.order}: a round ends in clock "
+                assert not ends or after - clock >= m.parameters.banks, (
+                    f"{m.parameters.banks} banks of {m.parameters.units} units, {m.parameters.order}: a round ends in clock "
                     f"{clock}, and the next word comes in {after}")
     assert shapes >= {(16, 1), (8, 2), (4, 4)}

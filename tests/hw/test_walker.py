@@ -43,7 +43,7 @@ class Bench:
                 "progress": progress & (1 << bits) - 1}, progress
 
     async def sample(self, ctx, pins, number):
-        count = min(self.rng.choice([0, 1, 2, 5]), self.machine.value_words)
+        count = min(self.rng.choice([0, 1, 2, 5]), self.machine.layout.value_words)
         reads = list(Walk(self.machine, self.bank, count).reads())
         at = done = progress = clock = since = 0
         started, self.accepted = self.eager, []
@@ -118,15 +118,15 @@ CASES = [
 @pytest.mark.parametrize("kind,seed,shape", CASES)
 def test_words_and_jobs_are_those_of_the_loops(kind, seed, shape):
     machine = mapped(kind, seed, **shape)
-    for bank in {0, machine.banks - 1}:
+    for bank in {0, machine.parameters.banks - 1}:
         Bench(machine, bank, seed).run(samples=2)
 
 
 @pytest.mark.parametrize("kind,seed,shape", CASES)
 def test_a_word_a_clock_and_one_clock_between_items(kind, seed, shape):
     machine = mapped(kind, seed, **shape)
-    bench = Bench(machine, machine.banks - 1, seed, eager=True)
+    bench = Bench(machine, machine.parameters.banks - 1, seed, eager=True)
     bench.run(samples=1)
-    turns = machine.steps if machine.order == "step" else 1
-    between = turns * len(schedule.items(machine, bench.bank)) - 1
+    turns = machine.parameters.steps if machine.parameters.order == "step" else 1
+    between = turns * len(schedule.items(machine.layout, bench.bank)) - 1
     assert bench.accepted[-1] - bench.accepted[0] == len(bench.accepted) - 1 + between

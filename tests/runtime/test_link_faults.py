@@ -102,13 +102,13 @@ def ask(network):
     """Load, and give each answer as soon as it is there: all at once, or step by step."""
     network.load()
     machine = network.program.machine
-    if not machine.streaming:
+    if not machine.parameters.streaming:
         yield from zip(*(array.tolist() for array in network.run(CODES)), strict=True)
         return
     stream = network.stream()
     for codes in CODES:
         stream.reset()
-        for _ in range(machine.steps):
+        for _ in range(machine.parameters.steps):
             result = stream.step(codes)
             yield result.index, result.score
 
@@ -148,7 +148,7 @@ def naive_session(mode):
         down += [False] * reply
     for x in CODES:
         up += [] if mode is WINDOW else [False] * len(protocol.restart())
-        for _ in range(1 if mode is WINDOW else machine.steps):
+        for _ in range(1 if mode is WINDOW else machine.parameters.steps):
             up += [False, *[True] * (len(protocol.sample(machine, x)) - 3), False, False]
             down += [True] * (protocol.result_bytes(machine) - 2) + [False, False]
     if mode is WINDOW:                          # at the end of a run
@@ -197,7 +197,7 @@ def test_a_changed_bit_is_an_error_but_in_data(mode, bit):
 def test_a_result_that_no_machine_has_is_an_error():
     """A class above the highest, a score beyond its width."""
     machine = program(WINDOW)[0].machine
-    for bit in [*range(2, 8), *range(8 + machine.score_bits, 40)]:
+    for bit in [*range(2, 8), *range(8 + machine.arithmetic.score_bits, 40)]:
         change = lambda byte, bit=bit: bytes([byte[0] ^ 1 << bit % 8])     # noqa: E731
         for first in (14, 14 + protocol.result_bytes(machine)):
             assert session(WINDOW, change, "down", first + bit // 8), bit

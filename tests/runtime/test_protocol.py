@@ -4,6 +4,7 @@ import pytest
 from qsnn_hw.link import frames
 from qsnn_hw.machine.arch import Image, Machine
 from qsnn_hw.machine.layers import Layer, Map, Word
+from qsnn_hw.machine.parameters import Arithmetic, Parameters
 from qsnn_runtime import protocol
 
 
@@ -13,16 +14,13 @@ def layer(name, inputs, channels, banks=1, fires=True):
                  inputs, fires=fires)
 
 
-def machine(**changes):
+def machine(score_bits=3, digest="0123456789abcdef", **changes):
     given = dict(
         name="tiny", steps=2, coding="direct", input_bits=8,
         input_map=Map("list", -1, words=3), layers=(layer("hidden", 3, 32), layer("out", 32, 3)),
-        readout="count",
-        neuron_fields=(), readout_fields=(), acc_bits=12, sum_bits=10, current_bits=12,
-        potential_bits=12, scaled_bits=12, membrane_bits=4, score_bits=3, decay_shift=1,
-        lanes=32, units=2,
-        digest="0123456789abcdef")
-    return Machine(**(given | changes))
+        readout="count", lanes=32, units=2)
+    return Machine(parameters=Parameters(**given | changes), digest=digest,
+                   arithmetic=Arithmetic(score_bits=score_bits))
 
 
 def test_identification():

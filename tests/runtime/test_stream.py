@@ -40,7 +40,7 @@ class FakeStream(FakeBoard):
         longer = stream.by_frames(self.graph, len(self.steps))
         reads = golden.run(longer, np.array([self.steps])).reads
         answers = stream.answers(self.graph, reads, stream=True)
-        settled = answers.settled(self.machine.exit_margin or 0)[0, -1]
+        settled = answers.settled(self.machine.parameters.exit_margin or 0)[0, -1]
         return protocol.result(self.machine, int(answers.classes[0, -1]),
                                int(answers.scores[0, -1]), bool(settled))
 

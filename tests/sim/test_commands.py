@@ -95,7 +95,7 @@ def test_numbers_are_the_models(build, data, capsys):
         "p99": sorted(clocks)[297], "mean": pytest.approx(clocks.mean()),
         "worst_case": cycle.worst_case(machine)}
     assert report["latency_us"]["median"] == np.median(clocks) / 20
-    assert report["clocks_with_input"]["max"] == clocks.max() + machine.input_beats - 1
+    assert report["clocks_with_input"]["max"] == clocks.max() + machine.layout.input_beats - 1
     assert report["sops"] == pytest.approx(asked.sops.sum(axis=1).mean())
     assert [layer["unit_roof"] for layer in report["layers"]] == [30, 6]
     assert report["utilisation"] == pytest.approx(
@@ -239,9 +239,10 @@ def test_a_core_that_is_none(build, capsys, spoil, said):
 
 
 def forged(build, **changes):
-    """*build* with other values of its machine, and the digest that they ask for."""
+    """*build* with other widths of its machine, and the digest that they ask for."""
     program = Program.load(build)
-    machine = replace(program.machine, **changes)
+    arithmetic = replace(program.machine.arithmetic, **changes)
+    machine = replace(program.machine, arithmetic=arithmetic)
     replace(program, machine=replace(machine, digest=digest(machine, program.image))).save(build)
     replaced(build / "report.json", program.machine.digest, Program.load(build).machine.digest)
 

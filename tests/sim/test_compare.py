@@ -5,6 +5,7 @@ import pytest
 
 from qsnn_hw.machine.arch import Machine
 from qsnn_hw.machine.layers import Layer, Map, Word
+from qsnn_hw.machine.parameters import Arithmetic, Parameters
 from qsnn_sim.cycle.cycle import Timing
 from qsnn_sim.rtl.compare import ABSENT, Trace, compare
 from qsnn_sim.rtl.probe import views
@@ -19,8 +20,9 @@ def layer(name, channels, **changes):
 
 
 def machine(*layers, banks=2, **changes):
-    return Machine("two", 3, "spikes", 1, SPIKES, layers, "count", (), (), 8, 8, 8, 8, 8, 4, 3, 1,
-                   banks=banks, lanes=16, units=2, **changes)
+    chosen = Parameters(name="two", steps=3, coding="spikes", input_bits=1, input_map=SPIKES,
+                        layers=layers, readout="count", banks=banks, lanes=16, units=2, **changes)
+    return Machine(parameters=chosen, arithmetic=Arithmetic())
 
 
 # bank 0: channels 0 .. 15 of fc1 and fc2; bank 1: channels 16 .. 19 of fc1

@@ -12,24 +12,25 @@ DRAWS = 50
 
 def run(machine, rng, arrivals):
     """The latencies of random activity, a third of it all-active."""
+    parameters = machine.parameters
     odds = np.where(np.arange(SAMPLES) % 3, rng.choice([0, 0.1, 0.5, 0.9], SAMPLES), 1)
 
     def train(*shape):
         return rng.random((SAMPLES, *shape)) < odds.reshape(-1, *[1] * len(shape))
 
-    source, steps = machine.input_map, 2 if machine.streaming else machine.steps
+    source, steps = parameters.input_map, 2 if parameters.streaming else parameters.steps
     channels = source.words * (WORD if source.kind == "spikes" else 1)
-    x = train(*([] if machine.one_frame else [steps]), channels, source.height, source.width)
+    x = train(*([] if parameters.one_frame else [steps]), channels, source.height, source.width)
     spikes = [train(steps, layer.channels, layer.height, layer.width)
-              for layer in machine.layers if layer.fires]
-    exits = rng.integers(0, machine.steps, SAMPLES) if machine.exits else None
+              for layer in parameters.layers if layer.fires]
+    exits = rng.integers(0, parameters.steps, SAMPLES) if parameters.exits else None
     return cycle.run(machine, x, spikes, arrivals=arrivals, exits=exits).latency
 
 
 def random_arrivals(machine, rng):
     """Beats one a clock, with few gaps, with many; short ones and long ones."""
     odds, longest = rng.choice([0, 0.05, 0.5, 1], SAMPLES), rng.choice([1, 3, 40], SAMPLES)
-    shape = (SAMPLES, machine.input_beats)
+    shape = (SAMPLES, machine.layout.input_beats)
     gaps = rng.integers(1, longest[:, None] + 1, shape) * (rng.random(shape) < odds[:, None])
     return np.cumsum(1 + gaps, axis=1)
 
@@ -38,4 +39,5 @@ def test_nothing_takes_longer():
     for seed in range(DRAWS):
         machine, rng = draws.draw(seed).machine, np.random.default_rng(seed)
         latency = run(machine, rng, random_arrivals(machine, rng))
-        assert latency.max() <= cycle.worst_case(machine), f"draw {seed}, {machine.banks} banks"
+        banks = machine.parameters.banks
+        assert latency.max() <= cycle.worst_case(machine), f"draw {seed}, {banks} banks"

@@ -80,7 +80,7 @@ def test_late_result(network, tmp_path):
     ports = {"weights__valid": "input", "weights__payload": "input [15:0]",
              "inputs__valid": "input", "inputs__payload": "input [3:0]",
              "weights__ready": "output", "inputs__ready": "output", "loaded": "output",
-             "result__payload": f"output [{1 + network.program.machine.score_bits}:0]",
+             "result__payload": f"output [{1 + network.program.machine.arithmetic.score_bits}:0]",
              "probe__valid": "output", "probe__spikes": "output [1:0]",
              "probe__last_layer": "output"}
     late = LATE.format(ports=", ".join(f"{way} {name}" for name, way in ports.items()),

@@ -43,7 +43,7 @@ class LinkedCore(wiring.Component):
         m.submodules.framer = ResetInserter(restart)(framer)
         core = self._core(m, restart)
         m.d.sync += restart.eq(uart_rx.broken)
-        if self.machine.streaming:
+        if self.machine.parameters.streaming:
             m.d.comb += core.restart.eq(framer.restart)
         m.d.comb += [
             uart_rx.rx.eq(self.rx),

@@ -4,7 +4,7 @@ from amaranth.hdl import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from qsnn_hw.machine.arch import ISSUE_TO_LANES
+from qsnn_hw.machine.timing import ISSUE_TO_LANES
 from qsnn_hw.machine.layers import WORD
 
 from .jobs import job_layout, progress_bits
@@ -30,18 +30,18 @@ class Bank(wiring.Component):
         self.machine, self.number = machine, number
         self.walker, self.reader = Walker(machine, number), Reader(machine)
         self.neurons = NeuronArray(machine, image, number)
-        self.memory = WeightMemory(lanes=machine.lanes, rows=machine.rows,
-                                   kind=machine.weight_memory)
+        self.memory = WeightMemory(lanes=machine.parameters.lanes, rows=machine.layout.rows,
+                                   kind=machine.parameters.weight_memory)
         super().__init__({
             "begin": In(1), "fresh": In(1), "stop": In(1), "input_ready": In(1),
             "progress": In(progress_bits(machine)),
             "weights": In(stream.Signature(WORD)), "load": In(1), "loaded": Out(1),
-            "line": In(WORD * machine.columns), "value": In(machine.value_bits),
-            "index": In(range(max(machine.value_words, 2))),
+            "line": In(WORD * machine.parameters.columns), "value": In(machine.layout.value_bits),
+            "index": In(range(max(machine.layout.value_words, 2))),
             "address": Out(self.walker.request.address.shape()), "enable": Out(1),
-            "list_count": In(range(machine.value_words + 1)),
-            "arriving": In(1), "arriving_index": In(range(max(machine.value_words, 2))),
-            "arriving_value": In(machine.value_bits),
+            "list_count": In(range(machine.layout.value_words + 1)),
+            "arriving": In(1), "arriving_index": In(range(max(machine.layout.value_words, 2))),
+            "arriving_value": In(machine.layout.value_bits),
             "idle": Out(1),
         })
 
@@ -50,7 +50,7 @@ class Bank(wiring.Component):
         m.submodules.memory = memory
         wiring.connect(m, wiring.flipped(self.weights), memory.beats)
         m.d.comb += [memory.load.eq(self.load), self.loaded.eq(memory.loaded)]
-        if self.machine.exits:
+        if self.machine.parameters.exits:
             m.submodules.work = ResetInserter(self.stop)(work := Module())
             self._work(work)
         else:
@@ -60,11 +60,12 @@ class Bank(wiring.Component):
     def _work(self, m):
         """All but the weights, which stay."""
         machine = self.machine
+        parameters = machine.parameters
         m.submodules.walker, m.submodules.reader = walker, reader = self.walker, self.reader
         m.submodules.neurons = neurons = self.neurons
         m.submodules.lanes = self.lanes = Lanes(
-            lanes=machine.lanes, units=machine.units, acc_bits=machine.acc_bits,
-            x_bits=x_bits(machine), rings=machine.rings)
+            lanes=parameters.lanes, units=parameters.units, acc_bits=machine.arithmetic.acc_bits,
+            x_bits=x_bits(machine), rings=machine.timing.rings)
         m.d.comb += [
             walker.begin.eq(self.begin), walker.fresh.eq(self.fresh),
             walker.input_ready.eq(self.input_ready),
@@ -87,7 +88,7 @@ class Bank(wiring.Component):
         address = Signal.like(memory.address, reset_less=True)
         events = delays(m, reader.event, ISSUE_TO_LANES, init=0)
         valid = events[ISSUE_TO_LANES - 1]
-        if self.machine.lists:
+        if self.machine.parameters.lists:
             valid |= delays(m, self.arriving, ISSUE_TO_LANES - 1, init=0)[ISSUE_TO_LANES - 2]
         m.d.sync += [address.eq(reader.row), lanes.x.eq(reader.x)]
         m.d.comb += [
@@ -99,12 +100,13 @@ class Bank(wiring.Component):
     def _hand_over(self, m):
         """A transfer and its job, the shadow's next turn."""
         machine, walker, reader, neurons = (self.machine, self.walker, self.reader, self.neurons)
+        parameters, timing = machine.parameters, machine.timing
         pending, job = Signal(), Signal(job_layout(machine), reset_less=True)
         with m.If(reader.transfer):
             m.d.sync += pending.eq(0)
         with m.If(walker.job_valid):
             m.d.sync += [pending.eq(1), job.eq(walker.job)]
-        rotations = [(machine.rotation(i), machine.replays(i)) for i in range(len(machine.layers))]
+        rotations = [(timing.rotation[i], timing.replays[i]) for i in range(len(parameters.layers))]
         spacing = Signal(range(max(rotation * replays for rotation, replays in rotations)))
         with m.Switch(job.layer):
             for index, (rotation, replays) in enumerate(rotations):
@@ -114,9 +116,9 @@ class Bank(wiring.Component):
         m.d.sync += timer.eq(Mux(timer == 0, 0, timer - 1))
         with m.If(reader.transfer):
             m.d.sync += timer.eq(spacing)
-        if machine.joins:                   # the rotation begins when all banks are there
+        if parameters.joins:                   # the rotation begins when all banks are there
             with m.If(neurons.join):
-                m.d.sync += timer.eq(machine.rotation(len(machine.layers) - 1) - ISSUE_TO_LANES - 1)
+                m.d.sync += timer.eq(timing.rotation[len(parameters.layers) - 1] - ISSUE_TO_LANES - 1)
         transfers = delays(m, reader.transfer, ISSUE_TO_LANES + 1, init=0)
         held = Signal(job_layout(machine), reset_less=True)
         with m.If(reader.transfer):

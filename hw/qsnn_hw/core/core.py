@@ -19,15 +19,16 @@ __all__ = ["SpikingCore", "core_members"]
 
 def core_members(machine):
     """The members of the core of *machine*, by name: `SpikingCore` says what they are."""
+    parameters = machine.parameters
     return {
         "weights": In(stream.Signature(WORD)),
-        "inputs": In(stream.Signature(machine.beat_bits)),
+        "inputs": In(stream.Signature(machine.layout.beat_bits)),
         "result": Out(stream.Signature(result_layout(machine))),
         "loaded": Out(1),
-        **({"restart": In(1)} if machine.streaming else {}),
+        **({"restart": In(1)} if parameters.streaming else {}),
         "probe": Out(wiring.Signature({
-            "valid": Out(machine.banks), "spikes": Out(machine.units * machine.banks),
-            "last_layer": Out(machine.banks)})),
+            "valid": Out(parameters.banks), "spikes": Out(parameters.units * parameters.banks),
+            "last_layer": Out(parameters.banks)})),
     }
 
 
@@ -54,7 +55,7 @@ class SpikingCore(wiring.Component):
         machine = self.machine
         m.submodules.inputs = inputs = Inputs(machine)
         m.submodules.readout = readout = Readout(machine, self.image)
-        banks = [Bank(machine, self.image, number) for number in range(machine.banks)]
+        banks = [Bank(machine, self.image, number) for number in range(machine.parameters.banks)]
         for number, bank in enumerate(banks):
             m.submodules[f"bank{number}"] = bank
         self._load(m, banks, inputs)
@@ -77,9 +78,9 @@ class SpikingCore(wiring.Component):
         ]
         # `busy` follows the first beat by a clock; no weight is taken in the clock of that beat
         m.d.comb += self._loading.eq(~busy)
-        if machine.streaming:
+        if machine.parameters.streaming:
             self._restart(m, banks, inputs)
-        if machine.exits:
+        if machine.parameters.exits:
             m.d.comb += [bank.stop.eq(self.result.valid) for bank in banks]
             m.d.comb += readout.stop.eq(self.result.valid)
         return m
@@ -95,7 +96,7 @@ class SpikingCore(wiring.Component):
 
     def _quiet(self, m, banks):
         """Whether the last spikes are written and counted too: a next sample counts from 0."""
-        clocks = self.machine.unit_latency + len(banks)
+        clocks = self.machine.timing.unit_latency + len(banks)
         quiet = Signal(range(clocks + 1))
         with m.If(quiet != clocks):
             m.d.sync += quiet.eq(quiet + 1)
@@ -139,7 +140,7 @@ class SpikingCore(wiring.Component):
                 spikes.valid[number].eq(bank.neurons.word_valid),
                 self.probe.valid[number].eq(bank.neurons.spikes_valid),
                 self.probe.last_layer[number].eq(bank.neurons.spikes_last_layer),
-                self.probe.spikes.word_select(number, machine.units).eq(bank.neurons.spikes),
+                self.probe.spikes.word_select(number, machine.parameters.units).eq(bank.neurons.spikes),
             ]
 
     def _read_out(self, m, banks, readout):

@@ -22,11 +22,11 @@ class Inputs(wiring.Component):
 
     def __init__(self, machine):
         self.machine = machine
-        banks, words = machine.banks, machine.value_words
+        banks, words = machine.parameters.banks, machine.layout.value_words
         self.entry = data.StructLayout({"index": range(max(words, 2)),
-                                        "value": machine.input_bits})
+                                        "value": machine.parameters.input_bits})
         super().__init__({
-            "beat": In(machine.beat_bits), "beat_valid": In(1), "finished": In(1),
+            "beat": In(machine.layout.beat_bits), "beat_valid": In(1), "finished": In(1),
             "begin": Out(1), "ready": Out(1), "filling": Out(1),
             "arriving": Out(1), "pixel": Out(self.entry), "count": Out(range(words + 1)),
             "word": Out(word_layout(machine)), "word_valid": Out(1),
@@ -37,10 +37,10 @@ class Inputs(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         machine = self.machine
-        beat = Signal(range(max(machine.input_beats, 2)))
+        beat = Signal(range(max(machine.layout.input_beats, 2)))
         last = Signal()
         m.d.comb += [
-            last.eq(beat == machine.input_beats - 1), self.filling.eq(beat != 0),
+            last.eq(beat == machine.layout.input_beats - 1), self.filling.eq(beat != 0),
             self.begin.eq(self.beat_valid & (beat == 0)),
         ]
         with m.If(self.finished):
@@ -49,9 +49,9 @@ class Inputs(wiring.Component):
             m.d.sync += beat.eq(Mux(last, 0, beat + 1))
             with m.If(last):
                 m.d.sync += self.ready.eq(1)
-        if machine.lists:
+        if machine.parameters.lists:
             self._list(m, beat)
-        elif machine.value_words:
+        elif machine.layout.value_words:
             self._values(m, beat)
         else:
             self._spikes(m, beat, platform)
@@ -61,8 +61,9 @@ class Inputs(wiring.Component):
 
     def _claim(self, m, beat):
         """What holds between the registers, in every clock."""
-        m.d.comb += [Assert(beat < self.machine.input_beats), Assert(~self.ready | (beat == 0)),
-                     Assert(self.count <= Mux(self.filling, beat, self.machine.value_words))]
+        layout = self.machine.layout
+        m.d.comb += [Assert(beat < layout.input_beats), Assert(~self.ready | (beat == 0)),
+                     Assert(self.count <= Mux(self.filling, beat, layout.value_words))]
 
     def _list(self, m, beat):
         active, count = self.beat_valid & (self.beat != 0), Mux(self.begin, 0, self.count)
@@ -71,7 +72,7 @@ class Inputs(wiring.Component):
                      self.pixel.value.eq(self.beat), position.eq(count)]
         with m.If(self.beat_valid):
             m.d.sync += self.count.eq(count + active)
-        m.submodules.list = memory = table(self.entry, self.machine.value_words)
+        m.submodules.list = memory = table(self.entry, self.machine.layout.value_words)
         write, read = memory.write_port(), memory.read_port()
         m.d.comb += [
             write.addr.eq(position), write.data.eq(self.pixel), write.en.eq(self.arriving),
@@ -81,9 +82,9 @@ class Inputs(wiring.Component):
         ]
 
     def _values(self, m, beat):
-        for bank in range(self.machine.banks):
+        for bank in range(self.machine.parameters.banks):
             m.submodules[f"values{bank}"] = memory = table(
-                self.machine.input_bits, self.machine.value_words)
+                self.machine.parameters.input_bits, self.machine.layout.value_words)
             write, read = memory.write_port(), memory.read_port()
             m.d.comb += [
                 write.addr.eq(beat), write.data.eq(self.beat), write.en.eq(self.beat_valid),
@@ -94,20 +95,21 @@ class Inputs(wiring.Component):
     def _spikes(self, m, beat, platform):
         """A step's words fill a column; then the next column, and behind the last one new lines."""
         machine, word = self.machine, self.word
+        parameters, layout = machine.parameters, machine.layout
         line, first = Signal.like(word.line), Signal.like(word.line)
-        column, index = Signal.like(word.column), Signal(range(max(machine.frame_words, 2)))
+        column, index = Signal.like(word.column), Signal(range(max(layout.frame_words, 2)))
         m.d.comb += [word.line.eq(line), word.column.eq(column), word.spikes.eq(self.beat),
                      self.word_valid.eq(self.beat_valid)]
         with m.If(self.beat_valid):
             m.d.sync += [index.eq(index + 1), line.eq(line + 1)]
-            with m.If(index == machine.frame_words - 1):
+            with m.If(index == layout.frame_words - 1):
                 m.d.sync += [index.eq(0), column.eq(column + 1), line.eq(first)]
-                with m.If(column == machine.columns - 1):
+                with m.If(column == parameters.columns - 1):
                     m.d.sync += [column.eq(0), line.eq(line + 1), first.eq(line + 1)]
         with m.If(self.finished):
             m.d.sync += [index.eq(0), column.eq(0), line.eq(0), first.eq(0)]
         if platform == "formal":
-            place = first * machine.columns + column * machine.frame_words + index
-            m.d.comb += [Assert(index < machine.frame_words), Assert(column < machine.columns),
-                         Assert(first % machine.frame_words == 0), Assert(line == first + index),
+            place = first * parameters.columns + column * layout.frame_words + index
+            m.d.comb += [Assert(index < layout.frame_words), Assert(column < parameters.columns),
+                         Assert(first % layout.frame_words == 0), Assert(line == first + index),
                          Assert(self.ready | (beat == place))]

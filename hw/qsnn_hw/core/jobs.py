@@ -37,17 +37,18 @@ def job_layout(machine):
     ``halves``   totals are halved (streams)
     ============ =================================================================
     """
+    parameters, layout = machine.parameters, machine.layout
     flags = ["start", "opens", "closes", "silent", "settled", "opening", "final"]
-    flags += ["ending"] * machine.exits + ["halves"] * machine.streaming
-    combined = machine.order == "layer" and any(
-        layer.pooling == "or" for layer in machine.layers)
+    flags += ["ending"] * parameters.exits + ["halves"] * parameters.streaming
+    combined = parameters.order == "layer" and any(
+        layer.pooling == "or" for layer in parameters.layers)
     return data.StructLayout({
-        "layer": range(max(len(machine.layers), 2)),
-        "slot": range(max(machine.neuron_slots, machine.readout_slots, 2)),
-        "membrane": range(max(machine.membrane_slots, 2)),
-        "line": range(max(machine.lines, 2)), "column": range(max(machine.columns, 2)),
-        "words": range(max(machine.lanes // WORD, 2)),
-        "step": range(max(machine.steps, 2) if combined else 2), **dict.fromkeys(flags, 1)})
+        "layer": range(max(len(parameters.layers), 2)),
+        "slot": range(max(layout.neuron_slots, layout.readout_slots, 2)),
+        "membrane": range(max(layout.membrane_slots, 2)),
+        "line": range(max(layout.lines, 2)), "column": range(max(parameters.columns, 2)),
+        "words": range(max(parameters.lanes // WORD, 2)),
+        "step": range(max(parameters.steps, 2) if combined else 2), **dict.fromkeys(flags, 1)})
 
 
 def request_layout(machine):
@@ -70,21 +71,21 @@ def request_layout(machine):
     """
     flags = ("listed", "value", "merged", "paired", "pad", "skip", "ends")
     return data.StructLayout({
-        "address": address_bits(machine), "column": range(max(machine.columns, 2)),
-        "row": range(max(machine.rows, 2)), "format": range(len(machine.formats)),
+        "address": address_bits(machine), "column": range(max(machine.parameters.columns, 2)),
+        "row": range(max(machine.layout.rows, 2)), "format": range(len(machine.parameters.formats)),
         "begun": int(listed_planes(machine) > 1), **dict.fromkeys(flags, 1)})
 
 
 def listed_planes(machine):
     """Planes of the weights that the pixels of the list meet; 0 without one."""
-    return machine.layers[0].maps[0].planes if machine.lists else 0
+    return machine.parameters.layers[0].maps[0].planes if machine.parameters.lists else 0
 
 
 def address_bits(machine):
     """Of a line of the spike memory, or a word of the value memory."""
-    return bits_of(max(machine.lines, machine.value_words) - 1)
+    return bits_of(max(machine.layout.lines, machine.layout.value_words) - 1)
 
 
 def progress_bits(machine):
     """Two's complement differences of rounds, of all that lie between two banks."""
-    return bits_of(schedule.total_rounds(machine) + machine.steps + 1) + 1
+    return bits_of(machine.timing.total_rounds + machine.parameters.steps + 1) + 1

@@ -6,7 +6,7 @@ from amaranth.hdl import *
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from qsnn_hw.machine.arch import ram_style
+from qsnn_hw.machine.memories import ram_style
 from qsnn_hw.machine.layers import WORD
 
 __all__ = ["Rom", "SPRAM_VERILOG", "WeightMemory", "delays", "table"]

@@ -71,21 +71,22 @@ class NeuronUnit(wiring.Component):
     """
 
     def __init__(self, machine):
-        self.machine, self.clocks = machine, machine.unit_clocks
+        arithmetic = machine.arithmetic
+        self.machine, self.clocks = machine, machine.timing.unit_clocks
         super().__init__({
-            "acc": In(machine.acc_bits),
-            "sum_x": In(machine.sum_bits),
+            "acc": In(arithmetic.acc_bits),
+            "sum_x": In(arithmetic.sum_bits),
             "doubled": In(1),
-            "u": In(signed(machine.membrane_bits)),
+            "u": In(signed(arithmetic.membrane_bits)),
             "first": In(1),
-            "pooled": In(signed(machine.current_bits)), "alone": In(1),
-            "largest": Out(signed(machine.current_bits)),
-            **({"i": In(signed(machine.synapse_bits)), "i_first": In(1),
-                "i_next": Out(signed(machine.synapse_bits))} if machine.synapses else {}),
-            "current": Out(signed(machine.current_bits)),
+            "pooled": In(signed(arithmetic.current_bits)), "alone": In(1),
+            "largest": Out(signed(arithmetic.current_bits)),
+            **({"i": In(signed(arithmetic.synapse_bits)), "i_first": In(1),
+                "i_next": Out(signed(arithmetic.synapse_bits))} if arithmetic.synapses else {}),
+            "current": Out(signed(arithmetic.current_bits)),
             "spike": Out(1),
-            "u_next": Out(signed(machine.membrane_bits)),
-            **field_signals(machine.neuron_fields),
+            "u_next": Out(signed(arithmetic.membrane_bits)),
+            **field_signals(arithmetic.neuron_fields),
         })
 
     def elaborate(self, platform):
@@ -96,10 +97,10 @@ class NeuronUnit(wiring.Component):
         return m
 
     def _field(self, name):
-        return field_at(self, self.machine.neuron_fields, name)
+        return field_at(self, self.machine.arithmetic.neuron_fields, name)
 
     def _described(self, name):
-        (field,) = (f for f in self.machine.neuron_fields if f.name == name)
+        (field,) = (f for f in self.machine.arithmetic.neuron_fields if f.name == name)
         return field
 
     def _takes(self, stage, following):
@@ -108,13 +109,14 @@ class NeuronUnit(wiring.Component):
 
     def _integrate(self, m):
         machine = self.machine
-        biased, leak, v = (Signal(signed(machine.potential_bits), name=name, reset_less=True)
+        arithmetic = machine.arithmetic
+        biased, leak, v = (Signal(signed(arithmetic.potential_bits), name=name, reset_less=True)
                            for name in ("biased", "leak", "v"))
         doubled = Mux(self.doubled, self.acc << 1, self.acc)
         m.d.sync += [
             self.current.eq(doubled - self.sum_x),
             biased.eq(self._gained(m) + self._field("bias")),
-            leak.eq((self._product(m) << self._field("leak_shift")) >> machine.decay_shift),
+            leak.eq((self._product(m) << self._field("leak_shift")) >> arithmetic.decay_shift),
             v.eq(biased + leak),
         ]
         return v
@@ -129,19 +131,20 @@ class NeuronUnit(wiring.Component):
 
     def _gained(self, m):
         """y · 2^f, in the clock of bias."""
+        parameters, arithmetic = self.machine.parameters, self.machine.arithmetic
         y, shift = self.current, self._described("gain_shift")
         gain = self._field("gain_shift")
         if self._takes("turn", "pool"):
             y = y ^ self._field("flip").replicate(len(y)).as_signed()
-            if shift.constant is None and not (self.machine.pools or self.machine.synapses):
+            if shift.constant is None and not (parameters.pools or arithmetic.synapses):
                 y, gain = y << gain, Const(0)
             turned = Signal(signed(len(y)), reset_less=True)
             m.d.sync += turned.eq(y)
             y = turned
-        if self.machine.pools:
+        if parameters.pools:
             self._pool(m, y)
             y = self.largest
-        if self.machine.synapses:
+        if arithmetic.synapses:
             y = self._synapse(m, y)
         return y << gain
 
@@ -155,15 +158,16 @@ class NeuronUnit(wiring.Component):
     def _synapse(self, m, y):
         """The synaptic current that integrates *y*."""
         machine = self.machine
+        arithmetic = machine.arithmetic
         scaled = Mux(self.i_first, 0, self.i) * self._field("synapse_decay")
         product = Signal(Shape.cast(scaled.shape()), name="i_product", reset_less=True)
         flip = self._field("flip")
         if not isinstance(flip, Const):
             flip = delays(m, flip, 1 + self.clocks["synapse"] - self.clocks["turn"])[-1]
-        total = (product >> machine.synapse_shift) + y + flip
+        total = (product >> arithmetic.synapse_shift) + y + flip
         i = Signal(Shape.cast(total.shape()), name="i_total", reset_less=True)
         m.d.sync += [product.eq(scaled), i.eq(total)]
-        m.d.comb += self.i_next.eq(self._clipped(m, i, "synapse_bits", machine.synapse_bits))
+        m.d.comb += self.i_next.eq(self._clipped(m, i, "synapse_bits", arithmetic.synapse_bits))
         return self.i_next
 
     def _fire(self, m, v):
@@ -183,12 +187,12 @@ class NeuronUnit(wiring.Component):
         machine, step = self.machine, self._described("step_shift")
         shifted = shift_right(v_reset << 1, step, _port_or_zero(self, step))
         least = step.base if step.constant is None else step.constant
-        width = min(len(v_reset) + 1 - least, machine.scaled_bits)
+        width = min(len(v_reset) + 1 - least, machine.arithmetic.scaled_bits)
         scaled = Signal(signed(max(width, 1)), reset_less=True)
         rounded = Signal(signed(len(scaled)), reset_less=True)
         m.d.sync += [scaled.eq(shifted), rounded.eq((scaled + 1) >> 1)]
-        u = self._clipped(m, rounded, "bits", machine.membrane_bits)
-        if machine.clamps:
+        u = self._clipped(m, rounded, "bits", machine.arithmetic.membrane_bits)
+        if machine.arithmetic.clamps:
             lowest = self._field("lowest")
             u = Mux(u < lowest, lowest, u)
         m.d.comb += self.u_next.eq(Mux(self._resets(m), self._field("reset_to"), u))

@@ -19,13 +19,14 @@ __all__ = ["NeuronArray", "most_slots", "word_layout"]
 def word_layout(machine):
     """Spikes on their way to the spike memory; ``round``: the last ones of a round."""
     return data.StructLayout({
-        "line": range(max(machine.lines, 2)), "column": range(max(machine.columns, 2)),
+        "line": range(max(machine.layout.lines, 2)), "column": range(max(machine.parameters.columns, 2)),
         "spikes": WORD, "stored": 1, "round": 1})
 
 
 def most_slots(machine):
     """Slots of the longest rotation."""
-    return max(machine.slots, *(machine.used_slots(i) for i in range(len(machine.layers))))
+    layout = machine.layout
+    return max(layout.slots, *(layout.used_slots[i] for i in range(len(machine.parameters.layers))))
 
 
 class NeuronArray(wiring.Component):
@@ -43,17 +44,18 @@ class NeuronArray(wiring.Component):
     """
 
     def __init__(self, machine, image, bank):
+        parameters, arithmetic = machine.parameters, machine.arithmetic
         self.machine, self.image, self.bank = machine, image, bank
         super().__init__({
-            "heads": In(data.ArrayLayout(unsigned(machine.acc_bits), machine.units)),
-            "arrive": In(1), "job": In(job_layout(machine)), "sum_x": In(machine.sum_bits),
+            "heads": In(data.ArrayLayout(unsigned(arithmetic.acc_bits), parameters.units)),
+            "arrive": In(1), "job": In(job_layout(machine)), "sum_x": In(arithmetic.sum_bits),
             "join": In(1), "waiting": Out(1), "active": Out(1),
-            "rotate": Out(1), "moves": Out(1), "layer": Out(range(max(len(machine.layers), 2))),
-            "last_layer": Out(1), "ring": Out(range(max(len(machine.rings), 2))),
-            "spikes": Out(machine.units), "spikes_valid": Out(1), "spikes_last_layer": Out(1),
+            "rotate": Out(1), "moves": Out(1), "layer": Out(range(max(len(parameters.layers), 2))),
+            "last_layer": Out(1), "ring": Out(range(max(len(machine.timing.rings), 2))),
+            "spikes": Out(parameters.units), "spikes_valid": Out(1), "spikes_last_layer": Out(1),
             "word": Out(word_layout(machine)), "word_valid": Out(1),
-            "current": Out(signed(machine.current_bits)),
-            "slot": Out(range(most_slots(machine))), "step": Out(range(max(machine.steps, 2))),
+            "current": Out(signed(arithmetic.current_bits)),
+            "slot": Out(range(most_slots(machine))), "step": Out(range(max(parameters.steps, 2))),
             "now": Out(job_layout(machine)),
         })
 
@@ -61,19 +63,19 @@ class NeuronArray(wiring.Component):
         m = Module()
         machine = self.machine
         self.held = job = Signal(job_layout(machine), reset_less=True)
-        sum_x = Signal(machine.sum_bits, reset_less=True)
+        sum_x = Signal(machine.arithmetic.sum_bits, reset_less=True)
         with m.If(self.arrive):
             m.d.sync += [job.eq(self.job), sum_x.eq(self.sum_x)]
         self.of_layer = self._constants(m)
         slot = self._rotate(m)
-        self.clocks = clocks = machine.unit_clocks
+        self.clocks = clocks = machine.timing.unit_clocks
         closing = self.rotate & job.closes & self.of_layer.fires
         valid = delays(m, closing, clocks["clip"] + 1, init=0)
         begins = delays(m, self.rotate & (slot == 0), clocks["clip"], init=0)
         start = job.start & (self.step == 0)
         firsts = delays(m, start, clocks["product"] + 1)
         address = delays(m, Value.cast(job.slot + slot)[:len(job.slot)], clocks["clip"])
-        units = [NeuronUnit(machine) for _ in range(machine.units)]
+        units = [NeuronUnit(machine) for _ in range(machine.parameters.units)]
         for number, unit in enumerate(units):
             m.submodules[f"unit{number}"] = unit
             m.d.comb += [
@@ -84,13 +86,13 @@ class NeuronArray(wiring.Component):
             ]
         m.d.comb += [self.current.eq(self._class(m, units, slot)), self.slot.eq(slot),
                      self.now.eq(job)]
-        if machine.pools:
+        if machine.parameters.pools:
             self._pool(m, units, slot)
-        if machine.synapses:
+        if machine.arithmetic.synapses:
             self._synapses(m, units, slot, firsts, valid)
         self._parameters(m, units, address)
         self._membranes(m, units, slot, begins[-1], valid[-1])
-        self._collect(m, valid[machine.spike_clock], begins)
+        self._collect(m, valid[machine.timing.spike_clock], begins)
         return m
 
     def _class(self, m, units, slot):
@@ -100,7 +102,7 @@ class NeuronArray(wiring.Component):
 
     def _of_step(self, total):
         """What this rotation takes of *total*: all of it, or one step's."""
-        bits = self.machine.batch_bits
+        bits = self.machine.parameters.batch_bits
         if not bits:
             return total
         return Mux(self.of_layer.paired, Mux(self.step[0], total[bits:], total[:bits]), total)
@@ -108,19 +110,19 @@ class NeuronArray(wiring.Component):
     def _constants(self, m):
         """Of the job's layer."""
         machine = self.machine
-        last = len(machine.layers) - 1
+        last = len(machine.parameters.layers) - 1
         tables = {
-            "used": [machine.used_slots(i) - 1 for i in range(last + 1)],
-            "end": [machine.rotation(i) - 1 for i in range(last + 1)],
-            "replays": [machine.replays(i) - 1 for i in range(last + 1)],
-            "doubled": [layer.doubled for layer in machine.layers],
+            "used": [machine.layout.used_slots[i] - 1 for i in range(last + 1)],
+            "end": [machine.timing.rotation[i] - 1 for i in range(last + 1)],
+            "replays": [machine.timing.replays[i] - 1 for i in range(last + 1)],
+            "doubled": [layer.doubled for layer in machine.parameters.layers],
             "last_layer": [i == last for i in range(last + 1)],
-            "fires": [layer.fires for layer in machine.layers],
-            "lines": [machine.line_words(i) for i in range(last + 1)],
-            "stored": [machine.stored(i) for i in range(last + 1)],
-            "ring": [machine.ring(i) for i in range(last + 1)],
-            "ors": [layer.pooling == "or" for layer in machine.layers],
-            "paired": [machine.paired(i) for i in range(last + 1)],
+            "fires": [layer.fires for layer in machine.parameters.layers],
+            "lines": [machine.layout.line_words[i] for i in range(last + 1)],
+            "stored": [machine.parameters.stored(i) for i in range(last + 1)],
+            "ring": [machine.timing.ring[i] for i in range(last + 1)],
+            "ors": [layer.pooling == "or" for layer in machine.parameters.layers],
+            "paired": [machine.parameters.paired(i) for i in range(last + 1)],
         }
         constants = SimpleNamespace()
         for name, values in tables.items():
@@ -141,7 +143,7 @@ class NeuronArray(wiring.Component):
     def _rotate(self, m):
         """The slot of this clock (while ``rotate``); ``step`` counts replays."""
         machine = self.machine
-        longest = max(machine.rotation(i) for i in range(len(machine.layers)))
+        longest = max(machine.timing.rotation[i] for i in range(len(machine.parameters.layers)))
         slot = Signal(range(longest))
         m.d.comb += self.rotate.eq(self.active & (slot <= self.of_layer.used))
         self.turned = end = slot == self.of_layer.end
@@ -152,9 +154,9 @@ class NeuronArray(wiring.Component):
                 with m.If(self.step == Mux(self.held.closes, self.of_layer.replays, 0)):
                     m.d.sync += self.active.eq(0)
         begin = self.arrive
-        if machine.joins:
+        if machine.parameters.joins:
             joins = Signal()
-            silent = [not layer.fires for layer in machine.layers]
+            silent = [not layer.fires for layer in machine.parameters.layers]
             m.d.comb += joins.eq(self.job.layer == silent.index(True))
             begin = (self.arrive & ~joins) | self.join
             with m.If(self.arrive & joins):
@@ -163,7 +165,7 @@ class NeuronArray(wiring.Component):
                 m.d.sync += self.waiting.eq(0)
         with m.If(begin):
             m.d.sync += [self.active.eq(1), slot.eq(0), self.step.eq(0)]
-        last_unit = (slot & (machine.units - 1)) == machine.units - 1
+        last_unit = (slot & (machine.parameters.units - 1)) == machine.parameters.units - 1
         m.d.comb += self.moves.eq(self.rotate & (self.of_layer.fires | last_unit))
         return slot[:bits_of(most_slots(machine) - 1)]
 
@@ -171,8 +173,8 @@ class NeuronArray(wiring.Component):
         """The largest current so far, a word a slot: there in the clock of pool, written in the
         next."""
         machine, clock = self.machine, self.clocks["pool"]
-        bits = machine.current_bits
-        m.submodules.pool = memory = table(bits * len(units), machine.slots)
+        bits = machine.arithmetic.current_bits
+        m.submodules.pool = memory = table(bits * len(units), machine.layout.slots)
         write, read = memory.write_port(), memory.read_port()
         slots = delays(m, slot, clock + 2)
         writes = delays(m, self.rotate & ~self.held.closes, clock + 2, init=0)
@@ -186,16 +188,16 @@ class NeuronArray(wiring.Component):
 
     def _parameters(self, m, units, address):
         """The stored fields: a memory for each clock that needs some, the units side by side."""
-        machine, clocks = self.machine, self.machine.field_clocks
+        machine, clocks = self.machine, self.machine.timing.field_clocks
         for clock in sorted(set(clocks.values())):
-            fields = [f for f in machine.neuron_fields
+            fields = [f for f in machine.arithmetic.neuron_fields
                       if f.constant is None and clocks[f.name] == clock]
             columns = {(field.name, number): self.image.neuron[field.name][self.bank][number]
                        for field in fields for number in range(len(units))}
             if not columns:
                 continue
             rom = Rom({f"{name}{number}": values for (name, number), values in columns.items()},
-                      small=machine.small_memories)
+                      small=machine.parameters.small_memories)
             m.submodules[f"parameters{clock}"] = rom
             m.d.comb += rom.address.eq(address[clock - 1])
             for name, number in columns:
@@ -204,9 +206,9 @@ class NeuronArray(wiring.Component):
     def _membranes(self, m, units, slot, begins, written):
         """Read in the clock of read, ``written`` in that of clip; ``begins``: slot 0 is next."""
         machine = self.machine
-        bits = machine.membrane_bits
-        m.submodules.membranes = memory = table(bits * len(units), machine.membrane_slots,
-                                                   small=machine.small_memories)
+        bits = machine.arithmetic.membrane_bits
+        m.submodules.membranes = memory = table(bits * len(units), machine.layout.membrane_slots,
+                                                   small=machine.parameters.small_memories)
         write, read = memory.write_port(), memory.read_port()
         target = Signal.like(write.addr, reset_less=True)
         m.d.sync += target.eq(Mux(begins, self._place(0), target + 1))
@@ -219,7 +221,7 @@ class NeuronArray(wiring.Component):
     def _place(self, slot):
         """Where a slot's state lies: layer by layer one group's is kept, else all."""
         slot = Value.cast(slot)
-        if self.machine.order == "layer":
+        if self.machine.parameters.order == "layer":
             return slot
         return (self.held.membrane + slot)[:len(self.held.membrane)]
 
@@ -227,9 +229,9 @@ class NeuronArray(wiring.Component):
         """Synaptic currents beside the membranes, in a memory of their own: read two clocks before
         that of synapse, written in the clock behind it."""
         machine, clock = self.machine, self.clocks["synapse"]
-        bits = machine.synapse_bits
-        m.submodules.synapses = memory = table(bits * len(units), machine.membrane_slots,
-                                               small=machine.small_memories)
+        bits = machine.arithmetic.synapse_bits
+        m.submodules.synapses = memory = table(bits * len(units), machine.layout.membrane_slots,
+                                               small=machine.parameters.small_memories)
         write, read = memory.write_port(), memory.read_port()
         places = delays(m, self._place(slot), clock + 2)
         m.d.comb += [read.addr.eq(places[clock - 2]), write.addr.eq(places[clock + 1]),
@@ -246,9 +248,10 @@ class NeuronArray(wiring.Component):
         way to them), so where they go is looked up then, and counts on from word to word.
         """
         machine, job, word = self.machine, self.held, self.word
-        units, per_word, spike = machine.units, WORD // machine.units, machine.spike_clock
+        parameters, layout = machine.parameters, machine.layout
+        units, per_word, spike = parameters.units, WORD // parameters.units, machine.timing.spike_clock
         line, column = self._destination(m)
-        slot, full = Signal(range(machine.slots), reset_less=True), Signal()
+        slot, full = Signal(range(layout.slots), reset_less=True), Signal()
         kept = Signal(data.StructLayout({
             "silent": 1, "stored": 1, "last_layer": 1, "before": 1, "words": len(job.words)}),
             reset_less=True)
@@ -261,7 +264,7 @@ class NeuronArray(wiring.Component):
                 kept.before.eq(self.of_layer.ors & ~job.opens)]
         last = delays(m, self.slot == self.of_layer.used, spike + 1)[spike]
         gathered = Cat(word.spikes[units:], self.spikes)
-        index = slot[bits_of(per_word - 1):] if machine.slots > per_word else Const(0, 1)
+        index = slot[bits_of(per_word - 1):] if layout.slots > per_word else Const(0, 1)
         m.d.comb += [full.eq(valid & (((slot & (per_word - 1)) == per_word - 1) | last)),
                      self.spikes_valid.eq(valid & ~kept.silent),
                      self.spikes_last_layer.eq(kept.last_layer)]
@@ -273,7 +276,7 @@ class NeuronArray(wiring.Component):
             m.d.sync += word.line.eq(word.line + 1)
         with m.If(begins[spike]):
             m.d.sync += [word.line.eq(line), word.column.eq(column)]
-        if any(layer.pooling == "or" for layer in machine.layers):
+        if any(layer.pooling == "or" for layer in parameters.layers):
             self._combine(m, kept.before, full)
 
     def _combine(self, m, before, full):
@@ -281,29 +284,29 @@ class NeuronArray(wiring.Component):
 
         The word so far is read a clock before it is full and written a clock after.
         """
-        machine, word, spike = self.machine, self.word, self.machine.spike_clock
-        words = max(machine.lanes // WORD, 2)
-        replay = self.step if machine.order == "layer" else Const(0)
-        step = Value.cast(self.held.step + replay)[:bits_of(machine.steps - 1)]
-        index = self.slot[bits_of(WORD // machine.units - 1):][:bits_of(words - 1)]
+        machine, word, spike = self.machine, self.word, self.machine.timing.spike_clock
+        words = max(machine.parameters.lanes // WORD, 2)
+        replay = self.step if machine.parameters.order == "layer" else Const(0)
+        step = Value.cast(self.held.step + replay)[:bits_of(machine.parameters.steps - 1)]
+        index = self.slot[bits_of(WORD // machine.parameters.units - 1):][:bits_of(words - 1)]
         at = delays(m, Cat(index, step), spike + 2)
         m.submodules.sent = memory = table(WORD, words << len(step))
         write, read = memory.write_port(), memory.read_port()
         m.d.comb += [read.addr.eq(at[spike - 1]), write.addr.eq(at[spike + 1]),
                      write.en.eq(self.word_valid), write.data.eq(word.spikes)]
         with m.If(full):
-            m.d.sync += word.spikes.eq(Cat(word.spikes[machine.units:], self.spikes)
+            m.d.sync += word.spikes.eq(Cat(word.spikes[machine.parameters.units:], self.spikes)
                                         | Mux(before, read.data, 0))
 
     def _destination(self, m):
         """Line and column of this rotation's words."""
         machine, job = self.machine, self.held
-        if all(machine.replays(i) == 1 for i in range(len(machine.layers))):
+        if all(machine.timing.replays[i] == 1 for i in range(len(machine.parameters.layers))):
             return job.line, job.column
-        columns = machine.columns
+        columns = machine.parameters.columns
         column = self.step[:bits_of(columns - 1)] if columns > 1 else Const(0)
         line, replayed = job.line, self.of_layer.replays != 0
-        if machine.steps > columns:
+        if machine.parameters.steps > columns:
             behind = Signal(len(job.line))
             with m.If(self.active & self.turned & ((column == columns - 1) | (columns == 1))):
                 m.d.sync += behind.eq(behind + self.of_layer.lines)

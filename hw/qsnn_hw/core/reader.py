@@ -35,13 +35,13 @@ class Reader(wiring.Component):
         request = request_layout(machine)
         super().__init__({
             "request": In(request), "request_valid": In(1), "advance": Out(1),
-            "line": In(WORD * machine.columns), "value": In(machine.value_bits),
-            "listed_index": In(range(max(machine.value_words, 2))),
-            "arriving": In(1), "arriving_index": In(range(max(machine.value_words, 2))),
-            "arriving_value": In(machine.value_bits),
+            "line": In(WORD * machine.parameters.columns), "value": In(machine.layout.value_bits),
+            "listed_index": In(range(max(machine.layout.value_words, 2))),
+            "arriving": In(1), "arriving_index": In(range(max(machine.layout.value_words, 2))),
+            "arriving_value": In(machine.layout.value_bits),
             "event": Out(1), "row": Out(request["row"].shape),
             "x": Out(x_bits(machine)),
-            "transfer": Out(1), "shadow_free": In(1), "sum_x": Out(machine.sum_bits),
+            "transfer": Out(1), "shadow_free": In(1), "sum_x": Out(machine.arithmetic.sum_bits),
             "quiet": Out(1),
         })
 
@@ -105,12 +105,12 @@ class Reader(wiring.Component):
         """Whether the event at hand is the ``first`` or the ``last`` of its spike, and its
         ``number``: W - 1 - plane; whether it is the only one of a *word* that moves in
         (``single``), and the next one that of the *held* word (``next_single``)."""
-        tops = [planes - 1 for planes, _, _ in self.machine.formats]
+        tops = [planes - 1 for planes, _, _ in self.machine.parameters.formats]
         if tops == [0]:
             return SimpleNamespace(number=Const(0, 0), first=Const(1), last=Const(1),
                                    single=~_more_than(1, word.spikes),
                                    next_single=~_more_than(2, spikes))
-        number, start = (Signal(range(self.machine.planes), name=name) for name in (
+        number, start = (Signal(range(self.machine.parameters.planes), name=name) for name in (
             "number", "start"))
         begun = word.event.begun if listed_planes(self.machine) > 1 else 0
         first, top, last = Signal(), _chosen(held.event.format, tops), number == 0
@@ -128,22 +128,23 @@ class Reader(wiring.Component):
     def _follow(self, m, word, columns, index, planes):
         """Row, x and Σx of each event, clock by clock behind it."""
         machine, layout = self.machine, _event_layout(self.machine)
+        parameters = machine.parameters
         event, counted = Signal(layout, reset_less=True), Signal(len(columns), reset_less=True)
-        place = Signal(len(index) + _log(machine.planes), reset_less=True)
+        place = Signal(len(index) + _log(parameters.planes), reset_less=True)
         m.d.sync += [
-            counted.eq(columns if machine.batch_bits else Mux(word.merged, columns, 0)),
+            counted.eq(columns if parameters.batch_bits else Mux(word.merged, columns, 0)),
             event.first.eq(planes.first), event.last.eq(planes.last),
             place.eq(_chosen(word.format, [Cat(~planes.number[:_log(depth)], index)
-                                           for depth, _, _ in machine.formats])),
+                                           for depth, _, _ in parameters.formats])),
             *(event[name].eq(word[name]) for name in ("row", "value", "format", "paired"))]
         x = event.value if len(event.value) else 1
-        if machine.batch_bits:
-            x |= Mux(event.paired, counted[0] | counted[1] << machine.batch_bits, sum(counted))
+        if parameters.batch_bits:
+            x |= Mux(event.paired, counted[0] | counted[1] << parameters.batch_bits, sum(counted))
         else:
             x += counted
         usual = {name: event[name] for name in _flags_layout(machine).members} | {
             "row": event.row + place, "x": x}
-        if machine.lists:
+        if parameters.lists:
             pixel = self._pixel()
             usual = {name: Mux(self.arriving, pixel[name], usual[name]) for name in usual}
         m.d.comb += self.row.eq(usual.pop("row"))
@@ -151,9 +152,9 @@ class Reader(wiring.Component):
 
     def _pixel(self):
         """The event of a pixel as it arrives."""
-        machine, found = self.machine, self.machine.layers[0].maps[0]
+        machine, found = self.machine, self.machine.parameters.layers[0].maps[0]
         return {"row": self.arriving_index << _log(found.planes), "x": self.arriving_value,
-                "format": machine.formats.index(found.format),
+                "format": machine.parameters.formats.index(found.format),
                 "first": 1, "last": int(found.planes == 1)}
 
     def _amount(self, m, usual):
@@ -164,16 +165,16 @@ class Reader(wiring.Component):
                          for name in ("second", "third"))
         m.d.sync += [third.eq(second), *(second[name].eq(usual[name]) for name in usual)]
         happens = delays(m, self.event, 4, init=0)[3]
-        if machine.lists:
+        if machine.parameters.lists:
             happens = happens | delays(m, self.arriving, 3, init=0)[2]
-        if machine.planes > 1:
+        if machine.parameters.planes > 1:
             m.d.sync += third.x.eq(Mux(second.first, second.x, third.x << 1))
             happens &= third.last
         lanes, sums = (_chosen(third.format, list(shifts))
-                       for shifts in tuple(zip(*machine.formats, strict=True))[1:])
+                       for shifts in tuple(zip(*machine.parameters.formats, strict=True))[1:])
         m.d.comb += self.x.eq(third.x << lanes)
         ended = delays(m, self.transfer, 4, init=0)[3]
-        counted = Signal(machine.sum_bits)
+        counted = Signal(machine.arithmetic.sum_bits)
         with m.If(happens):                     # not with a transfer
             m.d.sync += counted.eq(counted + (third.x << sums))
         with m.If(ended):
@@ -183,8 +184,8 @@ class Reader(wiring.Component):
         """What the memories say, as 16 spikes; the columns beside each other, or the bits of how
         many have a spike beyond one."""
         machine = self.machine
-        columns = [self.line.word_select(c, WORD) for c in range(machine.columns)]
-        pads = any(found.pad for layer in machine.layers for found in layer.maps)
+        columns = [self.line.word_select(c, WORD) for c in range(machine.parameters.columns)]
+        pads = any(found.pad for layer in machine.parameters.layers for found in layer.maps)
         pad, value = fetched.pad & pads & ~fetched.skip, fetched.value | fetched.listed
         word = Mux(~value & pad, (1 << WORD) - 1, 0) | (
             value & ~fetched.skip & (pad | self.value.any()))
@@ -192,15 +193,15 @@ class Reader(wiring.Component):
             looked = ~value & ~fetched.skip & (fetched.merged | (fetched.column == number))
             word |= column & looked.replicate(WORD)
         columns = [column | pad.replicate(WORD) for column in columns]
-        if machine.batch_bits:
+        if machine.parameters.batch_bits:
             return word[:WORD], [column & fetched.merged.replicate(WORD) for column in columns]
         return word[:WORD], further(columns)
 
     def _value(self, fetched):
         """x of every spike of a word in its first plane, columns apart."""
-        pads = {found.pad for layer in self.machine.layers for found in layer.maps} - {0}
-        spike = ~fetched.merged if self.machine.batch_bits else 1
-        if not self.machine.value_words:
+        pads = {found.pad for layer in self.machine.parameters.layers for found in layer.maps} - {0}
+        spike = ~fetched.merged if self.machine.parameters.batch_bits else 1
+        if not self.machine.layout.value_words:
             return spike
         value = Mux(fetched.value | fetched.listed, self.value, spike)
         if pads:
@@ -210,8 +211,9 @@ class Reader(wiring.Component):
 
 def _carried_layout(machine):
     """What a word's events have in common: a ``value`` only where it is not always 1."""
+    layout = machine.layout
     request = request_layout(machine)
-    value = machine.value_bits if machine.value_words else int(machine.batch_bits > 0)
+    value = layout.value_bits if layout.value_words else int(machine.parameters.batch_bits > 0)
     return data.StructLayout({
         "value": value + (listed_planes(machine) > 1), "merged": 1, "paired": 1,
         **{name: request[name].shape for name in ("row", "format", "begun")}})
@@ -230,14 +232,15 @@ def _amount_layout(machine):
 
 def _flags_layout(machine):
     """What is known of an event's plane."""
-    several = int(machine.planes > 1)
+    several = int(machine.parameters.planes > 1)
     return data.StructLayout({"format": request_layout(machine)["format"].shape,
                               "first": several, "last": several})
 
 
 def _word_layout(machine):
     """A word on its way: its columns only where they are counted."""
-    columns = machine.columns if machine.batch_bits else (machine.columns - 1).bit_length()
+    parameters = machine.parameters
+    columns = parameters.columns if parameters.batch_bits else (parameters.columns - 1).bit_length()
     return data.StructLayout({
         "spikes": WORD, "columns": data.ArrayLayout(WORD, columns if _counts(machine) else 0),
         "ends": 1, "event": _carried_layout(machine)})
@@ -245,16 +248,18 @@ def _word_layout(machine):
 
 def _counts(machine):
     """Whether some layer looks at all columns of a line."""
-    return any(machine.merged(i) or machine.paired(i) for i in range(len(machine.layers)))
+    parameters = machine.parameters
+    return any(parameters.merged(i) or parameters.paired(i) for i in range(len(parameters.layers)))
 
 
 def x_bits(machine):
     """Bits of x as the lanes add it."""
-    return _amount_bits(machine) + max(shift for _, shift, _ in machine.formats)
+    return _amount_bits(machine) + max(shift for _, shift, _ in machine.parameters.formats)
 
 
 def _amount_bits(machine):
-    return max(machine.value_bits, machine.batch_bits + 1) + machine.planes - 1
+    parameters = machine.parameters
+    return max(machine.layout.value_bits, parameters.batch_bits + 1) + parameters.planes - 1
 
 
 def _log(planes):

@@ -17,10 +17,10 @@ __all__ = ["Argmax", "PotentialScore", "Readout", "result_layout"]
 def result_layout(machine):
     """What a result says: the winning class and its score; with an exit margin, whether it leads
     the next by so much."""
-    settled = {} if machine.exit_margin is None else {"settled": 1}
+    settled = {} if machine.parameters.exit_margin is None else {"settled": 1}
     return data.StructLayout({
-        "index": range(max(machine.classes, 2)),
-        "score": signed(machine.score_bits), **settled})
+        "index": range(max(machine.parameters.classes, 2)),
+        "score": signed(machine.arithmetic.score_bits), **settled})
 
 
 class PotentialScore(wiring.Component):
@@ -34,13 +34,13 @@ class PotentialScore(wiring.Component):
         self.machine = machine
         super().__init__({
             "current": In(signed(machine.total_bits)),
-            "score": Out(signed(machine.score_bits)),
-            **field_signals(machine.readout_fields),
+            "score": Out(signed(machine.arithmetic.score_bits)),
+            **field_signals(machine.arithmetic.readout_fields),
         })
 
     def elaborate(self, platform):
         m = Module()
-        fields = self.machine.readout_fields
+        fields = self.machine.arithmetic.readout_fields
         gain = field_at(self, fields, "gain")
         flipped = Signal(self.current.shape(), reset_less=True)
         held = Signal(Shape.cast(gain.shape()), reset_less=True)
@@ -69,7 +69,7 @@ class Argmax(wiring.Component):
     def __init__(self, machine):
         self.machine = machine
         super().__init__({
-            "score": In(signed(machine.score_bits)),
+            "score": In(signed(machine.arithmetic.score_bits)),
             "valid": In(1),
             "first": In(1),
             "last": In(1),
@@ -78,13 +78,14 @@ class Argmax(wiring.Component):
         })
 
     def elaborate(self, platform):
+        parameters = self.machine.parameters
         m = Module()
-        leads = self.machine.exit_margin is not None
-        index = Signal(range(max(self.machine.classes + 1, 2)))
+        leads = parameters.exit_margin is not None
+        index = Signal(range(max(parameters.classes + 1, 2)))
         position = Mux(self.first, 0, index)
-        real = position != self.machine.classes
+        real = position != parameters.classes
         best = Signal.like(self.result.payload, name="best") if leads else self.result.payload
-        behind = Signal(signed(self.machine.score_bits + 1))    # a subtraction is one carry chain
+        behind = Signal(signed(self.machine.arithmetic.score_bits + 1))    # a subtraction is one carry chain
         better = self.first | (real & behind[-1])
         m.d.comb += behind.eq(best.score - self.score)
         with m.If(self.result.ready):
@@ -105,15 +106,15 @@ class Argmax(wiring.Component):
 
     def _claim(self, m, index):
         """What holds in every clock."""
-        m.d.comb += Assert(index <= self.machine.classes)
+        m.d.comb += Assert(index <= self.machine.parameters.classes)
 
     def _decide(self, m, best, better, real):
         """Whether the best leads the next by the margin. Scores of the next step may follow at
         once, so the result is kept apart from the best so far."""
         machine = self.machine
-        least = C(-(1 << machine.score_bits - 1), signed(machine.score_bits))
+        least = C(-(1 << machine.arithmetic.score_bits - 1), signed(machine.arithmetic.score_bits))
         second = Signal.like(best.score, name="second")
-        above = Signal(signed(machine.score_bits + 1))
+        above = Signal(signed(machine.arithmetic.score_bits + 1))
         m.d.comb += above.eq(second - self.score)
         with m.If(self.valid):
             with m.If(better):
@@ -122,9 +123,9 @@ class Argmax(wiring.Component):
                 m.d.sync += second.eq(self.score)
         complete, ending, settled = Signal(), Signal(), Signal()
         m.d.sync += [complete.eq(self.valid & self.last), ending.eq(self.ending)]
-        alone = machine.classes == 1
-        m.d.comb += settled.eq(alone | (best.score - second >= machine.exit_margin))
-        with m.If(complete & (settled | ending | machine.streaming)):
+        alone = machine.parameters.classes == 1
+        m.d.comb += settled.eq(alone | (best.score - second >= machine.parameters.exit_margin))
+        with m.If(complete & (settled | ending | machine.parameters.streaming)):
             m.d.sync += [self.result.valid.eq(1), self.result.payload.eq(best),
                          self.result.payload.settled.eq(settled)]
 
@@ -140,11 +141,12 @@ class Readout(wiring.Component):
     """
 
     def __init__(self, machine, image):
+        parameters = machine.parameters
         self.machine, self.image = machine, image
         super().__init__({
             "slot": In(range(most_slots(machine))), "rotate": In(1), "job": In(job_layout(machine)),
-            "step": In(range(max(machine.steps, 2))), "last_layer": In(1),
-            "currents": In(data.ArrayLayout(signed(machine.current_bits), machine.banks)),
+            "step": In(range(max(parameters.steps, 2))), "last_layer": In(1),
+            "currents": In(data.ArrayLayout(signed(machine.arithmetic.current_bits), parameters.banks)),
             "spike": In(1), "stop": In(1),
             "result": Out(stream.Signature(result_layout(machine))),
         })
@@ -152,18 +154,18 @@ class Readout(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         machine, job = self.machine, self.job
-        last = len(machine.layers) - 1
-        settled = job.settled & (self.step == machine.replays(last) - 1)
-        last_slot = self.slot == (machine.classes - 1) % machine.group_size(last)
+        last = len(machine.parameters.layers) - 1
+        settled = job.settled & (self.step == machine.timing.replays[last] - 1)
+        last_slot = self.slot == (machine.parameters.classes - 1) % machine.layout.group_size[last]
         wanted = self.rotate & self.last_layer & settled
         m.submodules.argmax = argmax = Argmax(machine)
         wiring.connect(m, argmax.result, wiring.flipped(self.result))
         address = Value.cast(job.slot + self.slot)[:len(job.slot)]
         start = job.start & (self.step == 0)
-        counts = machine.readout == "count"
+        counts = machine.parameters.readout == "count"
         clock = self._count(m, address, start, argmax) if counts else self._potential(
             m, address, start, argmax)
-        ending = job.ending if machine.exits else Const(1)
+        ending = job.ending if machine.parameters.exits else Const(1)
         m.submodules.marks = ResetInserter(self.stop)(under_way := Module())
         marks = delays(under_way, Cat(wanted, job.opening & (self.slot == 0),
                                       job.final & last_slot, ending), clock + 1, init=0)[clock]
@@ -173,15 +175,15 @@ class Readout(wiring.Component):
 
     def _count(self, m, address, start, argmax):
         """Σ_t s of each class; the clock of a slot in which its score is there."""
-        machine, clock = self.machine, self.machine.spike_clock
-        bits = machine.score_bits - 1
-        m.submodules.totals = memory = table(bits, max(machine.neuron_slots, 2))
+        machine, clock = self.machine, self.machine.timing.spike_clock
+        bits = machine.arithmetic.score_bits - 1
+        m.submodules.totals = memory = table(bits, max(machine.layout.neuron_slots, 2))
         write, read = memory.write_port(), memory.read_port()
         places = delays(m, address, clock + 2)
         fresh = delays(m, start, clock + 1)[clock]
         valid = delays(m, self.rotate & self.last_layer, clock + 2, init=0)[clock + 1]
         before = read.data
-        if machine.streaming:
+        if machine.parameters.streaming:
             before = before >> delays(m, self.job.halves, clock + 1)[clock]
         total = Signal(bits, reset_less=True)
         m.d.sync += total.eq(Mux(fresh, 0, before) + self.spike)
@@ -196,17 +198,17 @@ class Readout(wiring.Component):
         machine = self.machine
         clock = 1
         current = self.currents[0]
-        if machine.banks > 1:
-            current = Signal(signed(machine.current_bits), reset_less=True)
+        if machine.parameters.banks > 1:
+            current = Signal(signed(machine.arithmetic.current_bits), reset_less=True)
             m.d.sync += current.eq(sum(self.currents[1:], self.currents[0]))
             clock += 1
-        if machine.order == "step":
+        if machine.parameters.order == "step":
             current, clock = self._total(m, address, start, current, clock), clock + 1
         m.submodules.score = score = PotentialScore(machine)
         m.d.comb += [score.current.eq(current), argmax.score.eq(score.score)]
         places = delays(m, address, clock + 3)
         for at in sorted(set(SCORE_CLOCK.values())):
-            columns = {f.name: self.image.readout[f.name] for f in machine.readout_fields
+            columns = {f.name: self.image.readout[f.name] for f in machine.arithmetic.readout_fields
                        if f.constant is None and SCORE_CLOCK[f.name] == at}
             if columns:
                 m.submodules[f"readout{at}"] = rom = Rom(columns)
@@ -217,13 +219,13 @@ class Readout(wiring.Component):
     def _total(self, m, address, start, current, clock):
         """Σ_t I, a clock later."""
         machine = self.machine
-        m.submodules.totals = memory = table(machine.total_bits, machine.readout_slots)
+        m.submodules.totals = memory = table(machine.total_bits, machine.layout.readout_slots)
         write, read = memory.write_port(), memory.read_port()
         places = delays(m, address, clock + 2)
         fresh = delays(m, start, clock + 1)[clock]
         valid = delays(m, self.rotate & self.last_layer, clock + 2, init=0)[clock + 1]
         before = read.data.as_signed()
-        if machine.streaming:
+        if machine.parameters.streaming:
             halves = delays(m, self.job.halves, clock + 1)[clock]
             before = (before >> halves) + (halves & before[-1] & before[0])
         total = Signal(signed(machine.total_bits), reset_less=True)

@@ -26,20 +26,22 @@ class SpikeMemory(wiring.Component):
     """
 
     def __init__(self, machine):
+        parameters = machine.parameters
         self.machine = machine
-        banks, word = machine.banks, word_layout(machine)
+        banks, word = parameters.banks, word_layout(machine)
         super().__init__({
             "begin": In(1),
             "words": In(data.ArrayLayout(word, banks)), "valid": In(banks),
             "beat": In(word), "beat_valid": In(1),
-            "address": In(data.ArrayLayout(range(max(machine.lines, 2)), banks)),
-            "enable": In(banks), "lines": Out(data.ArrayLayout(WORD * machine.columns, banks)),
+            "address": In(data.ArrayLayout(range(max(machine.layout.lines, 2)), banks)),
+            "enable": In(banks), "lines": Out(data.ArrayLayout(WORD * parameters.columns, banks)),
             "progress": Out(progress_bits(machine)),
         })
 
     def elaborate(self, platform):
+        parameters = self.machine.parameters
         m = Module()
-        banks = self.machine.banks
+        banks = parameters.banks
         granted, written = self.words[0], self.valid[0]
         if banks > 1:
             granted, written = self._turns(m, platform)
@@ -47,10 +49,10 @@ class SpikeMemory(wiring.Component):
         m.d.comb += [word.eq(Mux(self.beat_valid, self.beat.as_value(), granted.as_value())),
                      valid.eq(self.beat_valid | (written & granted.stored))]
         for bank in range(banks):
-            for column in range(self.machine.columns):
+            for column in range(parameters.columns):
                 name = f"copy{bank}_{column}"
-                m.submodules[name] = memory = table(WORD, self.machine.lines,
-                                                         small=self.machine.small_memories)
+                m.submodules[name] = memory = table(WORD, self.machine.layout.lines,
+                                                         small=parameters.small_memories)
                 write, read = memory.write_port(), memory.read_port()
                 empties = (word.column == last) if column > last else Const(0)
                 m.d.comb += [
@@ -69,12 +71,13 @@ class SpikeMemory(wiring.Component):
     def _last_column(self):
         """The column of the last step, where somebody looks at those behind it; else the last."""
         machine = self.machine
-        looked = any(machine.merged(index) for index in range(len(machine.layers)))
-        return (machine.steps - 1 if looked else -1) % machine.columns
+        parameters = machine.parameters
+        looked = any(parameters.merged(index) for index in range(len(parameters.layers)))
+        return (parameters.steps - 1 if looked else -1) % parameters.columns
 
     def _turns(self, m, platform):
         """The word of the bank whose turn it is, and whether it has one."""
-        banks, layout = self.machine.banks, word_layout(self.machine)
+        banks, layout = self.machine.parameters.banks, word_layout(self.machine)
         turn = Signal(range(banks))
         m.d.sync += turn.eq(Mux(self.begin, 0, turn + 1))
         waiting, held = Signal(banks), Signal(data.ArrayLayout(layout, banks))
@@ -100,5 +103,5 @@ class SpikeMemory(wiring.Component):
     def _claim(self, m, waiting, turn):
         """A word is written before the bank's next one comes, and before a sample begins."""
         m.d.comb += [Assert(~(self.valid[bank] & waiting[bank] & (turn != bank)))
-                     for bank in range(self.machine.banks)]
+                     for bank in range(self.machine.parameters.banks)]
         m.d.comb += Assert(~(self.begin & waiting.any()))

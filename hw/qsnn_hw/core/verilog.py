@@ -18,7 +18,7 @@ CORE = "qsnn_core"          # the module's name
 def core_verilog(machine, image, name=CORE):
     """The core as Verilog text, module *name*; the same bytes for the same arguments."""
     text = converted(SpikingCore(machine, image), name)
-    return text + (SPRAM_VERILOG if machine.weight_memory == "spram" else "")
+    return text + (SPRAM_VERILOG if machine.parameters.weight_memory == "spram" else "")
 
 
 def converted(component, name):

@@ -35,7 +35,7 @@ class Walker(wiring.Component):
         super().__init__({
             "begin": In(1), "fresh": In(1), "input_ready": In(1), "idle": Out(1),
             "progress": In(progress_bits(machine)),
-            "list_count": In(range(machine.value_words + 1)),
+            "list_count": In(range(machine.layout.value_words + 1)),
             "advance": In(1), "request": Out(request_layout(machine)), "valid": Out(1),
             "job": Out(job_layout(machine)), "job_valid": Out(1), "job_free": In(1),
         })
@@ -51,15 +51,15 @@ class Walker(wiring.Component):
         following, home = (Signal.like(windows.address, name=name) for name in (
             "following", "home"))
         next_item, at_last = Signal.like(items.address), Signal()
-        self.step, self.column = (Signal(range(max(n, 2))) for n in (machine.steps,
-                                                                     machine.columns))
+        self.step, self.column = (Signal(range(max(n, 2))) for n in (machine.parameters.steps,
+                                                                     machine.parameters.columns))
         self.behind = [Signal(address_bits(machine), name=f"behind{i}") for i in range(self.most)]
         self._follow_time(m)
         running, moving, leaves, self.entering = Signal(), Signal(), Signal(), Signal()
         self.advanced = Signal()
         list_last = self._list(m)
         last_step = self.step == now.last_step
-        transfers = now.fires | (last_step if machine.order == "layer" else 1)
+        transfers = now.fires | (last_step if machine.parameters.order == "layer" else 1)
         self.ends = Signal()
         m.d.comb += [
             self.ends.eq(entry.ends & transfers & list_last),
@@ -70,7 +70,7 @@ class Walker(wiring.Component):
             items.address.eq(next_item), items.enable.eq(self.idle | leaves),
             self.job_valid.eq(self.valid & self.advance & self.ends),
         ]
-        last_item = len(schedule.items(machine, self.bank)) - 1
+        last_item = len(schedule.items(machine.layout, self.bank)) - 1
         m.d.sync += self.advanced.eq(0)
         with m.If(windows.enable):
             m.d.sync += following.eq(windows.address + 1)
@@ -109,21 +109,21 @@ class Walker(wiring.Component):
     def _claim(self, m):
         """What is asked for is there: a line or a value, a weight row; a job's line too."""
         machine, out = self.machine, self.request
-        words = Mux(out.value | out.listed, machine.value_words, machine.lines)
+        words = Mux(out.value | out.listed, machine.layout.value_words, machine.layout.lines)
         m.d.comb += [Assert(~self.valid | out.skip | out.pad | (out.address < words)),
-                     Assert(~self.valid | out.skip | (out.row < machine.rows)),
-                     Assert(~self.job_valid | (self.job.line < machine.lines)),
-                     Assert(~self.job_valid | (self.job.layer < len(machine.layers)))]
+                     Assert(~self.valid | out.skip | (out.row < machine.layout.rows)),
+                     Assert(~self.job_valid | (self.job.line < machine.layout.lines)),
+                     Assert(~self.job_valid | (self.job.layer < len(machine.parameters.layers)))]
 
     def _memories(self, m):
-        m.submodules.windows = windows = Rom(window_columns(self.machine, self.bank))
-        m.submodules.items = items = Rom(item_columns(self.machine, self.bank))
+        m.submodules.windows = windows = Rom(window_columns(self.machine.parameters, self.bank))
+        m.submodules.items = items = Rom(item_columns(self.machine.layout, self.bank))
         return windows, items
 
     def _constants(self, m):
         """What all items of a layer share, registered: settled when its first entry is there."""
         machine = self.machine
-        tables = [_layer_constants(machine, i) for i in range(len(machine.layers))]
+        tables = [_layer_constants(machine, i) for i in range(len(machine.parameters.layers))]
         now = SimpleNamespace(maps=[])
         for name in tables[0][0]:
             chosen, held = self._chosen(m, name, [table[0][name] for table in tables])
@@ -153,18 +153,19 @@ class Walker(wiring.Component):
     def _follow_time(self, m):
         """In a core that runs step by step: which step, and what lies behind it."""
         machine = self.machine
+        parameters = machine.parameters
         self.first_time = self.last_time = Const(1)
         self.rounds = self.frames = self.parity = Const(0)
-        if machine.order == "step":
-            self.time = Signal(range(max(machine.steps, 2)))
-            self.first_time, self.last_time = self.time == 0, self.time == machine.steps - 1
+        if parameters.order == "step":
+            self.time = Signal(range(max(parameters.steps, 2)))
+            self.first_time, self.last_time = self.time == 0, self.time == parameters.steps - 1
             self.rounds = Signal(progress_bits(machine))
             self.frames, self.parity = Signal(address_bits(machine)), Signal()
             with m.If(self.idle):
                 m.d.sync += self.rounds.eq(0)
-                if not machine.streaming:
+                if not parameters.streaming:
                     m.d.sync += self.parity.eq(0)
-            if machine.streaming:
+            if parameters.streaming:
                 self._follow_stream(m)
 
     def _follow_stream(self, m):
@@ -177,18 +178,18 @@ class Walker(wiring.Component):
 
     def _next_time(self, m):
         machine = self.machine
-        if machine.order == "step":
+        if machine.parameters.order == "step":
             m.d.sync += [
-                self.time.eq(Mux(self.time == machine.steps - 1, 0, self.time + 1)),
-                self.rounds.eq(self.rounds + schedule.total_rounds(machine)),
-                self.frames.eq(Mux(self.last_time, 0, self.frames + machine.frame_words)),
+                self.time.eq(Mux(self.time == machine.parameters.steps - 1, 0, self.time + 1)),
+                self.rounds.eq(self.rounds + machine.timing.total_rounds),
+                self.frames.eq(Mux(self.last_time, 0, self.frames + machine.layout.frame_words)),
                 self.parity.eq(~self.parity)]
 
     def _list(self, m):
         """Whether this clock's request is the last one of its entry."""
         self.list_index = self.list_skip = self.listed = self.begun = Const(0)
         self.input_there = self.input_ready
-        if not self.machine.lists:
+        if not self.machine.parameters.lists:
             return Const(1)
         taken, last, index = Signal(), Signal(), Signal.like(self.list_count)
         ended, none = Signal(), Signal()
@@ -211,19 +212,20 @@ class Walker(wiring.Component):
     def _allowed(self, m):
         """Whether what the entry reads is there: for this step and the next one, a clock ahead."""
         machine = self.machine
+        parameters = machine.parameters
         ready, now, then = Signal(), Signal(), Signal()
         ahead = Signal(signed(progress_bits(machine)))
         step, last_step = self.step, self.step == self.now.next_last_step
         m.d.comb += ahead.eq(self.progress - self.rounds - self.now.next_need)
-        if machine.order == "step":
+        if parameters.order == "step":
             m.d.sync += [now.eq(ahead >= 1), then.eq(ahead >= 1)]
         else:
-            stride, steps = self.now.next_stride, machine.steps
+            stride, steps = self.now.next_stride, parameters.steps
             needed = Mux(last_step, steps, step + stride)
             following = Mux(last_step, stride, step + 2 * stride)
-            if steps % machine.columns:
+            if steps % parameters.columns:
                 following = Mux(following > steps, steps, following)
-            few = min(bits_of(steps + machine.columns), len(ahead) - 1)     # for what is needed
+            few = min(bits_of(steps + parameters.columns), len(ahead) - 1)     # for what is needed
             low, many = ahead[:few], ahead[few:-1].any()
             m.d.sync += [enough.eq(~ahead[-1] & (many | (low >= wanted)))
                          for enough, wanted in ((now, needed), (then, following))]
@@ -232,7 +234,7 @@ class Walker(wiring.Component):
         return self.input_there & there
 
     def _next_step(self, m, last_step):
-        wraps = (self.column == self.machine.columns - 1) | self.now.merged
+        wraps = (self.column == self.machine.parameters.columns - 1) | self.now.merged
         following = Mux(last_step, 0, self.step + self.now.stride)
         m.d.sync += [self.step.eq(following), self.advanced.eq(1),
                      self.column.eq(Mux(last_step | wraps, 0, self.column + 1))]
@@ -271,6 +273,7 @@ class Walker(wiring.Component):
         ]
 
     def _job(self, m, last_step):
+        parameters = self.machine.parameters
         item, job, opens = self.item, self.job, Signal()
         closes, ors = self.entry.final | self.now.ors, self.now.ors
         passed = self._passed(m, last_step)
@@ -282,24 +285,25 @@ class Walker(wiring.Component):
         m.d.comb += [
             job.layer.eq(item.layer),
             job.slot.eq(item.slot + Mux(self.now.each, passed, 0)),
-            job.membrane.eq(item.membrane + (passed if self.machine.order == "step" else 0)),
+            job.membrane.eq(item.membrane + (passed if parameters.order == "step" else 0)),
             job.line.eq(item.line + self._line_behind(m) + kept), job.column.eq(self.column),
             job.silent.eq(item.silent), job.opens.eq(opens), job.closes.eq(closes),
             job.start.eq(self.first_time & (self.step == 0)), job.step.eq(self.step),
             job.words.eq(item.words),
-            job.settled.eq((self.last_time | self.machine.exits) & last_step),
+            job.settled.eq((self.last_time | parameters.exits) & last_step),
             job.opening.eq(item.opening), job.final.eq(item.final),
         ]
-        if self.machine.exits:
+        if parameters.exits:
             m.d.comb += job.ending.eq(self.last_time)
-        if self.machine.streaming:
+        if parameters.streaming:
             m.d.comb += job.halves.eq((self.time == 0) & ~self.first_time)
 
     def _passed(self, m, last_step):
         """Slots of the passes before this one, each of which is a neuron of its own."""
-        if not any(layer.pooling == "or" for layer in self.machine.layers):
+        layout = self.machine.layout
+        if not any(layer.pooling == "or" for layer in self.machine.parameters.layers):
             return Const(0)
-        passed = Signal(range(max(self.machine.membrane_slots, self.machine.neuron_slots)))
+        passed = Signal(range(max(layout.membrane_slots, layout.neuron_slots)))
         with m.If(self.job_valid & self.now.ors & last_step):
             m.d.sync += passed.eq(passed + self.now.used)
         with m.If(self.entering):
@@ -308,37 +312,40 @@ class Walker(wiring.Component):
 
     def _line_behind(self, m):
         """Lines of the steps before this one in the layer's own region."""
-        if self.machine.order == "step" or self.machine.steps <= self.machine.columns:
+        parameters = self.machine.parameters
+        if parameters.order == "step" or parameters.steps <= parameters.columns:
             return Const(0)
         behind, last_step = Signal(address_bits(self.machine)), self.step == self.now.last_step
         moves = self.job_valid & (self.entry.final | self.now.ors)
         with m.If(moves):
-            wraps = (self.column == self.machine.columns - 1) | self.now.paired
+            wraps = (self.column == parameters.columns - 1) | self.now.paired
             m.d.sync += behind.eq(Mux(last_step, 0, behind + Mux(wraps, self.now.own_lines, 0)))
         return behind
 
 
 def _layer_constants(machine, index):
-    layer = machine.layers[index]
-    need = schedule.needs(machine, index) % (1 << progress_bits(machine))
-    own = machine.line_words(index) if layer.fires and not machine.is_last(index) else 0
-    paired = machine.paired(index)
-    stride = machine.stride(index)
-    return ({"last_step": (machine.window_steps(index) - 1) * stride, "stride": stride,
+    parameters, layout, timing = machine.parameters, machine.layout, machine.timing
+    layer = parameters.layers[index]
+    need = machine.timing.needs[index] % (1 << progress_bits(machine))
+    own = layout.line_words[index] if layer.fires and not parameters.is_last(index) else 0
+    paired = parameters.paired(index)
+    stride = timing.stride[index]
+    return ({"last_step": (timing.window_steps[index] - 1) * stride, "stride": stride,
              "need": need, "fires": layer.fires, "ors": layer.pooling == "or",
-             "merged": machine.merged(index) or paired, "paired": paired,
+             "merged": parameters.merged(index) or paired, "paired": paired,
              "listed": layer.maps[0].kind == "list", "own_lines": own,
-             "each": layer.neuron_parameters, "used": machine.used_slots(index),
-             "kept": own if machine.kept(index) else 0},
+             "each": layer.neuron_parameters, "used": layout.used_slots[index],
+             "kept": own if parameters.kept(index) else 0},
             [_map_constants(machine, layer, found) for found in layer.maps])
 
 
 def _map_constants(machine, layer, found):
-    steady = machine.order == "step" or (found.layer < 0 and machine.coding == "direct")
-    lines = 0 if steady else machine.line_words(found.layer)
-    kept = machine.order == "step" and found.layer >= 0 and machine.kept(found.layer)
+    parameters, layout = machine.parameters, machine.layout
+    steady = parameters.order == "step" or (found.layer < 0 and parameters.coding == "direct")
+    lines = 0 if steady else layout.line_words[found.layer]
+    kept = parameters.order == "step" and found.layer >= 0 and parameters.kept(found.layer)
     return {"height": found.height, "width": found.width, "value": found.kind == "values",
             "padded": found.pad != 0, "lines": lines, "previous": found.previous,
-            "format": machine.formats.index(found.format),
-            "kept": machine.line_words(found.layer) if kept else 0,
-            "framed": machine.order == "step" and found.layer < 0 and machine.frames > 1}
+            "format": parameters.formats.index(found.format),
+            "kept": layout.line_words[found.layer] if kept else 0,
+            "framed": parameters.order == "step" and found.layer < 0 and parameters.frames > 1}

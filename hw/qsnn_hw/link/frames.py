@@ -35,11 +35,11 @@ BAUD = 1_000_000            # a divisor of 12 MHz, so that the board's USB chip 
 
 def weight_bytes(machine: Machine) -> int:
     """Data bytes of a ``W`` frame."""
-    return machine.banks * machine.rows * _row_bytes(machine)
+    return machine.parameters.banks * machine.layout.rows * _row_bytes(machine)
 
 
 def _row_bytes(machine: Machine) -> int:
-    return machine.lanes // 8
+    return machine.parameters.lanes // 8
 
 
 def bytes_of_weights(machine: Machine, image: Image) -> bytes:
@@ -52,28 +52,28 @@ def weights_from_bytes(machine: Machine, data: bytes) -> tuple[tuple[int, ...], 
     """The weight rows of each bank that the data of a ``W`` frame hold."""
     size = _row_bytes(machine)
     rows = [int.from_bytes(data[i:i + size], "little") for i in range(0, len(data), size)]
-    return tuple(tuple(rows[bank * machine.rows:(bank + 1) * machine.rows])
-                 for bank in range(machine.banks))
+    return tuple(tuple(rows[bank * machine.layout.rows:(bank + 1) * machine.layout.rows])
+                 for bank in range(machine.parameters.banks))
 
 
 def beat_bytes(machine: Machine) -> int:
     """Bytes of an input beat."""
-    return -(-machine.beat_bits // 8)
+    return -(-machine.layout.beat_bits // 8)
 
 
 def input_bytes(machine: Machine) -> int:
     """Data bytes of an ``X`` frame."""
-    return machine.input_beats * beat_bytes(machine)
+    return machine.layout.input_beats * beat_bytes(machine)
 
 
 def index_bytes(machine: Machine) -> int:
     """Bytes of a class in the reply."""
-    return 1 if machine.classes <= 256 else 2
+    return 1 if machine.parameters.classes <= 256 else 2
 
 
 def settled_bytes(machine: Machine) -> int:
     """Bytes in the reply that say whether it is settled."""
-    return 0 if machine.exit_margin is None else 1
+    return 0 if machine.parameters.exit_margin is None else 1
 
 
 def result_bytes(machine: Machine) -> int:

@@ -141,17 +141,17 @@ class Framer(wiring.Component):
     """
 
     def __init__(self, machine):
-        if machine.score_bits > 8 * frames.SCORE_BYTES:
+        if machine.arithmetic.score_bits > 8 * frames.SCORE_BYTES:
             raise ValueError(f"Score must have at most {8 * frames.SCORE_BYTES} bits on the byte "
-                             f"link, not {machine.score_bits!r}")
+                             f"link, not {machine.arithmetic.score_bits!r}")
         self.machine = machine
         super().__init__({
             "received": In(stream.Signature(BYTE)),
             "replies": Out(stream.Signature(BYTE)),
             "weights": Out(stream.Signature(WORD)),
-            "inputs": Out(stream.Signature(machine.beat_bits)),
+            "inputs": Out(stream.Signature(machine.layout.beat_bits)),
             "result": In(stream.Signature(result_layout(machine))),
-            **({"restart": Out(1)} if machine.streaming else {}),
+            **({"restart": Out(1)} if machine.parameters.streaming else {}),
         })
 
     def elaborate(self, platform):
@@ -177,6 +177,7 @@ class Framer(wiring.Component):
         m.d.comb += [Assert(~reply.ongoing("RESULT") | self.result.valid)]
 
     def _receive(self, m, asked, due):
+        parameters = self.machine.parameters
         weight_bytes = frames.weight_bytes(self.machine)
         input_bytes = frames.input_bytes(self.machine)
         byte = self.received
@@ -200,7 +201,7 @@ class Framer(wiring.Component):
                     with m.Case(frames.INPUT):
                         m.d.sync += left.eq(input_bytes - 1)
                         m.next = "INPUT"
-                    with m.Case(frames.IDENTIFY, *[frames.RESTART] * self.machine.streaming):
+                    with m.Case(frames.IDENTIFY, *[frames.RESTART] * parameters.streaming):
                         m.next = "END0"
                     with m.Default():
                         m.next = "LOST"
@@ -224,7 +225,7 @@ class Framer(wiring.Component):
                         m.next = after
                         if after == "COMMAND":
                             m.d.sync += [asked.eq(asked | identify), due.eq(due | sample)]
-                            if self.machine.streaming:
+                            if parameters.streaming:
                                 m.d.comb += self.restart.eq(restart)
             with m.State("LOST"):
                 m.d.comb += byte.ready.eq(1)

@@ -24,7 +24,7 @@ class Activity:
     def __init__(self, machine: Machine, x: Any, spikes: Sequence[Any]) -> None:
         self.machine = machine
         self.maps = {index: places(np.asarray(train)) for index, train in enumerate(spikes)}
-        frames = np.asarray(x)[:, None] if machine.one_frame else np.asarray(x)
+        frames = np.asarray(x)[:, None] if machine.parameters.one_frame else np.asarray(x)
         self.maps[-1] = places(frames)
         self.listed: Ints = np.count_nonzero(frames.reshape(len(x), -1), axis=1)
         self._counts: dict[tuple[int, str, bool], NDArray[np.uint8]] = {}
@@ -32,11 +32,11 @@ class Activity:
     def words(self, found: Map, layer: int) -> NDArray[np.uint8]:
         """Spikes of the words of a map that *layer* reads, [steps, height, width, words, N]; of all
         columns where the layer takes them merged."""
-        merged = found.kind == "spikes" and self.machine.stride(layer) > 1
+        merged = found.kind == "spikes" and self.machine.timing.stride[layer] > 1
         key = (found.layer, found.kind, merged)
         if key not in self._counts:
             train = self.maps[found.layer]
-            train = _merged(train, self.machine.columns) if merged else train
+            train = _merged(train, self.machine.parameters.columns) if merged else train
             counts = _words(train) if found.kind == "spikes" else (train != 0).astype(np.uint8)
             self._counts[key] = np.ascontiguousarray(np.moveaxis(counts, 0, -1))
         return self._counts[key]
@@ -47,14 +47,14 @@ class Window:
     of a spike."""
 
     def __init__(self, activity: Activity, index: int, part: Sequence[Word]) -> None:
-        layer = activity.machine.layers[index]
+        layer = activity.machine.parameters.layers[index]
         self.words = part
         self.maps = layer.maps
         self.source, self.dy, self.dx, self.index = np.array(
             [(word.source, word.dy, word.dx, word.index) for word in part]).T
         self.tables = [activity.words(found, index) for found in layer.maps
                        if found.kind != "list"]
-        self.direct = [found.layer < 0 and activity.machine.one_frame
+        self.direct = [found.layer < 0 and activity.machine.parameters.one_frame
                        for found in layer.maps]
 
     def counts(self, items: Sequence[Item], step: int) -> Ints:

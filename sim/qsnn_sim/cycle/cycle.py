@@ -20,7 +20,7 @@ A clock is the number of a cycle; all arrays run over samples. For each bank, in
 3. A pass's transfer comes in the clock after its last event, when the shadow is free: rotation ×
    replays clocks after the transfer before. Slot j of rotation r is 4 clocks later, + r · rotation
    + j; where banks share a readout, 5 clocks behind the last of them.
-4. A word of spikes is written `Machine.spike_clock` + 1 clocks behind its last slot; with several
+4. A word of spikes is written `Timing.spike_clock` + 1 clocks behind its last slot; with several
    banks in the first clock after that is the bank's turn. Its round is visible to the walkers a
    clock later; with several banks two clocks behind the last of them.
 """
@@ -33,9 +33,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qsnn_hw.machine import schedule
-from qsnn_hw.machine.arch import ISSUE_TO_LANES, Machine
+from qsnn_hw.machine.arch import Machine
 from qsnn_hw.machine.layers import WORD, Word
 from qsnn_hw.machine.schedule import Item
+from qsnn_hw.machine.timing import ISSUE_TO_LANES
 
 from .activity import Activity, Window
 
@@ -74,9 +75,10 @@ def run(machine: Machine, x: Any, spikes: Sequence[Any], *, arrivals: Any = None
     default a beat a clock from clock 0. *exits* [N]: the step that each window ends with, by
     default the last one.
     """
+    layout = machine.layout
     x = np.asarray(x)
     if arrivals is None:
-        arrivals = np.broadcast_to(np.arange(machine.input_beats), (len(x), machine.input_beats))
+        arrivals = np.broadcast_to(np.arange(layout.input_beats), (len(x), layout.input_beats))
     found = _Run(machine, Activity(machine, x, spikes), np.asarray(arrivals, np.int64))
     return found.timing(None if exits is None else np.asarray(exits, np.int64))
 
@@ -136,26 +138,27 @@ class _Banks:
 
 class _Run:
     def __init__(self, machine: Machine, activity: Activity, arrivals: Ints) -> None:
+        parameters = machine.parameters
         self.machine, self.activity, self.arrivals = machine, activity, arrivals
         self.begin, self.ready = arrivals[:, 0], arrivals[:, -1] + 1
-        if machine.lists and machine.layers[0].maps[0].planes > 1:
+        if parameters.lists and parameters.layers[0].maps[0].planes > 1:
             self.ready = self.ready + 1
-        self.banks = _Banks(machine.banks, self.begin)
+        self.banks = _Banks(parameters.banks, self.begin)
         self.taken = False                  # the list has been through its first pass
         self.written: list[Ints] = []       # rounds, in order, [banks, N]
         self.visible: list[Ints] = []       # the clock from which a walker sees so many rounds
-        layers = range(len(machine.layers))
+        layers = range(len(parameters.layers))
         self.items = [_items(machine, index) for index in layers]
         self.windows = [[[Window(activity, index, part) for part in _passes(window)]
                          for window in _windows(machine, index)] for index in layers]
         self.rotations: list[list[Ints]] = [[] for _ in layers]
         self.ends = [arrivals[:, -1] for _ in layers]
-        self.lane_clocks = np.zeros((len(self.begin), len(machine.layers)), dtype=np.int64)
+        self.lane_clocks = np.zeros((len(self.begin), len(parameters.layers)), dtype=np.int64)
 
     def timing(self, exits: Ints | None) -> Timing:
         machine, answers = self.machine, []
-        for time in range(machine.times):
-            for index in range(len(machine.layers)):
+        for time in range(machine.parameters.times):
+            for index in range(len(machine.parameters.layers)):
                 self._layer(index, time)
             answers.append(self._result())
         clocks = np.stack(answers, axis=1)
@@ -174,7 +177,7 @@ class _Run:
                 rows = slice(None) if len(windows) == 1 else slice(number, number + 1)
                 transfers.append(self._item(rows, items[rows], window, time))
                 self.banks.request[rows] += 1           # the next item is read
-            if machine.joins and machine.is_last(index):
+            if machine.parameters.joins and machine.parameters.is_last(index):
                 self._join(index, np.concatenate(transfers))
         self._count_rounds()
 
@@ -182,12 +185,12 @@ class _Run:
               time: int) -> Ints:
         """One item's passes in each bank; the clocks of their last transfers."""
         machine, index = self.machine, items[0].layer
-        layer, transfer = machine.layers[index], self.banks.free[rows]
-        ors, steps = layer.pooling == "or", machine.window_steps(index)
+        layer, transfer = machine.parameters.layers[index], self.banks.free[rows]
+        ors, steps = layer.pooling == "or", machine.timing.window_steps[index]
         order = ([(step, part) for part in window for step in range(steps)] if ors
                  else [(step, part) for step in range(steps) for part in window])
         for step, part in order:
-            ends = layer.fires or machine.order == "step" or step == steps - 1
+            ends = layer.fires or machine.parameters.order == "step" or step == steps - 1
             self._pass(rows, items, part, (step, time), ends)
             if ends:
                 transfer = self._transfer(rows, index, ors or part.words[-1].final)
@@ -202,8 +205,8 @@ class _Run:
         if part.maps[0].kind == "list":
             self._list(rows, gates, channels, part, ends)
             return
-        step = when[1] if machine.order == "step" else when[0]
-        counts = part.counts(items, step + machine.streaming)
+        step = when[1] if machine.parameters.order == "step" else when[0]
+        counts = part.counts(items, step + machine.parameters.streaming)
         self.lane_clocks[:, index] += channels @ counts.sum(axis=0)
         for word, count in zip(part.words, counts, strict=True):
             self.banks.word(rows, gates[word.early], count, word.ends and ends)
@@ -223,11 +226,12 @@ class _Run:
 
     def _transfer(self, rows: slice, index: int, closes: bool) -> Ints:
         machine, banks = self.machine, self.banks
-        rotation, replays = machine.rotation(index), machine.replays(index) if closes else 1
+        parameters, timing = machine.parameters, machine.timing
+        rotation, replays = timing.rotation[index], timing.replays[index] if closes else 1
         transfer: Ints = np.maximum(banks.spent[rows] + 1, banks.shadow[rows])
         banks.free[rows], banks.shadow[rows] = transfer + 1, transfer + rotation * replays
         self.ends[index] = np.maximum(self.ends[index], transfer.max(axis=0))
-        if not (machine.joins and machine.is_last(index)):
+        if not (parameters.joins and parameters.is_last(index)):
             for replay in range(replays):
                 self._rotate(index, transfer + TRANSFER_TO_SLOT + replay * rotation, closes)
         return transfer
@@ -235,23 +239,23 @@ class _Run:
     def _rotate(self, index: int, slot: Ints, closes: bool) -> None:
         machine = self.machine
         self.rotations[index].append(slot)
-        if not (closes and machine.layers[index].fires):
+        if not (closes and machine.parameters.layers[index].fires):
             return
-        sent = slot + machine.used_slots(index) - 1 + machine.spike_clock + 1
-        if machine.banks > 1:
-            turn = sent - self.begin - np.arange(machine.banks)[:, None]
-            sent = sent + 1 + (-turn) % machine.banks
+        sent = slot + machine.layout.used_slots[index] - 1 + machine.timing.spike_clock + 1
+        if machine.parameters.banks > 1:
+            turn = sent - self.begin - np.arange(machine.parameters.banks)[:, None]
+            sent = sent + 1 + (-turn) % machine.parameters.banks
         self.written.append(sent)
 
     def _join(self, index: int, transfers: Ints) -> None:
         banks, joined = self.banks, transfers.max(axis=0) + TRANSFER_TO_SLOT
         banks.shadow = np.maximum(
-            banks.shadow, joined + self.machine.rotation(index) - ISSUE_TO_LANES)
+            banks.shadow, joined + self.machine.timing.rotation[index] - ISSUE_TO_LANES)
         self.rotations[index].append(np.broadcast_to(joined + 1, banks.shadow.shape))
 
     def _count_rounds(self) -> None:
         """Which clock each round that all banks have written is visible in."""
-        several = self.machine.banks > 1
+        several = self.machine.parameters.banks > 1
         for sent in self.written[len(self.visible):]:
             done = sent.max(axis=0) + 1 + several
             if self.visible and several:
@@ -260,20 +264,20 @@ class _Run:
 
     def _visible(self, index: int, early: bool, step: int, time: int) -> Ints:
         machine = self.machine
-        need = schedule.needs(machine, index) + time * schedule.total_rounds(machine)
+        need = machine.timing.needs[index] + time * machine.timing.total_rounds
         if not early:
-            waits = min((step + 1) * machine.stride(index), machine.steps)
-            need += 1 if machine.order == "step" else waits
+            waits = min((step + 1) * machine.timing.stride[index], machine.parameters.steps)
+            need += 1 if machine.parameters.order == "step" else waits
         return self.visible[need - 1] + 1 if need > 0 else self.begin
 
     def _result(self) -> Ints:
-        machine = self.machine
-        last = len(machine.layers) - 1
-        slot: Ints = self.rotations[last][-1][0] + (machine.classes - 1) % machine.group_size(last)
-        slot = slot + (machine.exit_margin is not None)
-        if machine.readout == "count":
-            return slot + machine.spike_clock + 1 + 1
-        return slot + 5 + (machine.banks > 1) + (machine.order == "step")
+        machine, parameters = self.machine, self.machine.parameters
+        last = len(parameters.layers) - 1
+        behind = (parameters.classes - 1) % machine.layout.group_size[last]
+        slot: Ints = self.rotations[last][-1][0] + behind + (parameters.exit_margin is not None)
+        if parameters.readout == "count":
+            return slot + machine.timing.spike_clock + 1 + 1
+        return slot + 5 + (parameters.banks > 1) + (parameters.order == "step")
 
 
 def _passes(window: Sequence[Word]) -> list[list[Word]]:
@@ -287,20 +291,20 @@ def _passes(window: Sequence[Word]) -> list[list[Word]]:
 
 def _windows(machine: Machine, index: int) -> tuple[tuple[Word, ...], ...]:
     """The window of all banks, or of each."""
-    layer = machine.layers[index]
+    layer = machine.parameters.layers[index]
     return layer.windows[:1] if layer.fires else layer.windows
 
 
 def _items(machine: Machine, index: int) -> list[tuple[Item, ...]]:
     """The items of a layer, in order, of all banks side by side."""
-    banks = [[item for item in schedule.items(machine, bank) if item.layer == index]
-             for bank in range(machine.banks)]
+    banks = [[item for item in schedule.items(machine.layout, bank) if item.layer == index]
+             for bank in range(machine.parameters.banks)]
     return list(zip(*banks, strict=True))
 
 
 def _channels(machine: Machine, item: Item) -> int:
-    size = machine.group_size(item.layer)
-    return min(size, machine.layers[item.layer].channels - item.group * size)
+    size = machine.layout.group_size[item.layer]
+    return min(size, machine.parameters.layers[item.layer].channels - item.group * size)
 
 
 def worst_case(machine: Machine) -> int:
@@ -311,13 +315,13 @@ def worst_case(machine: Machine) -> int:
     which tries all turns at which the banks can write. A longer gap repeats one of them, and the
     core begins sooner.
     """
-    source, banks = machine.input_map, machine.banks
+    source, banks = machine.parameters.input_map, machine.parameters.banks
     channels = max(1, source.words * (WORD if source.kind == "spikes" else 1))
-    frames: tuple[int, ...] = () if machine.one_frame else (machine.steps,)
+    frames: tuple[int, ...] = () if machine.parameters.one_frame else (machine.parameters.steps,)
     x = np.ones((banks, *frames, channels, source.height, source.width), dtype=np.uint8)
-    steps = 2 if machine.streaming else machine.steps
+    steps = 2 if machine.parameters.streaming else machine.parameters.steps
     spikes = [np.ones((banks, steps, layer.channels, layer.height, layer.width), np.uint8)
-              for layer in machine.layers if layer.fires]
-    arrivals = np.tile(np.arange(machine.input_beats), (banks, 1))
+              for layer in machine.parameters.layers if layer.fires]
+    arrivals = np.tile(np.arange(machine.layout.input_beats), (banks, 1))
     arrivals[:, 0] -= np.arange(banks)
     return int(run(machine, x, spikes, arrivals=arrivals).latency.max())

@@ -63,9 +63,10 @@ def _again(graph: Graph, program: Program, report: dict[str, Any]) -> Program | 
     """*program*, made anew of *graph* with its own choice of lanes and the like; None where that is
     another one, or where *report* is not of both."""
     machine = program.machine
+    parameters = machine.parameters
     facts = (machine.digest, program.target, program.board, program.clock_mhz)
     if ((graph.name, graph.steps, graph.input, graph.readout.names)
-            != (machine.name, machine.steps, program.input, program.class_names)
+            != (parameters.name, parameters.steps, program.input, program.class_names)
             or tuple(map(report.get, ("digest", "target", "board", "clock_mhz"))) != facts):
         return None
     try:

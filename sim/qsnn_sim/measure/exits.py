@@ -17,13 +17,13 @@ def margins_of(build: Build, given: Sequence[int] | None) -> tuple[int, ...]:
     """The margins to try: *given* ones, or the build's own. Raises QsnnError for a machine that has
     no answer before its last step."""
     machine = build.program.machine
-    if given and machine.order != "step":
+    if given and machine.parameters.order != "step":
         raise QsnnError(f"{build.folder}: --exit-margin needs a machine that runs step by step, "
                         "and this one runs layer by layer; compile the model with qsnnc "
                         "--exit-margin or --stream")
     if given:
         return tuple(given)
-    return () if machine.exit_margin is None else (machine.exit_margin,)
+    return () if machine.parameters.exit_margin is None else (machine.parameters.exit_margin,)
 
 
 def exit_rows(build: Build, samples: Samples, found: Measured,
@@ -38,8 +38,9 @@ def exit_row(build: Build, samples: Samples, found: Measured, margin: int) -> di
     answers, n = found.answers, np.arange(len(found.answers.classes))
     ends = answers.exits(margin)
     machine = build.program.machine
-    compared = ends + 1 if machine.streaming else np.ones_like(ends)    # answers, a clock each
-    extra = compared if machine.exit_margin is None else 0
+    parameters = machine.parameters
+    compared = ends + 1 if parameters.streaming else np.ones_like(ends)    # answers, a clock each
+    extra = compared if parameters.exit_margin is None else 0
     whole, clocks = found.ends[:, -1], found.ends[n, ends] + extra
     right = _accuracy(answers.classes[n, ends], samples)
     full = _accuracy(answers.classes[:, -1], samples)

@@ -87,17 +87,18 @@ def measure(build: Build, samples: Samples, *, record: bool = False,
 
 def _batch(build: Build, x: NDArray[np.uint8], record: bool) -> Measured:
     machine = build.program.machine
-    if machine.streaming:
+    if machine.parameters.streaming:
         return _stream(build, x, record)
     result = golden.run(build.graph, x, record="all" if record else "spikes")
     timing = cycle.run(machine, x, layer_spikes(build.graph, result))
     found, n = stream.answers(build.graph, result.reads), np.arange(len(x))
-    margin = machine.exit_margin
+    margin = machine.parameters.exit_margin
     last = (np.full(len(x), build.graph.steps - 1) if margin is None else found.exits(margin))
     ends = timing.latency[:, None] + timing.answers - timing.result[:, None]
     asked = work(build.graph, x, result)
     bounds = roof(machine, asked)
-    return Measured(found.classes[n, last], result.scores, ends[n, last if machine.exits else -1],
+    shown = last if machine.parameters.exits else -1
+    return Measured(found.classes[n, last], result.scores, ends[n, shown],
                     timing.layer_clocks, asked.sops, timing.lane_clocks, asked.events, bounds.lanes,
                     bounds.units, found, ends, timing.latency, result.spikes if record else {},
                     result.membranes)
@@ -144,16 +145,17 @@ def _joined(parts: list[Measured]) -> Measured:
 def summary(build: Build, samples: Samples, found: Measured) -> dict[str, Any]:
     """The report of ``qsnn sim``; docs/simulation.md describes its keys."""
     machine, clock_mhz = build.program.machine, build.program.clock_mhz
-    worst, transfer = cycle.worst_case(machine), machine.input_beats - 1
+    parameters = machine.parameters
+    worst, transfer = cycle.worst_case(machine), machine.layout.input_beats - 1
     clocks = _spread(found.latency, worst)
     with_input = _spread(found.latency + transfer, worst + transfer)
     right = None if samples.y is None else int(np.count_nonzero(found.classes == samples.y))
     return {
         "name": build.graph.name, "digest": machine.digest, "clock_mhz": clock_mhz,
         "clock_placed": build.report["resources"] is not None,
-        "banks": machine.banks, "lanes": machine.lanes, "units": machine.units,
-        "samples": len(samples.x), "steps": machine.steps, "streaming": machine.streaming,
-        "exit_margin": machine.exit_margin,
+        "banks": parameters.banks, "lanes": parameters.lanes, "units": parameters.units,
+        "samples": len(samples.x), "steps": parameters.steps, "streaming": parameters.streaming,
+        "exit_margin": parameters.exit_margin,
         "accuracy": None if right is None else right / len(samples.x),
         "by_class": by_class(build.graph.readout.names, samples.y, found.classes),
         "clocks": clocks,
@@ -202,7 +204,7 @@ def _microseconds(clocks: dict[str, float | int], clock_mhz: float) -> dict[str,
 def _utilisation(lane_clocks: Any, machine: Machine, clocks: Any) -> float:
     """The share of lanes × clocks in which a lane of any bank adds for a channel. Operations that
     overlap the input's arrival are in neither figure."""
-    return float(lane_clocks / (machine.banks * machine.lanes * clocks))
+    return float(lane_clocks / (machine.parameters.banks * machine.parameters.lanes * clocks))
 
 
 def _energies(build: Build, found: Measured, transfer: int) -> dict[str, Any]:
@@ -220,8 +222,8 @@ def _energies(build: Build, found: Measured, transfer: int) -> dict[str, Any]:
 
 
 def _layers(build: Build, found: Measured) -> Iterator[dict[str, Any]]:
-    machine = build.program.machine
-    for index, (layer, stage) in enumerate(zip(machine.layers, lower(build.graph), strict=True)):
+    machine, stages = build.program.machine, lower(build.graph)
+    for index, (layer, stage) in enumerate(zip(machine.parameters.layers, stages, strict=True)):
         clocks = found.layer_clocks[:, index]
         means = {name: float(getattr(found, name)[:, index].mean())
                  for name in ("events", "sops", "lane_roof", "unit_roof")}

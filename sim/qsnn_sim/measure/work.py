@@ -107,10 +107,11 @@ def roof(machine: Machine, found: Work) -> Roof:
     """The roof of *machine*: operations · W / all lanes, neuron updates / all units. Step by step a
     direct input's are done at every step. What the lanes add as pixels of a list arrive is not
     among the operations."""
-    bits = (found.bits + (machine.times - 1) * found.direct).astype(np.float64)
-    if machine.lists:
-        first = machine.layers[0]
-        channels = min(first.channels, first.group_banks * machine.group_size(0))
+    parameters = machine.parameters
+    bits = (found.bits + (parameters.times - 1) * found.direct).astype(np.float64)
+    if parameters.lists:
+        first = parameters.layers[0]
+        channels = min(first.channels, first.group_banks * machine.layout.group_size[0])
         bits[:, 0] -= found.events[:, 0] * channels
-    updates = np.broadcast_to(found.updates / (machine.banks * machine.units), bits.shape)
-    return Roof(bits / (machine.banks * machine.lanes), updates)
+    updates = np.broadcast_to(found.updates / (parameters.banks * parameters.units), bits.shape)
+    return Roof(bits / (parameters.banks * parameters.lanes), updates)

@@ -91,7 +91,7 @@ class _Pair:
         return min(parts, key=lambda part: part.clock, default=None)
 
     def wrong_spikes(self) -> int:
-        return sum(len(self._wrong(bank)) for bank in range(self.machine.banks))
+        return sum(len(self._wrong(bank)) for bank in range(self.machine.parameters.banks))
 
     def clocks_differ(self) -> bool:
         pairs = zip(self.expected.clocks, self.found.clocks, strict=True)
@@ -108,7 +108,7 @@ class _Pair:
 
     def _spikes(self) -> Iterator[Divergence]:
         """The first wrong spike of each bank."""
-        for bank in range(self.machine.banks):
+        for bank in range(self.machine.parameters.banks):
             clocks, wrong = self.expected.clocks[bank], self._wrong(bank)
             if len(wrong):
                 slot, unit = wrong[clocks[wrong[:, 0]].argmin()]
@@ -132,7 +132,7 @@ class _Pair:
 
     def _place(self, bank: int, slot: Any, unit: Any) -> str:
         view = self._view(bank)
-        layer = self.machine.layers[view.layer[slot]]
+        layer = self.machine.parameters.layers[view.layer[slot]]
         return (f"layer {layer.name}, {name(layer, int(view.neuron[slot, unit]))}, "
                 f"step {view.step[slot]}")
 

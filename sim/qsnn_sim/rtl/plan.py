@@ -85,7 +85,7 @@ class Plan:
     def sent(self) -> tuple[NDArray[np.uint8], ...]:
         """The spikes that each layer sends: of several passes any; as `cycle.run` takes them."""
         trains = tuple(train.max(axis=2) for train in self.spikes)
-        if not self.program.machine.streaming:
+        if not self.program.machine.parameters.streaming:
             return trains
         first = self.firsts.astype(bool)
         return tuple(np.concatenate([_before(train, first), train], axis=1) for train in trains)
@@ -94,14 +94,14 @@ class Plan:
         """The cycle model's word for the samples, their beats accepted at *arrivals* [N, beats]."""
         machine = self.program.machine
         return cycle.run(machine, self.x, self.sent, arrivals=arrivals,
-                         exits=self.ends if machine.exits else None)
+                         exits=self.ends if machine.parameters.exits else None)
 
     def traces(self, arrivals: Ints) -> list[Trace]:
         """What the models say of samples whose beats were accepted at *arrivals* [N, beats]."""
         machine, timing = self.program.machine, self.timing(arrivals)
         shown = [(view.clocks(machine, timing, bank), view.spikes(len(self.x), self.spikes))
                  for bank, view in enumerate(probe.views(machine))]
-        if machine.exits:
+        if machine.parameters.exits:
             shown = [_until(timing.result, *both) for both in shown]
         return [Trace(tuple(clocks[n] for clocks, _ in shown),
                       tuple(spikes[n] for _, spikes in shown),
@@ -109,17 +109,17 @@ class Plan:
                 for n in range(len(self.x))]
 
     def _answer(self, n: int) -> tuple[int, ...]:
-        leads = self.program.machine.exit_margin is not None
+        leads = self.program.machine.parameters.exit_margin is not None
         return (int(self.classes[n]), int(self.scores[n]), *[int(self.settled[n])] * leads)
 
 
 def plan(program: Program, graph: Graph, x: Any, traffic: Traffic = Traffic(),
          prefix: str = "") -> Plan:
     """Ask the golden model about the samples *x*. Raises IrError on data it doesn't take."""
-    data = quantize_input(graph, x)
-    if program.machine.streaming:
+    data, parameters = quantize_input(graph, x), program.machine.parameters
+    if parameters.streaming:
         return _stream_plan(program, graph, data, traffic, prefix)
-    result, margin = golden.run(graph, data, record="spikes"), program.machine.exit_margin
+    result, margin = golden.run(graph, data, record="spikes"), parameters.exit_margin
     found, samples = stream.answers(graph, result.reads), np.arange(len(data))
     ends = np.full(len(data), graph.steps - 1) if margin is None else found.exits(margin)
     settled = found.settled(margin or 0)[samples, ends].astype(np.int64)
@@ -145,7 +145,7 @@ def _stream_steps(program: Program, graph: Graph, frames: NDArray[np.uint8]) -> 
     longer = stream.by_frames(graph, frames.shape[1])
     result = golden.run(longer, frames, record="spikes")
     found = stream.answers(graph, result.reads, stream=True)
-    settled = found.settled(program.machine.exit_margin or 0).astype(np.int64)
+    settled = found.settled(program.machine.parameters.exit_margin or 0).astype(np.int64)
     firsts = np.zeros_like(settled)
     firsts[:, 0] = 1
     trains = tuple(train.reshape(-1, 1, *train.shape[2:]) for train in pass_spikes(longer, result))

@@ -54,35 +54,35 @@ class View:
 
 def slot_to_probe(machine: Machine) -> int:
     """Clocks from a neuron's slot to its spike at the probe, one before it is in its word."""
-    return machine.spike_clock
+    return machine.timing.spike_clock
 
 
 @cache
 def views(machine: Machine) -> tuple[View, ...]:
     """What the probe shows of each bank."""
-    return tuple(_view(machine, bank) for bank in range(machine.banks))
+    return tuple(_view(machine, bank) for bank in range(machine.parameters.banks))
 
 
 def _view(machine: Machine, bank: int) -> View:
     parts = [_slots(machine, *turn) for turn in _shown(machine, bank)]
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)] if parts else [
-        *[np.zeros(0, np.int64)] * 4, np.zeros((0, machine.units), np.int64)]
+        *[np.zeros(0, np.int64)] * 4, np.zeros((0, machine.parameters.units), np.int64)]
     return View(*columns)
 
 
 def _slots(machine: Machine, item: Item, number: int, part: int, step: int) -> tuple[Ints, ...]:
-    slot = np.arange(machine.used_slots(item.layer))
+    slot = np.arange(machine.layout.used_slots[item.layer])
     return (*(np.full_like(slot, value) for value in (item.layer, step, number)), slot,
             _neurons(machine, item, part))
 
 
 def _neurons(machine: Machine, item: Item, part: int) -> Ints:
     """[slots, units]: the neuron of pass *part* on each lane; the last layer has unit 0 alone."""
-    layer, used = machine.layers[item.layer], machine.used_slots(item.layer)
-    units = 1 if machine.is_last(item.layer) else machine.units
-    channel = np.full((used, machine.units), layer.channels)
+    layer, used = machine.parameters.layers[item.layer], machine.layout.used_slots[item.layer]
+    units = 1 if machine.parameters.is_last(item.layer) else machine.parameters.units
+    channel = np.full((used, machine.parameters.units), layer.channels)
     lanes = np.arange(used * units).reshape(used, units)
-    channel[:, :units] = item.group * machine.group_size(item.layer) + lanes
+    channel[:, :units] = item.group * machine.layout.group_size[item.layer] + lanes
     neuron = (part * layer.channels + channel) * layer.places + item.place
     found: Ints = np.where(channel < layer.channels, neuron, SPARE)
     return found
@@ -91,10 +91,10 @@ def _neurons(machine: Machine, item: Item, part: int) -> Ints:
 def _shown(machine: Machine, bank: int) -> Iterator[tuple[Item, int, int, int]]:
     """The rotations at the probe, in order: item, number among the bank's of the layer, pass and
     step. Those of silent items and of passes that only find a maximum are counted, not shown."""
-    numbers = [0] * len(machine.layers)
-    for time in range(machine.times):
-        for item in schedule.items(machine, bank):
-            if not machine.layers[item.layer].fires:
+    numbers = [0] * len(machine.parameters.layers)
+    for time in range(machine.parameters.times):
+        for item in schedule.items(machine.layout, bank):
+            if not machine.parameters.layers[item.layer].fires:
                 continue
             for part, step, closes in _rotations(machine, item.layer, time):
                 if closes and not item.silent:
@@ -104,17 +104,17 @@ def _shown(machine: Machine, bank: int) -> Iterator[tuple[Item, int, int, int]]:
 
 def _rotations(machine: Machine, index: int, time: int) -> Iterator[tuple[int, int, bool]]:
     """Pass, step and whether neurons fire, of the rotations of an item of a layer that fires."""
-    layer = machine.layers[index]
+    layer = machine.parameters.layers[index]
     ors = layer.pooling == "or"
-    stride = machine.stride(index)
-    steps = [time] if machine.order == "step" else range(
-        0, machine.window_steps(index) * stride, stride)
+    stride = machine.timing.stride[index]
+    steps = [time] if machine.parameters.order == "step" else range(
+        0, machine.timing.window_steps[index] * stride, stride)
     order = ([(part, step) for part in range(layer.passes) for step in steps] if ors
              else [(part, step) for step in steps for part in range(layer.passes)])
     for part, step in order:
         closes = ors or part == layer.passes - 1
         shown = 0 if layer.pooling == "max" else part
-        for replay in range(machine.replays(index) if closes else 1):
+        for replay in range(machine.timing.replays[index] if closes else 1):
             yield shown, step + replay, closes
 
 

@@ -47,7 +47,7 @@ class Testbench:
         self.load = weight_beats(machine, plan.program.image)
         self.beats = input_beats(machine, plan.x)
         self.firsts = plan.firsts.tolist()
-        self.restarts = port("restart") if machine.streaming else None
+        self.restarts = port("restart") if machine.parameters.streaming else None
         self.again = False                      # the next sample is a stream's first step
         self.patience = PATIENCE + cycle.worst_case(machine)
         self.clock = self.last_event = 0
@@ -67,7 +67,8 @@ class Testbench:
                 await self.restart()
             elif self._due(resets):
                 await self.restart()
-        for _ in range(self.machine.slots + self.machine.unit_latency + SETTLED):   # what follows
+        latency = self.machine.timing.unit_latency
+        for _ in range(self.machine.layout.slots + latency + SETTLED):      # what follows
             await self._tick()
             self.probe.sample(self.clock)
 

@@ -56,9 +56,9 @@ class ResultMonitor:
     def __init__(self, port: Port, machine: Machine, stall: float, rng: random.Random) -> None:
         self.payload, self.valid, self.ready = (
             port(f"result__{part}") for part in ("payload", "valid", "ready"))
-        self.index_bits = (max(machine.classes, 2) - 1).bit_length()
-        self.score_bits, self.stall, self.rng = machine.score_bits, stall, rng
-        self.leads = machine.exit_margin is not None
+        self.index_bits = (max(machine.parameters.classes, 2) - 1).bit_length()
+        self.score_bits, self.stall, self.rng = machine.arithmetic.score_bits, stall, rng
+        self.leads = machine.parameters.exit_margin is not None
         self.stop()
 
     def stop(self) -> None:
@@ -109,7 +109,7 @@ class ProbeMonitor:
                 ) -> tuple[tuple[Ints, ...], tuple[NDArray[np.int8], ...]]:
         """Clocks and spikes, as in `Trace`, of a sample seen from *begin* until before *end*."""
         entries = [entry for entry in self.seen if begin <= entry[0] < end]
-        found = [self._bank(entries, bank) for bank in range(self.machine.banks)]
+        found = [self._bank(entries, bank) for bank in range(self.machine.parameters.banks)]
         return tuple(clocks for clocks, _ in found), tuple(spikes for _, spikes in found)
 
     def _bank(self, entries: list[tuple[int, int, str]],
@@ -123,8 +123,8 @@ class ProbeMonitor:
 
     def _bits(self, texts: list[str], bank: int) -> NDArray[np.int8]:
         """[slots, units] of a bank; ABSENT what is neither 0 nor 1."""
-        units = self.machine.units
+        units = self.machine.parameters.units
         letters = np.frombuffer("".join(texts).encode(), dtype=np.uint8)
-        bits = letters.reshape(len(texts), units * self.machine.banks)[:, ::-1]
+        bits = letters.reshape(len(texts), units * self.machine.parameters.banks)[:, ::-1]
         own = bits[:, bank * units:(bank + 1) * units].astype(np.int8) - ord("0")
         return np.where((own == 0) | (own == 1), own, ABSENT).astype(np.int8)
