@@ -4,8 +4,9 @@ from amaranth.hdl import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from qsnn_hw.machine.timing import ISSUE_TO_LANES
 from qsnn_hw.machine.layers import WORD
+from qsnn_hw.machine.memories import within
+from qsnn_hw.machine.timing import ISSUE_TO_LANES
 
 from .jobs import job_layout, progress_bits
 from .lanes import Lanes
@@ -24,24 +25,25 @@ class Bank(wiring.Component):
     added up; 2. the row is read; 3. it is there; 4. it has become the lanes' enables, the lanes
     add. A transfer goes the same way. A pixel of the list enters in clock 1, as it arrives: the
     first pass of a sample is done with its last beat. ``stop`` ends whatever goes on.
+    *memories* are its entries of the inventory, by their names in it.
     """
 
-    def __init__(self, machine, image, number):
-        self.machine, self.number = machine, number
-        self.walker, self.reader = Walker(machine, number), Reader(machine)
-        self.neurons = NeuronArray(machine, image, number)
-        self.memory = WeightMemory(lanes=machine.parameters.lanes, rows=machine.layout.rows,
-                                   kind=machine.parameters.weight_memory)
+    def __init__(self, timing, memories):
+        self.timing, self.layout, self.parameters = timing, timing.layout, timing.layout.parameters
+        self.walker = Walker(timing, within(memories, "walker"))
+        self.reader = Reader(self.layout, sum_bits=timing.arithmetic.sum_bits)
+        self.neurons = NeuronArray(timing, within(memories, "neurons"))
+        self.memory = WeightMemory(within(memories, "memory").values(), rows=self.layout.rows)
         super().__init__({
             "begin": In(1), "fresh": In(1), "stop": In(1), "input_ready": In(1),
-            "progress": In(progress_bits(machine)),
+            "progress": In(progress_bits(self.timing)),
             "weights": In(stream.Signature(WORD)), "load": In(1), "loaded": Out(1),
-            "line": In(WORD * machine.parameters.columns), "value": In(machine.layout.value_bits),
-            "index": In(range(max(machine.layout.value_words, 2))),
+            "line": In(WORD * self.parameters.columns), "value": In(self.layout.value_bits),
+            "index": In(range(max(self.layout.value_words, 2))),
             "address": Out(self.walker.request.address.shape()), "enable": Out(1),
-            "list_count": In(range(machine.layout.value_words + 1)),
-            "arriving": In(1), "arriving_index": In(range(max(machine.layout.value_words, 2))),
-            "arriving_value": In(machine.layout.value_bits),
+            "list_count": In(range(self.layout.value_words + 1)),
+            "arriving": In(1), "arriving_index": In(range(max(self.layout.value_words, 2))),
+            "arriving_value": In(self.layout.value_bits),
             "idle": Out(1),
         })
 
@@ -50,7 +52,7 @@ class Bank(wiring.Component):
         m.submodules.memory = memory
         wiring.connect(m, wiring.flipped(self.weights), memory.beats)
         m.d.comb += [memory.load.eq(self.load), self.loaded.eq(memory.loaded)]
-        if self.machine.parameters.exits:
+        if self.parameters.exits:
             m.submodules.work = ResetInserter(self.stop)(work := Module())
             self._work(work)
         else:
@@ -59,13 +61,13 @@ class Bank(wiring.Component):
 
     def _work(self, m):
         """All but the weights, which stay."""
-        machine = self.machine
-        parameters = machine.parameters
+        parameters = self.parameters
         m.submodules.walker, m.submodules.reader = walker, reader = self.walker, self.reader
         m.submodules.neurons = neurons = self.neurons
         m.submodules.lanes = self.lanes = Lanes(
-            lanes=parameters.lanes, units=parameters.units, acc_bits=machine.arithmetic.acc_bits,
-            x_bits=x_bits(machine), rings=machine.timing.rings)
+            lanes=parameters.lanes, units=parameters.units,
+            acc_bits=self.timing.arithmetic.acc_bits, x_bits=x_bits(self.layout),
+            rings=self.timing.rings)
         m.d.comb += [
             walker.begin.eq(self.begin), walker.fresh.eq(self.fresh),
             walker.input_ready.eq(self.input_ready),
@@ -88,7 +90,7 @@ class Bank(wiring.Component):
         address = Signal.like(memory.address, reset_less=True)
         events = delays(m, reader.event, ISSUE_TO_LANES, init=0)
         valid = events[ISSUE_TO_LANES - 1]
-        if self.machine.parameters.lists:
+        if self.parameters.lists:
             valid |= delays(m, self.arriving, ISSUE_TO_LANES - 1, init=0)[ISSUE_TO_LANES - 2]
         m.d.sync += [address.eq(reader.row), lanes.x.eq(reader.x)]
         m.d.comb += [
@@ -99,14 +101,13 @@ class Bank(wiring.Component):
 
     def _hand_over(self, m):
         """A transfer and its job, the shadow's next turn."""
-        machine, walker, reader, neurons = (self.machine, self.walker, self.reader, self.neurons)
-        parameters, timing = machine.parameters, machine.timing
-        pending, job = Signal(), Signal(job_layout(machine), reset_less=True)
+        walker, reader, neurons = self.walker, self.reader, self.neurons
+        pending, job = Signal(), Signal(job_layout(self.layout), reset_less=True)
         with m.If(reader.transfer):
             m.d.sync += pending.eq(0)
         with m.If(walker.job_valid):
             m.d.sync += [pending.eq(1), job.eq(walker.job)]
-        rotations = [(timing.rotation[i], timing.replays[i]) for i in range(len(parameters.layers))]
+        rotations = list(zip(self.timing.rotation, self.timing.replays, strict=True))
         spacing = Signal(range(max(rotation * replays for rotation, replays in rotations)))
         with m.Switch(job.layer):
             for index, (rotation, replays) in enumerate(rotations):
@@ -116,11 +117,11 @@ class Bank(wiring.Component):
         m.d.sync += timer.eq(Mux(timer == 0, 0, timer - 1))
         with m.If(reader.transfer):
             m.d.sync += timer.eq(spacing)
-        if parameters.joins:                   # the rotation begins when all banks are there
+        if self.parameters.joins:           # the rotation begins when all banks are there
             with m.If(neurons.join):
-                m.d.sync += timer.eq(timing.rotation[len(parameters.layers) - 1] - ISSUE_TO_LANES - 1)
+                m.d.sync += timer.eq(self.timing.rotation[-1] - ISSUE_TO_LANES - 1)
         transfers = delays(m, reader.transfer, ISSUE_TO_LANES + 1, init=0)
-        held = Signal(job_layout(machine), reset_less=True)
+        held = Signal(job_layout(self.layout), reset_less=True)
         with m.If(reader.transfer):
             m.d.sync += held.eq(job)
         m.d.comb += [

@@ -8,13 +8,21 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from qsnn_hw.machine.layers import WORD
+from qsnn_hw.machine.memories import inventory, within
 
 from .bank import Bank
 from .inputs import Inputs
 from .readout import Readout, result_layout
 from .spikes import SpikeMemory
 
-__all__ = ["SpikingCore", "core_members"]
+__all__ = ["SpikingCore", "core_members", "machine_result"]
+
+
+def machine_result(machine):
+    """The `result_layout` of *machine*."""
+    parameters = machine.parameters
+    return result_layout(classes=parameters.classes, score_bits=machine.arithmetic.score_bits,
+                         exit_margin=parameters.exit_margin)
 
 
 def core_members(machine):
@@ -23,7 +31,7 @@ def core_members(machine):
     return {
         "weights": In(stream.Signature(WORD)),
         "inputs": In(stream.Signature(machine.layout.beat_bits)),
-        "result": Out(stream.Signature(result_layout(machine))),
+        "result": Out(stream.Signature(machine_result(machine))),
         "loaded": Out(1),
         **({"restart": In(1)} if parameters.streaming else {}),
         "probe": Out(wiring.Signature({
@@ -39,7 +47,7 @@ class SpikingCore(wiring.Component):
     -------
     weights : the weight rows of bank 0, then those of bank 1, …; ``row_beats`` beats a row; taken
         between samples
-    inputs : ``machine.input_beats`` beats a sample; a next sample waits until the result is taken
+    inputs : ``layout.input_beats`` beats a sample; a next sample waits until the result is taken
     result : the winning class and its score; with an exit margin, whether it is settled
     restart : in a stream: the sample whose first beat comes behind it is a first step
     loaded : all weights are there
@@ -52,10 +60,12 @@ class SpikingCore(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        machine = self.machine
-        m.submodules.inputs = inputs = Inputs(machine)
-        m.submodules.readout = readout = Readout(machine, self.image)
-        banks = [Bank(machine, self.image, number) for number in range(machine.parameters.banks)]
+        machine, timing = self.machine, self.machine.timing
+        self.memories = memories = inventory(machine, self.image)
+        m.submodules.inputs = inputs = Inputs(machine.layout, within(memories, "inputs"))
+        m.submodules.readout = readout = Readout(timing, within(memories, "readout"))
+        banks = [Bank(timing, within(memories, f"bank{number}"))
+                 for number in range(machine.parameters.banks)]
         for number, bank in enumerate(banks):
             m.submodules[f"bank{number}"] = bank
         self._load(m, banks, inputs)
@@ -122,9 +132,11 @@ class SpikingCore(wiring.Component):
 
     def _feed(self, m, banks, inputs):
         machine = self.machine
-        m.submodules.spikes = spikes = SpikeMemory(machine)
+        m.submodules.spikes = spikes = SpikeMemory(
+            machine.timing, within(self.memories, "spikes"))
         m.d.comb += [spikes.begin.eq(inputs.begin), spikes.beat.eq(inputs.word),
                      spikes.beat_valid.eq(inputs.word_valid)]
+        units = machine.parameters.units
         for number, bank in enumerate(banks):
             entry = inputs.entries[number]
             m.d.comb += [
@@ -140,7 +152,7 @@ class SpikingCore(wiring.Component):
                 spikes.valid[number].eq(bank.neurons.word_valid),
                 self.probe.valid[number].eq(bank.neurons.spikes_valid),
                 self.probe.last_layer[number].eq(bank.neurons.spikes_last_layer),
-                self.probe.spikes.word_select(number, machine.parameters.units).eq(bank.neurons.spikes),
+                self.probe.spikes.word_select(number, units).eq(bank.neurons.spikes),
             ]
 
     def _read_out(self, m, banks, readout):

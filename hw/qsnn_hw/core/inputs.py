@@ -16,31 +16,30 @@ class Inputs(wiring.Component):
     ``begin`` is high with the first beat, ``ready`` from the clock after the last one until
     ``finished``. In a list, pixels that are not 0 are kept as {index, value}; such a pixel shows at
     ``pixel`` a clock after its beat, ``arriving`` with it. Else every value is kept, in a copy for
-    each bank. A clock of a read: ``address`` where ``enable``; the value a clock later. The walker
-    uses what it reads only when it is complete: no read that is used meets a write.
+    each bank. A clock of a read: ``address`` where ``enable``; the value a clock later. *memories*
+    are its entries of the inventory, by their names in it.
     """
 
-    def __init__(self, machine):
-        self.machine = machine
-        banks, words = machine.parameters.banks, machine.layout.value_words
+    def __init__(self, layout, memories):
+        self.layout, self.parameters, self.memories = layout, layout.parameters, memories
+        banks, words = self.parameters.banks, self.layout.value_words
         self.entry = data.StructLayout({"index": range(max(words, 2)),
-                                        "value": machine.parameters.input_bits})
+                                        "value": self.parameters.input_bits})
         super().__init__({
-            "beat": In(machine.layout.beat_bits), "beat_valid": In(1), "finished": In(1),
+            "beat": In(self.layout.beat_bits), "beat_valid": In(1), "finished": In(1),
             "begin": Out(1), "ready": Out(1), "filling": Out(1),
             "arriving": Out(1), "pixel": Out(self.entry), "count": Out(range(words + 1)),
-            "word": Out(word_layout(machine)), "word_valid": Out(1),
+            "word": Out(word_layout(self.layout)), "word_valid": Out(1),
             "address": In(data.ArrayLayout(range(max(words, 2)), banks)), "enable": In(banks),
             "entries": Out(data.ArrayLayout(self.entry, banks)),
         })
 
     def elaborate(self, platform):
         m = Module()
-        machine = self.machine
-        beat = Signal(range(max(machine.layout.input_beats, 2)))
+        beat = Signal(range(max(self.layout.input_beats, 2)))
         last = Signal()
         m.d.comb += [
-            last.eq(beat == machine.layout.input_beats - 1), self.filling.eq(beat != 0),
+            last.eq(beat == self.layout.input_beats - 1), self.filling.eq(beat != 0),
             self.begin.eq(self.beat_valid & (beat == 0)),
         ]
         with m.If(self.finished):
@@ -49,9 +48,9 @@ class Inputs(wiring.Component):
             m.d.sync += beat.eq(Mux(last, 0, beat + 1))
             with m.If(last):
                 m.d.sync += self.ready.eq(1)
-        if machine.parameters.lists:
+        if self.parameters.lists:
             self._list(m, beat)
-        elif machine.layout.value_words:
+        elif self.layout.value_words:
             self._values(m, beat)
         else:
             self._spikes(m, beat, platform)
@@ -61,7 +60,7 @@ class Inputs(wiring.Component):
 
     def _claim(self, m, beat):
         """What holds between the registers, in every clock."""
-        layout = self.machine.layout
+        layout = self.layout
         m.d.comb += [Assert(beat < layout.input_beats), Assert(~self.ready | (beat == 0)),
                      Assert(self.count <= Mux(self.filling, beat, layout.value_words))]
 
@@ -72,7 +71,7 @@ class Inputs(wiring.Component):
                      self.pixel.value.eq(self.beat), position.eq(count)]
         with m.If(self.beat_valid):
             m.d.sync += self.count.eq(count + active)
-        m.submodules.list = memory = table(self.entry, self.machine.layout.value_words)
+        m.submodules.list = memory = table(self.memories["list"], self.entry)
         write, read = memory.write_port(), memory.read_port()
         m.d.comb += [
             write.addr.eq(position), write.data.eq(self.pixel), write.en.eq(self.arriving),
@@ -82,9 +81,9 @@ class Inputs(wiring.Component):
         ]
 
     def _values(self, m, beat):
-        for bank in range(self.machine.parameters.banks):
-            m.submodules[f"values{bank}"] = memory = table(
-                self.machine.parameters.input_bits, self.machine.layout.value_words)
+        for bank in range(self.parameters.banks):
+            name = f"values{bank}"
+            m.submodules[name] = memory = table(self.memories[name])
             write, read = memory.write_port(), memory.read_port()
             m.d.comb += [
                 write.addr.eq(beat), write.data.eq(self.beat), write.en.eq(self.beat_valid),
@@ -94,8 +93,8 @@ class Inputs(wiring.Component):
 
     def _spikes(self, m, beat, platform):
         """A step's words fill a column; then the next column, and behind the last one new lines."""
-        machine, word = self.machine, self.word
-        parameters, layout = machine.parameters, machine.layout
+        word = self.word
+        parameters, layout = self.parameters, self.layout
         line, first = Signal.like(word.line), Signal.like(word.line)
         column, index = Signal.like(word.column), Signal(range(max(layout.frame_words, 2)))
         m.d.comb += [word.line.eq(line), word.column.eq(column), word.spikes.eq(self.beat),

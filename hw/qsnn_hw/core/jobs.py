@@ -3,9 +3,6 @@
 from amaranth.hdl import *
 from amaranth.lib import data
 
-from qsnn_hw.machine import schedule
-from qsnn_hw.machine.layers import WORD
-
 __all__ = ["address_bits", "bits_of", "job_layout", "listed_planes", "progress_bits",
            "request_layout"]
 
@@ -15,7 +12,7 @@ def bits_of(top):
     return max(int(top).bit_length(), 1)
 
 
-def job_layout(machine):
+def job_layout(layout):
     """A job: what the rotation after a transfer needs to know.
 
     ============ =================================================================
@@ -37,28 +34,27 @@ def job_layout(machine):
     ``halves``   totals are halved (streams)
     ============ =================================================================
     """
-    parameters, layout = machine.parameters, machine.layout
+    parameters = layout.parameters
     flags = ["start", "opens", "closes", "silent", "settled", "opening", "final"]
     flags += ["ending"] * parameters.exits + ["halves"] * parameters.streaming
-    combined = parameters.order == "layer" and any(
-        layer.pooling == "or" for layer in parameters.layers)
+    combined = parameters.order == "layer" and parameters.ors
     return data.StructLayout({
         "layer": range(max(len(parameters.layers), 2)),
         "slot": range(max(layout.neuron_slots, layout.readout_slots, 2)),
         "membrane": range(max(layout.membrane_slots, 2)),
         "line": range(max(layout.lines, 2)), "column": range(max(parameters.columns, 2)),
-        "words": range(max(parameters.lanes // WORD, 2)),
+        "words": range(max(layout.row_beats, 2)),
         "step": range(max(parameters.steps, 2) if combined else 2), **dict.fromkeys(flags, 1)})
 
 
-def request_layout(machine):
+def request_layout(layout):
     """A request: a word to read, and what becomes of it.
 
     =========== ==================================================================
     ``address`` line of the spike memory, or address of the value memory or list
     ``column``  column of the line
     ``row``     weight row of the word's first input, plane 0
-    ``format``  number of the weights' format, see `Machine.formats`
+    ``format``  number of the weights' format, see `Parameters.formats`
     ``listed``  the word is an entry of the list of pixels
     ``begun``   the lanes have added plane 0 of that entry already
     ``value``   the word is in the value memory
@@ -71,21 +67,21 @@ def request_layout(machine):
     """
     flags = ("listed", "value", "merged", "paired", "pad", "skip", "ends")
     return data.StructLayout({
-        "address": address_bits(machine), "column": range(max(machine.parameters.columns, 2)),
-        "row": range(max(machine.layout.rows, 2)), "format": range(len(machine.parameters.formats)),
-        "begun": int(listed_planes(machine) > 1), **dict.fromkeys(flags, 1)})
+        "address": address_bits(layout), "column": range(max(layout.parameters.columns, 2)),
+        "row": range(max(layout.rows, 2)), "format": range(len(layout.parameters.formats)),
+        "begun": int(listed_planes(layout.parameters) > 1), **dict.fromkeys(flags, 1)})
 
 
-def listed_planes(machine):
+def listed_planes(parameters):
     """Planes of the weights that the pixels of the list meet; 0 without one."""
-    return machine.parameters.layers[0].maps[0].planes if machine.parameters.lists else 0
+    return parameters.layers[0].maps[0].planes if parameters.lists else 0
 
 
-def address_bits(machine):
+def address_bits(layout):
     """Of a line of the spike memory, or a word of the value memory."""
-    return bits_of(max(machine.layout.lines, machine.layout.value_words) - 1)
+    return bits_of(max(layout.lines, layout.value_words) - 1)
 
 
-def progress_bits(machine):
+def progress_bits(timing):
     """Two's complement differences of rounds, of all that lie between two banks."""
-    return bits_of(machine.timing.total_rounds + machine.parameters.steps + 1) + 1
+    return bits_of(timing.total_rounds + timing.layout.parameters.steps + 1) + 1

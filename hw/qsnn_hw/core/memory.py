@@ -1,4 +1,4 @@
-"""Memories: block RAM tables without collision logic, and the weight memory."""
+"""Memories: block RAM tables without collision logic, read-only ones, the weights'."""
 
 from types import SimpleNamespace
 
@@ -6,7 +6,6 @@ from amaranth.hdl import *
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from qsnn_hw.machine.memories import ram_style
 from qsnn_hw.machine.layers import WORD
 
 __all__ = ["Rom", "SPRAM_VERILOG", "WeightMemory", "delays", "table"]
@@ -24,21 +23,22 @@ endmodule
 """
 
 
-def table(shape, depth, init=(), *, rom=False, small="auto"):
-    """A block RAM in which no read that is used returns a word that is written in that clock.
+def table(entry, shape=None, init=()):
+    """The memory of an *entry* of the inventory, its words of *shape* where that says more than
+    their width.
 
-    A read may meet a write (``en`` and the same address) if nobody uses what it returns: that is
-    undefined. Without the attribute synthesis emulates Amaranth's read-old-value on a collision:
-    about 70 logic cells a memory on iCE40. Each user says why no used read meets a write. Synthesis
-    makes tables of a *rom* up to 16 bits to a block RAM's unit of cost, 100 cells and more.
+    A read that meets a write (``en`` and the same address) returns anything: the entry says why
+    nobody uses it. Without the attribute synthesis emulates Amaranth's read-old-value on a
+    collision: about 70 logic cells a memory on iCE40. Synthesis makes read-only tables up to 16
+    bits to a block RAM's unit of cost, 100 cells and more.
     """
-    style = ram_style(Shape.cast(shape).width * depth, rom=rom, small=small)
-    attrs = {"no_rw_check": 1} | ({"ram_style": style} if style else {})
-    return memory.Memory(shape=shape, depth=max(depth, 2), init=init, attrs=attrs)
+    attrs = {"no_rw_check": 1} | ({"ram_style": entry.style} if entry.style else {})
+    return memory.Memory(shape=entry.width if shape is None else shape, depth=max(entry.depth, 2),
+                         init=init, attrs=attrs)
 
 
 class WeightMemory(wiring.Component):
-    """Weight rows of ``lanes`` bits in single-port RAM, written through a stream.
+    """*rows* weight rows, 16 lanes in each of *memories*, written through a stream.
 
     A clock: 1. while ``load`` is high, an accepted beat is written to the next 16-bit column and
     the address moves on after a row's last column; 2. else ``address`` is read, ``row`` follows
@@ -50,8 +50,9 @@ class WeightMemory(wiring.Component):
     loaded : goes high with the last beat, low with the first of a new load
     """
 
-    def __init__(self, *, lanes, rows, kind="spram"):
-        self.lanes, self.rows, self.kind = lanes, rows, kind
+    def __init__(self, memories, *, rows):
+        self.memories, self.rows = tuple(memories), rows
+        self.lanes = lanes = WORD * len(self.memories)
         super().__init__({
             "beats": In(stream.Signature(WORD)),
             "load": In(1),
@@ -62,7 +63,7 @@ class WeightMemory(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        columns = self.lanes // WORD
+        columns = len(self.memories)
         column = Signal(range(columns))
         write_row = Signal(self.address.shape())
         accept = Signal()
@@ -72,9 +73,9 @@ class WeightMemory(wiring.Component):
             accept.eq(self.beats.valid & self.load),
             address.eq(Mux(self.load, write_row, self.address)),
         ]
-        for index in range(columns):
+        for index, entry in enumerate(self.memories):
             m.submodules[f"ram{index}"] = self._ram(
-                address, self.beats.payload, accept & (column == index),
+                entry, address, self.beats.payload, accept & (column == index),
                 self.row.word_select(index, WORD))
         with m.If(accept):
             m.d.sync += [column.eq(column + 1), self.loaded.eq(0)]
@@ -88,15 +89,15 @@ class WeightMemory(wiring.Component):
 
     def _claim(self, m, column, write_row):
         """What holds between the registers, in every clock."""
-        m.d.comb += [Assert(column < self.lanes // WORD), Assert(write_row < self.rows),
+        m.d.comb += [Assert(column < len(self.memories)), Assert(write_row < self.rows),
                      Assert(~self.loaded | ((column == 0) & (write_row == 0)))]
 
-    def _ram(self, address, wdata, we, rdata):
-        depth = max(self.rows, 2)
-        if self.kind == "spram":
-            return Instance("qsnn_spram", p_DEPTH=depth, p_WIDTH=len(address), i_clk=ClockSignal(),
-                            i_we=we, i_addr=address, i_wdata=wdata, o_rdata=rdata)
-        ram = table(WORD, depth)     # loading and reading exclude each other: no collision
+    def _ram(self, entry, address, wdata, we, rdata):
+        if entry.single_port:
+            return Instance("qsnn_spram", p_DEPTH=entry.depth, p_WIDTH=len(address),
+                            i_clk=ClockSignal(), i_we=we, i_addr=address, i_wdata=wdata,
+                            o_rdata=rdata)
+        ram = table(entry)
         write, read = ram.write_port(), ram.read_port()
         m = Module()
         m.submodules.ram = ram
@@ -108,15 +109,15 @@ class WeightMemory(wiring.Component):
 
 
 class Rom(wiring.Component):
-    """A read-only memory of named columns; a column that never changes is a constant.
+    """A read-only *entry* of the inventory; a column that never changes is a constant.
 
-    ``word.NAME`` follows ``address`` by a clock, and stays without ``enable``. *small*: as
-    `ram_style` takes it.
+    ``word.NAME`` follows ``address`` by a clock, and stays without ``enable``.
     """
 
-    def __init__(self, columns, *, small="auto"):
-        self.columns = {name: [int(value) for value in values] for name, values in columns.items()}
-        self.depth, self.small = len(next(iter(self.columns.values()))), small
+    def __init__(self, entry):
+        self.entry, self.depth = entry, entry.depth
+        self.columns = {name: [int(value) for value in values]
+                        for name, values in entry.columns.items()}
         self.stored = {name: _shape(values) for name, values in self.columns.items()
                        if len(set(values)) > 1}
         super().__init__({"address": In(range(max(self.depth, 2))), "enable": In(1, init=1)})
@@ -131,8 +132,7 @@ class Rom(wiring.Component):
             layout = self.read.shape()
             words = [layout.const({name: self.columns[name][i] for name in self.stored})
                      for i in range(self.depth)]
-            m.submodules.memory = memory = table(layout, self.depth, words, rom=True,
-                                                 small=self.small)
+            m.submodules.memory = memory = table(self.entry, layout, words)
             port = memory.read_port()
             m.d.comb += [port.addr.eq(self.address), port.en.eq(self.enable),
                          self.read.eq(port.data)]

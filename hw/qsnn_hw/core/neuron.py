@@ -4,7 +4,7 @@ from amaranth.hdl import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from qsnn_hw.machine.fields import RESETS
+from qsnn_hw.machine.fields import RESETS, unit_clocks
 
 from .memory import delays
 
@@ -67,12 +67,13 @@ class NeuronUnit(wiring.Component):
       v' is bounded by or reset to can be rounded and clipped beforehand.
 
     ``first`` and ``u`` belong to the clock of product; each field to its clock in `field_clocks`;
-    ``sum_x`` (already Σx·2^(W-1)) and ``doubled`` (1-bit weights) to clock 0.
+    ``sum_x`` (already Σx·2^(W-1)) and ``doubled`` (1-bit weights) to clock 0. *pools*: some layer
+    of the machine pools currents.
     """
 
-    def __init__(self, machine):
-        arithmetic = machine.arithmetic
-        self.machine, self.clocks = machine, machine.timing.unit_clocks
+    def __init__(self, arithmetic, *, pools=False):
+        self.arithmetic, self.pools = arithmetic, pools
+        self.clocks = unit_clocks(arithmetic.neuron_fields, pools, arithmetic.synapses)
         super().__init__({
             "acc": In(arithmetic.acc_bits),
             "sum_x": In(arithmetic.sum_bits),
@@ -97,10 +98,10 @@ class NeuronUnit(wiring.Component):
         return m
 
     def _field(self, name):
-        return field_at(self, self.machine.arithmetic.neuron_fields, name)
+        return field_at(self, self.arithmetic.neuron_fields, name)
 
     def _described(self, name):
-        (field,) = (f for f in self.machine.arithmetic.neuron_fields if f.name == name)
+        (field,) = (f for f in self.arithmetic.neuron_fields if f.name == name)
         return field
 
     def _takes(self, stage, following):
@@ -108,8 +109,7 @@ class NeuronUnit(wiring.Component):
         return self.clocks[stage] < self.clocks[following]
 
     def _integrate(self, m):
-        machine = self.machine
-        arithmetic = machine.arithmetic
+        arithmetic = self.arithmetic
         biased, leak, v = (Signal(signed(arithmetic.potential_bits), name=name, reset_less=True)
                            for name in ("biased", "leak", "v"))
         doubled = Mux(self.doubled, self.acc << 1, self.acc)
@@ -131,17 +131,17 @@ class NeuronUnit(wiring.Component):
 
     def _gained(self, m):
         """y · 2^f, in the clock of bias."""
-        parameters, arithmetic = self.machine.parameters, self.machine.arithmetic
+        arithmetic, pools = self.arithmetic, self.pools
         y, shift = self.current, self._described("gain_shift")
         gain = self._field("gain_shift")
         if self._takes("turn", "pool"):
             y = y ^ self._field("flip").replicate(len(y)).as_signed()
-            if shift.constant is None and not (parameters.pools or arithmetic.synapses):
+            if shift.constant is None and not (pools or arithmetic.synapses):
                 y, gain = y << gain, Const(0)
             turned = Signal(signed(len(y)), reset_less=True)
             m.d.sync += turned.eq(y)
             y = turned
-        if parameters.pools:
+        if pools:
             self._pool(m, y)
             y = self.largest
         if arithmetic.synapses:
@@ -157,8 +157,7 @@ class NeuronUnit(wiring.Component):
 
     def _synapse(self, m, y):
         """The synaptic current that integrates *y*."""
-        machine = self.machine
-        arithmetic = machine.arithmetic
+        arithmetic = self.arithmetic
         scaled = Mux(self.i_first, 0, self.i) * self._field("synapse_decay")
         product = Signal(Shape.cast(scaled.shape()), name="i_product", reset_less=True)
         flip = self._field("flip")
@@ -184,15 +183,15 @@ class NeuronUnit(wiring.Component):
         return Mux(self.spike & soft, reduced, kept)
 
     def _quantise(self, m, v_reset):
-        machine, step = self.machine, self._described("step_shift")
+        step = self._described("step_shift")
         shifted = shift_right(v_reset << 1, step, _port_or_zero(self, step))
         least = step.base if step.constant is None else step.constant
-        width = min(len(v_reset) + 1 - least, machine.arithmetic.scaled_bits)
+        width = min(len(v_reset) + 1 - least, self.arithmetic.scaled_bits)
         scaled = Signal(signed(max(width, 1)), reset_less=True)
         rounded = Signal(signed(len(scaled)), reset_less=True)
         m.d.sync += [scaled.eq(shifted), rounded.eq((scaled + 1) >> 1)]
-        u = self._clipped(m, rounded, "bits", machine.arithmetic.membrane_bits)
-        if machine.arithmetic.clamps:
+        u = self._clipped(m, rounded, "bits", self.arithmetic.membrane_bits)
+        if self.arithmetic.clamps:
             lowest = self._field("lowest")
             u = Mux(u < lowest, lowest, u)
         m.d.comb += self.u_next.eq(Mux(self._resets(m), self._field("reset_to"), u))

@@ -13,20 +13,15 @@ from .jobs import bits_of, job_layout
 from .memory import Rom, delays, table
 from .neuron import NeuronUnit
 
-__all__ = ["NeuronArray", "most_slots", "word_layout"]
+__all__ = ["NeuronArray", "word_layout"]
 
 
-def word_layout(machine):
+def word_layout(layout):
     """Spikes on their way to the spike memory; ``round``: the last ones of a round."""
     return data.StructLayout({
-        "line": range(max(machine.layout.lines, 2)), "column": range(max(machine.parameters.columns, 2)),
+        "line": range(max(layout.lines, 2)),
+        "column": range(max(layout.parameters.columns, 2)),
         "spikes": WORD, "stored": 1, "round": 1})
-
-
-def most_slots(machine):
-    """Slots of the longest rotation."""
-    layout = machine.layout
-    return max(layout.slots, *(layout.used_slots[i] for i in range(len(machine.parameters.layers))))
 
 
 class NeuronArray(wiring.Component):
@@ -35,47 +30,49 @@ class NeuronArray(wiring.Component):
     ``arrive`` comes in the clock in which the shadow takes a group, with its ``job``. From the next
     clock on (in a readout shared by several banks: from ``join`` on): 1. a slot a clock,
     ``rotate``; the shadow ``moves`` on, in a readout with the last unit's class; 2. after a
-    rotation the next one of a replayed job; 3. spikes come out ``machine.spike_clock`` clocks
+    rotation the next one of a replayed job; 3. spikes come out ``timing.spike_clock`` clocks
     behind their slot, and as words of 16 a clock after their last spike. ``current`` is a class's
     I, a clock behind its slot.
 
-    Membranes sit in block RAM, one word a slot. A membrane is written before the next rotation gets
-    to it: no read that is used meets a write.
+    *memories* are its entries of the inventory, by their names in it: membranes, one word a slot,
+    and what else its machine has.
     """
 
-    def __init__(self, machine, image, bank):
-        parameters, arithmetic = machine.parameters, machine.arithmetic
-        self.machine, self.image, self.bank = machine, image, bank
+    def __init__(self, timing, memories):
+        self.timing, self.arithmetic, self.memories = timing, timing.arithmetic, memories
+        self.layout, self.parameters = timing.layout, timing.layout.parameters
+        parameters, arithmetic = self.parameters, self.arithmetic
         super().__init__({
             "heads": In(data.ArrayLayout(unsigned(arithmetic.acc_bits), parameters.units)),
-            "arrive": In(1), "job": In(job_layout(machine)), "sum_x": In(arithmetic.sum_bits),
+            "arrive": In(1), "job": In(job_layout(self.layout)), "sum_x": In(arithmetic.sum_bits),
             "join": In(1), "waiting": Out(1), "active": Out(1),
             "rotate": Out(1), "moves": Out(1), "layer": Out(range(max(len(parameters.layers), 2))),
-            "last_layer": Out(1), "ring": Out(range(max(len(machine.timing.rings), 2))),
+            "last_layer": Out(1), "ring": Out(range(max(len(self.timing.rings), 2))),
             "spikes": Out(parameters.units), "spikes_valid": Out(1), "spikes_last_layer": Out(1),
-            "word": Out(word_layout(machine)), "word_valid": Out(1),
+            "word": Out(word_layout(self.layout)), "word_valid": Out(1),
             "current": Out(signed(arithmetic.current_bits)),
-            "slot": Out(range(most_slots(machine))), "step": Out(range(max(parameters.steps, 2))),
-            "now": Out(job_layout(machine)),
+            "slot": Out(range(self.layout.most_slots)),
+            "step": Out(range(max(parameters.steps, 2))),
+            "now": Out(job_layout(self.layout)),
         })
 
     def elaborate(self, platform):
         m = Module()
-        machine = self.machine
-        self.held = job = Signal(job_layout(machine), reset_less=True)
-        sum_x = Signal(machine.arithmetic.sum_bits, reset_less=True)
+        self.held = job = Signal(job_layout(self.layout), reset_less=True)
+        sum_x = Signal(self.arithmetic.sum_bits, reset_less=True)
         with m.If(self.arrive):
             m.d.sync += [job.eq(self.job), sum_x.eq(self.sum_x)]
         self.of_layer = self._constants(m)
         slot = self._rotate(m)
-        self.clocks = clocks = machine.timing.unit_clocks
+        self.clocks = clocks = self.timing.unit_clocks
         closing = self.rotate & job.closes & self.of_layer.fires
         valid = delays(m, closing, clocks["clip"] + 1, init=0)
         begins = delays(m, self.rotate & (slot == 0), clocks["clip"], init=0)
         start = job.start & (self.step == 0)
         firsts = delays(m, start, clocks["product"] + 1)
         address = delays(m, Value.cast(job.slot + slot)[:len(job.slot)], clocks["clip"])
-        units = [NeuronUnit(machine) for _ in range(machine.parameters.units)]
+        units = [NeuronUnit(self.arithmetic, pools=self.parameters.pools)
+                 for _ in range(self.parameters.units)]
         for number, unit in enumerate(units):
             m.submodules[f"unit{number}"] = unit
             m.d.comb += [
@@ -86,13 +83,14 @@ class NeuronArray(wiring.Component):
             ]
         m.d.comb += [self.current.eq(self._class(m, units, slot)), self.slot.eq(slot),
                      self.now.eq(job)]
-        if machine.parameters.pools:
+        if self.parameters.pools:
             self._pool(m, units, slot)
-        if machine.arithmetic.synapses:
+        if self.arithmetic.synapses:
             self._synapses(m, units, slot, firsts, valid)
         self._parameters(m, units, address)
-        self._membranes(m, units, slot, begins[-1], valid[-1])
-        self._collect(m, valid[machine.timing.spike_clock], begins)
+        if "membranes" in self.memories:        # some layer fires
+            self._membranes(m, units, slot, begins[-1], valid[-1])
+        self._collect(m, valid[self.timing.spike_clock], begins)
         return m
 
     def _class(self, m, units, slot):
@@ -102,27 +100,27 @@ class NeuronArray(wiring.Component):
 
     def _of_step(self, total):
         """What this rotation takes of *total*: all of it, or one step's."""
-        bits = self.machine.parameters.batch_bits
+        bits = self.parameters.batch_bits
         if not bits:
             return total
         return Mux(self.of_layer.paired, Mux(self.step[0], total[bits:], total[:bits]), total)
 
     def _constants(self, m):
         """Of the job's layer."""
-        machine = self.machine
-        last = len(machine.parameters.layers) - 1
+        layout, timing, parameters = self.layout, self.timing, self.parameters
+        layers, numbers = parameters.layers, range(len(parameters.layers))
         tables = {
-            "used": [machine.layout.used_slots[i] - 1 for i in range(last + 1)],
-            "end": [machine.timing.rotation[i] - 1 for i in range(last + 1)],
-            "replays": [machine.timing.replays[i] - 1 for i in range(last + 1)],
-            "doubled": [layer.doubled for layer in machine.parameters.layers],
-            "last_layer": [i == last for i in range(last + 1)],
-            "fires": [layer.fires for layer in machine.parameters.layers],
-            "lines": [machine.layout.line_words[i] for i in range(last + 1)],
-            "stored": [machine.parameters.stored(i) for i in range(last + 1)],
-            "ring": [machine.timing.ring[i] for i in range(last + 1)],
-            "ors": [layer.pooling == "or" for layer in machine.parameters.layers],
-            "paired": [machine.parameters.paired(i) for i in range(last + 1)],
+            "used": [used - 1 for used in layout.used_slots],
+            "end": [clocks - 1 for clocks in timing.rotation],
+            "replays": [replays - 1 for replays in timing.replays],
+            "doubled": [layer.doubled for layer in layers],
+            "last_layer": [parameters.is_last(number) for number in numbers],
+            "fires": [layer.fires for layer in layers],
+            "lines": layout.line_words[:-1],
+            "stored": [parameters.stored(number) for number in numbers],
+            "ring": timing.ring,
+            "ors": [layer.pooling == "or" for layer in layers],
+            "paired": [parameters.paired(number) for number in numbers],
         }
         constants = SimpleNamespace()
         for name, values in tables.items():
@@ -142,8 +140,7 @@ class NeuronArray(wiring.Component):
 
     def _rotate(self, m):
         """The slot of this clock (while ``rotate``); ``step`` counts replays."""
-        machine = self.machine
-        longest = max(machine.timing.rotation[i] for i in range(len(machine.parameters.layers)))
+        longest = max(self.timing.rotation)
         slot = Signal(range(longest))
         m.d.comb += self.rotate.eq(self.active & (slot <= self.of_layer.used))
         self.turned = end = slot == self.of_layer.end
@@ -154,9 +151,9 @@ class NeuronArray(wiring.Component):
                 with m.If(self.step == Mux(self.held.closes, self.of_layer.replays, 0)):
                     m.d.sync += self.active.eq(0)
         begin = self.arrive
-        if machine.parameters.joins:
+        if self.parameters.joins:
             joins = Signal()
-            silent = [not layer.fires for layer in machine.parameters.layers]
+            silent = [not layer.fires for layer in self.parameters.layers]
             m.d.comb += joins.eq(self.job.layer == silent.index(True))
             begin = (self.arrive & ~joins) | self.join
             with m.If(self.arrive & joins):
@@ -165,16 +162,15 @@ class NeuronArray(wiring.Component):
                 m.d.sync += self.waiting.eq(0)
         with m.If(begin):
             m.d.sync += [self.active.eq(1), slot.eq(0), self.step.eq(0)]
-        last_unit = (slot & (machine.parameters.units - 1)) == machine.parameters.units - 1
+        last_unit = (slot & (self.parameters.units - 1)) == self.parameters.units - 1
         m.d.comb += self.moves.eq(self.rotate & (self.of_layer.fires | last_unit))
-        return slot[:bits_of(most_slots(machine) - 1)]
+        return slot[:bits_of(self.layout.most_slots - 1)]
 
     def _pool(self, m, units, slot):
         """The largest current so far, a word a slot: there in the clock of pool, written in the
         next."""
-        machine, clock = self.machine, self.clocks["pool"]
-        bits = machine.arithmetic.current_bits
-        m.submodules.pool = memory = table(bits * len(units), machine.layout.slots)
+        clock, bits = self.clocks["pool"], self.arithmetic.current_bits
+        m.submodules.pool = memory = table(self.memories["pool"])
         write, read = memory.write_port(), memory.read_port()
         slots = delays(m, slot, clock + 2)
         writes = delays(m, self.rotate & ~self.held.closes, clock + 2, init=0)
@@ -188,27 +184,20 @@ class NeuronArray(wiring.Component):
 
     def _parameters(self, m, units, address):
         """The stored fields: a memory for each clock that needs some, the units side by side."""
-        machine, clocks = self.machine, self.machine.timing.field_clocks
-        for clock in sorted(set(clocks.values())):
-            fields = [f for f in machine.arithmetic.neuron_fields
-                      if f.constant is None and clocks[f.name] == clock]
-            columns = {(field.name, number): self.image.neuron[field.name][self.bank][number]
-                       for field in fields for number in range(len(units))}
-            if not columns:
-                continue
-            rom = Rom({f"{name}{number}": values for (name, number), values in columns.items()},
-                      small=machine.parameters.small_memories)
-            m.submodules[f"parameters{clock}"] = rom
+        clocks = self.timing.field_clocks
+        stored = [one.name for one in self.arithmetic.neuron_fields if one.constant is None]
+        for clock in sorted({clocks[name] for name in stored}):
+            m.submodules[f"parameters{clock}"] = rom = Rom(self.memories[f"parameters{clock}"])
             m.d.comb += rom.address.eq(address[clock - 1])
-            for name, number in columns:
-                m.d.comb += getattr(units[number], name).eq(getattr(rom.word, f"{name}{number}"))
+            for name in stored:
+                if clocks[name] == clock:
+                    m.d.comb += [getattr(unit, name).eq(getattr(rom.word, f"{name}{number}"))
+                                 for number, unit in enumerate(units)]
 
     def _membranes(self, m, units, slot, begins, written):
         """Read in the clock of read, ``written`` in that of clip; ``begins``: slot 0 is next."""
-        machine = self.machine
-        bits = machine.arithmetic.membrane_bits
-        m.submodules.membranes = memory = table(bits * len(units), machine.layout.membrane_slots,
-                                                   small=machine.parameters.small_memories)
+        bits = self.arithmetic.membrane_bits
+        m.submodules.membranes = memory = table(self.memories["membranes"])
         write, read = memory.write_port(), memory.read_port()
         target = Signal.like(write.addr, reset_less=True)
         m.d.sync += target.eq(Mux(begins, self._place(0), target + 1))
@@ -221,17 +210,15 @@ class NeuronArray(wiring.Component):
     def _place(self, slot):
         """Where a slot's state lies: layer by layer one group's is kept, else all."""
         slot = Value.cast(slot)
-        if self.machine.parameters.order == "layer":
+        if self.parameters.order == "layer":
             return slot
         return (self.held.membrane + slot)[:len(self.held.membrane)]
 
     def _synapses(self, m, units, slot, firsts, valid):
         """Synaptic currents beside the membranes, in a memory of their own: read two clocks before
         that of synapse, written in the clock behind it."""
-        machine, clock = self.machine, self.clocks["synapse"]
-        bits = machine.arithmetic.synapse_bits
-        m.submodules.synapses = memory = table(bits * len(units), machine.layout.membrane_slots,
-                                               small=machine.parameters.small_memories)
+        clock, bits = self.clocks["synapse"], self.arithmetic.synapse_bits
+        m.submodules.synapses = memory = table(self.memories["synapses"])
         write, read = memory.write_port(), memory.read_port()
         places = delays(m, self._place(slot), clock + 2)
         m.d.comb += [read.addr.eq(places[clock - 2]), write.addr.eq(places[clock + 1]),
@@ -247,9 +234,9 @@ class NeuronArray(wiring.Component):
         The job is still there when its rotation's first spikes come (a rotation is longer than the
         way to them), so where they go is looked up then, and counts on from word to word.
         """
-        machine, job, word = self.machine, self.held, self.word
-        parameters, layout = machine.parameters, machine.layout
-        units, per_word, spike = parameters.units, WORD // parameters.units, machine.timing.spike_clock
+        job, word = self.held, self.word
+        parameters, layout = self.parameters, self.layout
+        units, per_word, spike = parameters.units, WORD // parameters.units, self.timing.spike_clock
         line, column = self._destination(m)
         slot, full = Signal(range(layout.slots), reset_less=True), Signal()
         kept = Signal(data.StructLayout({
@@ -276,7 +263,7 @@ class NeuronArray(wiring.Component):
             m.d.sync += word.line.eq(word.line + 1)
         with m.If(begins[spike]):
             m.d.sync += [word.line.eq(line), word.column.eq(column)]
-        if any(layer.pooling == "or" for layer in parameters.layers):
+        if parameters.ors:
             self._combine(m, kept.before, full)
 
     def _combine(self, m, before, full):
@@ -284,29 +271,29 @@ class NeuronArray(wiring.Component):
 
         The word so far is read a clock before it is full and written a clock after.
         """
-        machine, word, spike = self.machine, self.word, self.machine.timing.spike_clock
-        words = max(machine.parameters.lanes // WORD, 2)
-        replay = self.step if machine.parameters.order == "layer" else Const(0)
-        step = Value.cast(self.held.step + replay)[:bits_of(machine.parameters.steps - 1)]
-        index = self.slot[bits_of(WORD // machine.parameters.units - 1):][:bits_of(words - 1)]
+        word, spike = self.word, self.timing.spike_clock
+        depth, words = self.memories["sent"].depth, max(self.layout.row_beats, 2)
+        replay = self.step if self.parameters.order == "layer" else Const(0)
+        step = Value.cast(self.held.step + replay)[:bits_of(depth // words - 1)]
+        index = self.slot[bits_of(WORD // self.parameters.units - 1):][:bits_of(words - 1)]
         at = delays(m, Cat(index, step), spike + 2)
-        m.submodules.sent = memory = table(WORD, words << len(step))
+        m.submodules.sent = memory = table(self.memories["sent"])
         write, read = memory.write_port(), memory.read_port()
         m.d.comb += [read.addr.eq(at[spike - 1]), write.addr.eq(at[spike + 1]),
                      write.en.eq(self.word_valid), write.data.eq(word.spikes)]
         with m.If(full):
-            m.d.sync += word.spikes.eq(Cat(word.spikes[machine.parameters.units:], self.spikes)
+            m.d.sync += word.spikes.eq(Cat(word.spikes[self.parameters.units:], self.spikes)
                                         | Mux(before, read.data, 0))
 
     def _destination(self, m):
         """Line and column of this rotation's words."""
-        machine, job = self.machine, self.held
-        if all(machine.timing.replays[i] == 1 for i in range(len(machine.parameters.layers))):
+        job = self.held
+        if set(self.timing.replays) == {1}:
             return job.line, job.column
-        columns = machine.parameters.columns
+        columns = self.parameters.columns
         column = self.step[:bits_of(columns - 1)] if columns > 1 else Const(0)
         line, replayed = job.line, self.of_layer.replays != 0
-        if machine.parameters.steps > columns:
+        if self.parameters.steps > columns:
             behind = Signal(len(job.line))
             with m.If(self.active & self.turned & ((column == columns - 1) | (columns == 1))):
                 m.d.sync += behind.eq(behind + self.of_layer.lines)

@@ -30,29 +30,29 @@ class Reader(wiring.Component):
     clock before, of plane 0.
     """
 
-    def __init__(self, machine):
-        self.machine = machine
-        request = request_layout(machine)
+    def __init__(self, layout, *, sum_bits):
+        self.layout, self.parameters, self.sum_bits = layout, layout.parameters, sum_bits
+        request = request_layout(self.layout)
         super().__init__({
             "request": In(request), "request_valid": In(1), "advance": Out(1),
-            "line": In(WORD * machine.parameters.columns), "value": In(machine.layout.value_bits),
-            "listed_index": In(range(max(machine.layout.value_words, 2))),
-            "arriving": In(1), "arriving_index": In(range(max(machine.layout.value_words, 2))),
-            "arriving_value": In(machine.layout.value_bits),
+            "line": In(WORD * self.parameters.columns), "value": In(self.layout.value_bits),
+            "listed_index": In(range(max(self.layout.value_words, 2))),
+            "arriving": In(1), "arriving_index": In(range(max(self.layout.value_words, 2))),
+            "arriving_value": In(self.layout.value_bits),
             "event": Out(1), "row": Out(request["row"].shape),
-            "x": Out(x_bits(machine)),
-            "transfer": Out(1), "shadow_free": In(1), "sum_x": Out(machine.arithmetic.sum_bits),
+            "x": Out(x_bits(self.layout)),
+            "transfer": Out(1), "shadow_free": In(1), "sum_x": Out(self.sum_bits),
             "quiet": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
-        fetched, fetched_valid = Signal(request_layout(self.machine)), Signal()
+        fetched, fetched_valid = Signal(request_layout(self.layout)), Signal()
         waiting, moves = self._wait(m, fetched, fetched_valid)
         m.d.comb += self.advance.eq(~fetched_valid | ~waiting.valid | moves)
         with m.If(self.advance):
             m.d.sync += [fetched.eq(self.request), fetched_valid.eq(self.request_valid)]
-        held, spikes = Signal(_word_layout(self.machine)), Signal(WORD)
+        held, spikes = Signal(_word_layout(self.layout)), Signal(WORD)
         valid, ending, some, single, spent = (Signal(name=name) for name in (
             "valid", "ending", "some", "single", "spent"))
         below = Signal(WORD)
@@ -84,10 +84,10 @@ class Reader(wiring.Component):
     def _wait(self, m, fetched, fetched_valid):
         """The word between the memories and the events, and the signal that it moves on."""
         waiting = SimpleNamespace(valid=Signal(name="waits"),
-                                  word=Signal(_word_layout(self.machine), name="waiting"))
+                                  word=Signal(_word_layout(self.layout), name="waiting"))
         moves, event = Signal(), waiting.word.event
         spikes, columns = self._word(m, fetched)
-        entry = self.listed_index << _log(listed_planes(self.machine))
+        entry = self.listed_index << _log(listed_planes(self.parameters))
         with m.If(~waiting.valid | moves):
             m.d.sync += [
                 waiting.valid.eq(fetched_valid & (spikes.any() | fetched.ends)),
@@ -105,14 +105,14 @@ class Reader(wiring.Component):
         """Whether the event at hand is the ``first`` or the ``last`` of its spike, and its
         ``number``: W - 1 - plane; whether it is the only one of a *word* that moves in
         (``single``), and the next one that of the *held* word (``next_single``)."""
-        tops = [planes - 1 for planes, _, _ in self.machine.parameters.formats]
+        tops = [planes - 1 for planes, _, _ in self.parameters.formats]
         if tops == [0]:
             return SimpleNamespace(number=Const(0, 0), first=Const(1), last=Const(1),
                                    single=~_more_than(1, word.spikes),
                                    next_single=~_more_than(2, spikes))
-        number, start = (Signal(range(self.machine.parameters.planes), name=name) for name in (
+        number, start = (Signal(range(self.parameters.planes), name=name) for name in (
             "number", "start"))
-        begun = word.event.begun if listed_planes(self.machine) > 1 else 0
+        begun = word.event.begun if listed_planes(self.parameters) > 1 else 0
         first, top, last = Signal(), _chosen(held.event.format, tops), number == 0
         m.d.comb += start.eq(_chosen(word.event.format, tops) - begun)
         with m.If(self.event):
@@ -127,8 +127,8 @@ class Reader(wiring.Component):
 
     def _follow(self, m, word, columns, index, planes):
         """Row, x and Σx of each event, clock by clock behind it."""
-        machine, layout = self.machine, _event_layout(self.machine)
-        parameters = machine.parameters
+        layout = _event_layout(self.layout)
+        parameters = self.parameters
         event, counted = Signal(layout, reset_less=True), Signal(len(columns), reset_less=True)
         place = Signal(len(index) + _log(parameters.planes), reset_less=True)
         m.d.sync += [
@@ -142,7 +142,7 @@ class Reader(wiring.Component):
             x |= Mux(event.paired, counted[0] | counted[1] << parameters.batch_bits, sum(counted))
         else:
             x += counted
-        usual = {name: event[name] for name in _flags_layout(machine).members} | {
+        usual = {name: event[name] for name in _flags_layout(self.layout).members} | {
             "row": event.row + place, "x": x}
         if parameters.lists:
             pixel = self._pixel()
@@ -152,29 +152,28 @@ class Reader(wiring.Component):
 
     def _pixel(self):
         """The event of a pixel as it arrives."""
-        machine, found = self.machine, self.machine.parameters.layers[0].maps[0]
-        return {"row": self.arriving_index << _log(found.planes), "x": self.arriving_value,
-                "format": machine.parameters.formats.index(found.format),
-                "first": 1, "last": int(found.planes == 1)}
+        source = self.parameters.layers[0].maps[0]
+        return {"row": self.arriving_index << _log(source.planes), "x": self.arriving_value,
+                "format": self.parameters.formats.index(source.format),
+                "first": 1, "last": int(source.planes == 1)}
 
     def _amount(self, m, usual):
         """x of the events that are as *usual* says, doubled from plane to plane, and their part of
         Σx: a spike's last x."""
-        machine = self.machine
-        second, third = (Signal(_amount_layout(machine), name=name, reset_less=True)
+        second, third = (Signal(_amount_layout(self.layout), name=name, reset_less=True)
                          for name in ("second", "third"))
         m.d.sync += [third.eq(second), *(second[name].eq(usual[name]) for name in usual)]
         happens = delays(m, self.event, 4, init=0)[3]
-        if machine.parameters.lists:
+        if self.parameters.lists:
             happens = happens | delays(m, self.arriving, 3, init=0)[2]
-        if machine.parameters.planes > 1:
+        if self.parameters.planes > 1:
             m.d.sync += third.x.eq(Mux(second.first, second.x, third.x << 1))
             happens &= third.last
         lanes, sums = (_chosen(third.format, list(shifts))
-                       for shifts in tuple(zip(*machine.parameters.formats, strict=True))[1:])
+                       for shifts in tuple(zip(*self.parameters.formats, strict=True))[1:])
         m.d.comb += self.x.eq(third.x << lanes)
         ended = delays(m, self.transfer, 4, init=0)[3]
-        counted = Signal(machine.arithmetic.sum_bits)
+        counted = Signal(self.sum_bits)
         with m.If(happens):                     # not with a transfer
             m.d.sync += counted.eq(counted + (third.x << sums))
         with m.If(ended):
@@ -183,9 +182,8 @@ class Reader(wiring.Component):
     def _word(self, m, fetched):
         """What the memories say, as 16 spikes; the columns beside each other, or the bits of how
         many have a spike beyond one."""
-        machine = self.machine
-        columns = [self.line.word_select(c, WORD) for c in range(machine.parameters.columns)]
-        pads = any(found.pad for layer in machine.parameters.layers for found in layer.maps)
+        columns = [self.line.word_select(c, WORD) for c in range(self.parameters.columns)]
+        pads = any(source.pad for layer in self.parameters.layers for source in layer.maps)
         pad, value = fetched.pad & pads & ~fetched.skip, fetched.value | fetched.listed
         word = Mux(~value & pad, (1 << WORD) - 1, 0) | (
             value & ~fetched.skip & (pad | self.value.any()))
@@ -193,73 +191,73 @@ class Reader(wiring.Component):
             looked = ~value & ~fetched.skip & (fetched.merged | (fetched.column == number))
             word |= column & looked.replicate(WORD)
         columns = [column | pad.replicate(WORD) for column in columns]
-        if machine.parameters.batch_bits:
+        if self.parameters.batch_bits:
             return word[:WORD], [column & fetched.merged.replicate(WORD) for column in columns]
         return word[:WORD], further(columns)
 
     def _value(self, fetched):
         """x of every spike of a word in its first plane, columns apart."""
-        pads = {found.pad for layer in self.machine.parameters.layers for found in layer.maps} - {0}
-        spike = ~fetched.merged if self.machine.parameters.batch_bits else 1
-        if not self.machine.layout.value_words:
+        pads = {source.pad for layer in self.parameters.layers for source in layer.maps} - {0}
+        spike = ~fetched.merged if self.parameters.batch_bits else 1
+        if not self.layout.value_words:
             return spike
         value = Mux(fetched.value | fetched.listed, self.value, spike)
         if pads:
             value = Mux(fetched.pad, Mux(fetched.value, max(pads), spike), value)
-        return Mux(fetched.begun, value << 1, value) if listed_planes(self.machine) > 1 else value
+        several = listed_planes(self.parameters) > 1
+        return Mux(fetched.begun, value << 1, value) if several else value
 
 
-def _carried_layout(machine):
+def _carried_layout(layout):
     """What a word's events have in common: a ``value`` only where it is not always 1."""
-    layout = machine.layout
-    request = request_layout(machine)
-    value = layout.value_bits if layout.value_words else int(machine.parameters.batch_bits > 0)
+    request = request_layout(layout)
+    value = layout.value_bits if layout.value_words else int(layout.parameters.batch_bits > 0)
     return data.StructLayout({
-        "value": value + (listed_planes(machine) > 1), "merged": 1, "paired": 1,
+        "value": value + (listed_planes(layout.parameters) > 1), "merged": 1, "paired": 1,
         **{name: request[name].shape for name in ("row", "format", "begun")}})
 
 
-def _event_layout(machine):
-    carried = _carried_layout(machine)
+def _event_layout(layout):
+    carried = _carried_layout(layout)
     return data.StructLayout({
         **{name: carried[name].shape for name in ("row", "value", "paired")},
-        **_flags_layout(machine).members})
+        **_flags_layout(layout).members})
 
 
-def _amount_layout(machine):
-    return data.StructLayout({"x": _amount_bits(machine), **_flags_layout(machine).members})
+def _amount_layout(layout):
+    return data.StructLayout({"x": _amount_bits(layout), **_flags_layout(layout).members})
 
 
-def _flags_layout(machine):
+def _flags_layout(layout):
     """What is known of an event's plane."""
-    several = int(machine.parameters.planes > 1)
-    return data.StructLayout({"format": request_layout(machine)["format"].shape,
+    several = int(layout.parameters.planes > 1)
+    return data.StructLayout({"format": request_layout(layout)["format"].shape,
                               "first": several, "last": several})
 
 
-def _word_layout(machine):
+def _word_layout(layout):
     """A word on its way: its columns only where they are counted."""
-    parameters = machine.parameters
+    parameters = layout.parameters
     columns = parameters.columns if parameters.batch_bits else (parameters.columns - 1).bit_length()
     return data.StructLayout({
-        "spikes": WORD, "columns": data.ArrayLayout(WORD, columns if _counts(machine) else 0),
-        "ends": 1, "event": _carried_layout(machine)})
+        "spikes": WORD, "columns": data.ArrayLayout(WORD, columns if _counts(layout) else 0),
+        "ends": 1, "event": _carried_layout(layout)})
 
 
-def _counts(machine):
+def _counts(layout):
     """Whether some layer looks at all columns of a line."""
-    parameters = machine.parameters
+    parameters = layout.parameters
     return any(parameters.merged(i) or parameters.paired(i) for i in range(len(parameters.layers)))
 
 
-def x_bits(machine):
+def x_bits(layout):
     """Bits of x as the lanes add it."""
-    return _amount_bits(machine) + max(shift for _, shift, _ in machine.parameters.formats)
+    return _amount_bits(layout) + max(shift for _, shift, _ in layout.parameters.formats)
 
 
-def _amount_bits(machine):
-    parameters = machine.parameters
-    return max(machine.layout.value_bits, parameters.batch_bits + 1) + parameters.planes - 1
+def _amount_bits(layout):
+    parameters = layout.parameters
+    return max(layout.value_bits, parameters.batch_bits + 1) + parameters.planes - 1
 
 
 def _log(planes):
@@ -294,11 +292,11 @@ def further(columns):
 
 def lower_ones(word):
     """For each bit of a 16-bit *word*, whether a lower one is 1."""
-    found, before = [], Const(0, 1)
+    bits, before = [], Const(0, 1)
     for nibble in (word[i:i + 4] for i in range(0, WORD, 4)):
-        found += [before | nibble[:i].any() for i in range(4)]
+        bits += [before | nibble[:i].any() for i in range(4)]
         before |= nibble.any()
-    return Cat(*found)
+    return Cat(*bits)
 
 
 def _more_than(few, word):

@@ -9,18 +9,16 @@ from qsnn_hw.machine.fields import SCORE_CLOCK
 from .jobs import job_layout
 from .memory import Rom, delays, table
 from .neuron import field_at, field_signals
-from .neurons import most_slots
 
 __all__ = ["Argmax", "PotentialScore", "Readout", "result_layout"]
 
 
-def result_layout(machine):
+def result_layout(*, classes, score_bits, exit_margin=None):
     """What a result says: the winning class and its score; with an exit margin, whether it leads
     the next by so much."""
-    settled = {} if machine.parameters.exit_margin is None else {"settled": 1}
+    settled = {} if exit_margin is None else {"settled": 1}
     return data.StructLayout({
-        "index": range(max(machine.parameters.classes, 2)),
-        "score": signed(machine.arithmetic.score_bits), **settled})
+        "index": range(max(classes, 2)), "score": signed(score_bits), **settled})
 
 
 class PotentialScore(wiring.Component):
@@ -30,17 +28,16 @@ class PotentialScore(wiring.Component):
     ``flip`` and ``gain`` belong to clock 0 (when ``current`` is valid), ``bias`` to clock 2.
     """
 
-    def __init__(self, machine):
-        self.machine = machine
+    def __init__(self, fields, *, current_bits, score_bits):
+        self.fields = fields
         super().__init__({
-            "current": In(signed(machine.total_bits)),
-            "score": Out(signed(machine.arithmetic.score_bits)),
-            **field_signals(machine.arithmetic.readout_fields),
+            "current": In(signed(current_bits)), "score": Out(signed(score_bits)),
+            **field_signals(fields),
         })
 
     def elaborate(self, platform):
         m = Module()
-        fields = self.machine.arithmetic.readout_fields
+        fields = self.fields
         gain = field_at(self, fields, "gain")
         flipped = Signal(self.current.shape(), reset_less=True)
         held = Signal(Shape.cast(gain.shape()), reset_less=True)
@@ -63,29 +60,31 @@ class Argmax(wiring.Component):
     one ``result.valid`` goes high, until it is taken.
 
     With an exit margin: 2. the best is compared with the next best; 3. ``result.valid`` goes high
-    if it leads by the margin, or at a window's last step (``ending``); a stream's always does.
+    if it leads by the margin, or at a window's last step (``ending``); that of a stream
+    (*streaming*) always does.
     """
 
-    def __init__(self, machine):
-        self.machine = machine
+    def __init__(self, *, classes, score_bits, exit_margin=None, streaming=False):
+        self.classes, self.score_bits = classes, score_bits
+        self.exit_margin, self.streaming = exit_margin, streaming
+        result = result_layout(classes=classes, score_bits=score_bits, exit_margin=exit_margin)
         super().__init__({
-            "score": In(signed(machine.arithmetic.score_bits)),
+            "score": In(signed(score_bits)),
             "valid": In(1),
             "first": In(1),
             "last": In(1),
             "ending": In(1),
-            "result": Out(stream.Signature(result_layout(machine))),
+            "result": Out(stream.Signature(result)),
         })
 
     def elaborate(self, platform):
-        parameters = self.machine.parameters
         m = Module()
-        leads = parameters.exit_margin is not None
-        index = Signal(range(max(parameters.classes + 1, 2)))
+        leads = self.exit_margin is not None
+        index = Signal(range(max(self.classes + 1, 2)))
         position = Mux(self.first, 0, index)
-        real = position != parameters.classes
+        real = position != self.classes
         best = Signal.like(self.result.payload, name="best") if leads else self.result.payload
-        behind = Signal(signed(self.machine.arithmetic.score_bits + 1))    # a subtraction is one carry chain
+        behind = Signal(signed(self.score_bits + 1))        # a subtraction is one carry chain
         better = self.first | (real & behind[-1])
         m.d.comb += behind.eq(best.score - self.score)
         with m.If(self.result.ready):
@@ -106,15 +105,14 @@ class Argmax(wiring.Component):
 
     def _claim(self, m, index):
         """What holds in every clock."""
-        m.d.comb += Assert(index <= self.machine.parameters.classes)
+        m.d.comb += Assert(index <= self.classes)
 
     def _decide(self, m, best, better, real):
         """Whether the best leads the next by the margin. Scores of the next step may follow at
         once, so the result is kept apart from the best so far."""
-        machine = self.machine
-        least = C(-(1 << machine.arithmetic.score_bits - 1), signed(machine.arithmetic.score_bits))
+        least = C(-(1 << self.score_bits - 1), signed(self.score_bits))
         second = Signal.like(best.score, name="second")
-        above = Signal(signed(machine.arithmetic.score_bits + 1))
+        above = Signal(signed(self.score_bits + 1))
         m.d.comb += above.eq(second - self.score)
         with m.If(self.valid):
             with m.If(better):
@@ -123,9 +121,9 @@ class Argmax(wiring.Component):
                 m.d.sync += second.eq(self.score)
         complete, ending, settled = Signal(), Signal(), Signal()
         m.d.sync += [complete.eq(self.valid & self.last), ending.eq(self.ending)]
-        alone = machine.parameters.classes == 1
-        m.d.comb += settled.eq(alone | (best.score - second >= machine.parameters.exit_margin))
-        with m.If(complete & (settled | ending | machine.parameters.streaming)):
+        alone = self.classes == 1
+        m.d.comb += settled.eq(alone | (best.score - second >= self.exit_margin))
+        with m.If(complete & (settled | ending | self.streaming)):
             m.d.sync += [self.result.valid.eq(1), self.result.payload.eq(best),
                          self.result.payload.settled.eq(settled)]
 
@@ -135,37 +133,43 @@ class Readout(wiring.Component):
 
     ``slot``, ``rotate``, ``job``, ``step`` (of a replay) and ``last_layer`` are those of bank 0 in
     a slot's clock; ``currents`` of each bank follow a clock later, unit 0's ``spike`` after
-    ``machine.spike_clock``. `count` sums the spikes of a slot; `potential` the currents of all
+    ``timing.spike_clock``. `count` sums the spikes of a slot; `potential` the currents of all
     banks, in a machine that runs step by step those of all steps; a stream's sums are halved
-    (towards 0) when the job ``halves``. ``stop`` drops the scores under way.
+    (towards 0) when the job ``halves``. ``stop`` drops the scores under way. *memories* are its
+    entries of the inventory, by their names in it.
     """
 
-    def __init__(self, machine, image):
-        parameters = machine.parameters
-        self.machine, self.image = machine, image
+    def __init__(self, timing, memories):
+        self.timing, self.arithmetic, self.memories = timing, timing.arithmetic, memories
+        self.layout, self.parameters = timing.layout, timing.layout.parameters
+        parameters = self.parameters
+        self.argmax = Argmax(classes=parameters.classes, score_bits=self.arithmetic.score_bits,
+                             exit_margin=parameters.exit_margin, streaming=parameters.streaming)
+        current = signed(self.arithmetic.current_bits)
         super().__init__({
-            "slot": In(range(most_slots(machine))), "rotate": In(1), "job": In(job_layout(machine)),
+            "slot": In(range(self.layout.most_slots)), "rotate": In(1),
+            "job": In(job_layout(self.layout)),
             "step": In(range(max(parameters.steps, 2))), "last_layer": In(1),
-            "currents": In(data.ArrayLayout(signed(machine.arithmetic.current_bits), parameters.banks)),
+            "currents": In(data.ArrayLayout(current, parameters.banks)),
             "spike": In(1), "stop": In(1),
-            "result": Out(stream.Signature(result_layout(machine))),
+            "result": Out(self.argmax.signature.members["result"].signature),
         })
 
     def elaborate(self, platform):
         m = Module()
-        machine, job = self.machine, self.job
-        last = len(machine.parameters.layers) - 1
-        settled = job.settled & (self.step == machine.timing.replays[last] - 1)
-        last_slot = self.slot == (machine.parameters.classes - 1) % machine.layout.group_size[last]
+        job = self.job
+        last = len(self.parameters.layers) - 1
+        settled = job.settled & (self.step == self.timing.replays[last] - 1)
+        last_slot = self.slot == (self.parameters.classes - 1) % self.layout.group_size[last]
         wanted = self.rotate & self.last_layer & settled
-        m.submodules.argmax = argmax = Argmax(machine)
+        m.submodules.argmax = argmax = self.argmax
         wiring.connect(m, argmax.result, wiring.flipped(self.result))
         address = Value.cast(job.slot + self.slot)[:len(job.slot)]
         start = job.start & (self.step == 0)
-        counts = machine.parameters.readout == "count"
+        counts = self.parameters.readout == "count"
         clock = self._count(m, address, start, argmax) if counts else self._potential(
             m, address, start, argmax)
-        ending = job.ending if machine.parameters.exits else Const(1)
+        ending = job.ending if self.parameters.exits else Const(1)
         m.submodules.marks = ResetInserter(self.stop)(under_way := Module())
         marks = delays(under_way, Cat(wanted, job.opening & (self.slot == 0),
                                       job.final & last_slot, ending), clock + 1, init=0)[clock]
@@ -175,17 +179,16 @@ class Readout(wiring.Component):
 
     def _count(self, m, address, start, argmax):
         """Σ_t s of each class; the clock of a slot in which its score is there."""
-        machine, clock = self.machine, self.machine.timing.spike_clock
-        bits = machine.arithmetic.score_bits - 1
-        m.submodules.totals = memory = table(bits, max(machine.layout.neuron_slots, 2))
+        clock = self.timing.spike_clock
+        m.submodules.totals = memory = table(self.memories["totals"])
         write, read = memory.write_port(), memory.read_port()
         places = delays(m, address, clock + 2)
         fresh = delays(m, start, clock + 1)[clock]
         valid = delays(m, self.rotate & self.last_layer, clock + 2, init=0)[clock + 1]
         before = read.data
-        if machine.parameters.streaming:
+        if self.parameters.streaming:
             before = before >> delays(m, self.job.halves, clock + 1)[clock]
-        total = Signal(bits, reset_less=True)
+        total = Signal(self.memories["totals"].width, reset_less=True)
         m.d.sync += total.eq(Mux(fresh, 0, before) + self.spike)
         m.d.comb += [
             read.addr.eq(places[clock - 1]), write.addr.eq(places[clock + 1]),
@@ -195,40 +198,39 @@ class Readout(wiring.Component):
 
     def _potential(self, m, address, start, argmax):
         """g · Σ_t I + b; the clock of a slot in which its score is there."""
-        machine = self.machine
         clock = 1
         current = self.currents[0]
-        if machine.parameters.banks > 1:
-            current = Signal(signed(machine.arithmetic.current_bits), reset_less=True)
+        if self.parameters.banks > 1:
+            current = Signal(signed(self.arithmetic.current_bits), reset_less=True)
             m.d.sync += current.eq(sum(self.currents[1:], self.currents[0]))
             clock += 1
-        if machine.parameters.order == "step":
+        if self.parameters.order == "step":
             current, clock = self._total(m, address, start, current, clock), clock + 1
-        m.submodules.score = score = PotentialScore(machine)
+        m.submodules.score = score = PotentialScore(
+            self.arithmetic.readout_fields, current_bits=len(current),
+            score_bits=self.arithmetic.score_bits)
         m.d.comb += [score.current.eq(current), argmax.score.eq(score.score)]
         places = delays(m, address, clock + 3)
         for at in sorted(set(SCORE_CLOCK.values())):
-            columns = {f.name: self.image.readout[f.name] for f in machine.arithmetic.readout_fields
-                       if f.constant is None and SCORE_CLOCK[f.name] == at}
-            if columns:
-                m.submodules[f"readout{at}"] = rom = Rom(columns)
+            if f"readout{at}" in self.memories:
+                m.submodules[f"readout{at}"] = rom = Rom(self.memories[f"readout{at}"])
                 m.d.comb += rom.address.eq(places[clock + at - 2])
-                m.d.comb += [getattr(score, name).eq(getattr(rom.word, name)) for name in columns]
+                m.d.comb += [getattr(score, name).eq(getattr(rom.word, name))
+                             for name in rom.columns]
         return clock + 3
 
     def _total(self, m, address, start, current, clock):
         """Σ_t I, a clock later."""
-        machine = self.machine
-        m.submodules.totals = memory = table(machine.total_bits, machine.layout.readout_slots)
+        m.submodules.totals = memory = table(self.memories["totals"])
         write, read = memory.write_port(), memory.read_port()
         places = delays(m, address, clock + 2)
         fresh = delays(m, start, clock + 1)[clock]
         valid = delays(m, self.rotate & self.last_layer, clock + 2, init=0)[clock + 1]
         before = read.data.as_signed()
-        if machine.parameters.streaming:
+        if self.parameters.streaming:
             halves = delays(m, self.job.halves, clock + 1)[clock]
             before = (before >> halves) + (halves & before[-1] & before[0])
-        total = Signal(signed(machine.total_bits), reset_less=True)
+        total = Signal(signed(self.memories["totals"].width), reset_less=True)
         m.d.sync += total.eq(Mux(fresh, 0, before) + current)
         m.d.comb += [read.addr.eq(places[clock - 1]), write.addr.eq(places[clock + 1]),
                      write.data.eq(total), write.en.eq(valid)]

@@ -19,65 +19,66 @@ class SpikeMemory(wiring.Component):
     A clock: 1. a bank's word is written, or with several banks waits for the bank's turn: one clock
     in ``banks``, counted from ``begin`` on; input words (``beat``) are written as they come, while
     no bank has any; 2. ``line`` of a bank is what stood at its ``address`` where ``enable``.
-    ``progress`` counts the rounds that all banks have written. A reader waits for that before it
-    uses a line, so no read that is used meets a write. Where a readout takes all columns of a line
+    ``progress`` counts the rounds that all banks have written. *memories* are its entries of the
+    inventory, by their names in it. Where a readout takes all columns of a line
     at once and the last line's are not all steps, the word of its last step empties the columns
     behind it.
     """
 
-    def __init__(self, machine):
-        parameters = machine.parameters
-        self.machine = machine
-        banks, word = parameters.banks, word_layout(machine)
+    def __init__(self, timing, memories):
+        self.timing, self.layout, self.memories = timing, timing.layout, memories
+        self.parameters = parameters = timing.layout.parameters
+        banks, word = parameters.banks, word_layout(self.layout)
         super().__init__({
             "begin": In(1),
             "words": In(data.ArrayLayout(word, banks)), "valid": In(banks),
             "beat": In(word), "beat_valid": In(1),
-            "address": In(data.ArrayLayout(range(max(machine.layout.lines, 2)), banks)),
+            "address": In(data.ArrayLayout(range(max(self.layout.lines, 2)), banks)),
             "enable": In(banks), "lines": Out(data.ArrayLayout(WORD * parameters.columns, banks)),
-            "progress": Out(progress_bits(machine)),
+            "progress": Out(progress_bits(self.timing)),
         })
 
     def elaborate(self, platform):
-        parameters = self.machine.parameters
+        parameters = self.parameters
         m = Module()
         banks = parameters.banks
         granted, written = self.words[0], self.valid[0]
         if banks > 1:
             granted, written = self._turns(m, platform)
-        word, valid, last = Signal(word_layout(self.machine)), Signal(), self._last_column()
+        word, valid, last = Signal(word_layout(self.layout)), Signal(), self._last_column()
         m.d.comb += [word.eq(Mux(self.beat_valid, self.beat.as_value(), granted.as_value())),
                      valid.eq(self.beat_valid | (written & granted.stored))]
-        for bank in range(banks):
+        for bank in range(banks if self.layout.lines else 0):
             for column in range(parameters.columns):
-                name = f"copy{bank}_{column}"
-                m.submodules[name] = memory = table(WORD, self.machine.layout.lines,
-                                                         small=parameters.small_memories)
-                write, read = memory.write_port(), memory.read_port()
-                empties = (word.column == last) if column > last else Const(0)
-                m.d.comb += [
-                    write.addr.eq(word.line),
-                    write.data.eq(word.spikes & ~empties.replicate(WORD)),
-                    write.en.eq(valid & ((word.column == column) | empties)),
-                    read.addr.eq(self.address[bank]), read.en.eq(self.enable[bank]),
-                    self.lines[bank].word_select(column, WORD).eq(read.data),
-                ]
+                self._copy(m, bank, column, word, valid, last)
         if banks == 1:
             m.d.sync += self.progress.eq(self.progress + (written & granted.round))
         with m.If(self.begin):
             m.d.sync += self.progress.eq(0)
         return m
 
+    def _copy(self, m, bank, column, word, valid, last):
+        """A column of a bank's copy takes every word of that column."""
+        name = f"copy{bank}_{column}"
+        m.submodules[name] = memory = table(self.memories[name])
+        write, read = memory.write_port(), memory.read_port()
+        empties = (word.column == last) if column > last else Const(0)
+        m.d.comb += [
+            write.addr.eq(word.line), write.data.eq(word.spikes & ~empties.replicate(WORD)),
+            write.en.eq(valid & ((word.column == column) | empties)),
+            read.addr.eq(self.address[bank]), read.en.eq(self.enable[bank]),
+            self.lines[bank].word_select(column, WORD).eq(read.data),
+        ]
+
     def _last_column(self):
         """The column of the last step, where somebody looks at those behind it; else the last."""
-        machine = self.machine
-        parameters = machine.parameters
+        parameters = self.parameters
         looked = any(parameters.merged(index) for index in range(len(parameters.layers)))
         return (parameters.steps - 1 if looked else -1) % parameters.columns
 
     def _turns(self, m, platform):
         """The word of the bank whose turn it is, and whether it has one."""
-        banks, layout = self.machine.parameters.banks, word_layout(self.machine)
+        banks, layout = self.parameters.banks, word_layout(self.layout)
         turn = Signal(range(banks))
         m.d.sync += turn.eq(Mux(self.begin, 0, turn + 1))
         waiting, held = Signal(banks), Signal(data.ArrayLayout(layout, banks))
@@ -103,5 +104,5 @@ class SpikeMemory(wiring.Component):
     def _claim(self, m, waiting, turn):
         """A word is written before the bank's next one comes, and before a sample begins."""
         m.d.comb += [Assert(~(self.valid[bank] & waiting[bank] & (turn != bank)))
-                     for bank in range(self.machine.parameters.banks)]
+                     for bank in range(self.parameters.banks)]
         m.d.comb += Assert(~(self.begin & waiting.any()))

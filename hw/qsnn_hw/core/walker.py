@@ -6,9 +6,6 @@ from amaranth.hdl import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from qsnn_hw.machine import schedule
-from qsnn_hw.machine.tables import item_columns, window_columns
-
 from .jobs import address_bits, bits_of, job_layout, listed_planes, progress_bits, request_layout
 from .memory import Rom
 
@@ -18,8 +15,8 @@ __all__ = ["Walker"]
 class Walker(wiring.Component):
     """Walks items, steps and windows: a request a clock while ``advance``.
 
-    Two read-only memories say what to do (`schedule.items`, `schedule.windows`). A clock: 1. the
-    entry at hand and its item's origin make the request; 2. with ``advance`` the next entry is
+    Two read-only *memories* say what to do: ``items`` and ``windows`` of the inventory. A clock: 1.
+    the entry at hand and its item's origin make the request; 2. with ``advance`` the next entry is
     read: of the window, or behind its last one the window's start, for the next step. Behind an
     item's last step one clock passes in which the next item is read.
 
@@ -30,19 +27,19 @@ class Walker(wiring.Component):
     there is no other. In a stream a step is a sample, the first one that begins ``fresh``.
     """
 
-    def __init__(self, machine, bank):
-        self.machine, self.bank = machine, bank
+    def __init__(self, timing, memories):
+        self.timing, self.layout, self.memories = timing, timing.layout, memories
+        self.parameters = timing.layout.parameters
         super().__init__({
             "begin": In(1), "fresh": In(1), "input_ready": In(1), "idle": Out(1),
-            "progress": In(progress_bits(machine)),
-            "list_count": In(range(machine.layout.value_words + 1)),
-            "advance": In(1), "request": Out(request_layout(machine)), "valid": Out(1),
-            "job": Out(job_layout(machine)), "job_valid": Out(1), "job_free": In(1),
+            "progress": In(progress_bits(self.timing)),
+            "list_count": In(range(self.layout.value_words + 1)),
+            "advance": In(1), "request": Out(request_layout(self.layout)), "valid": Out(1),
+            "job": Out(job_layout(self.layout)), "job_valid": Out(1), "job_free": In(1),
         })
 
     def elaborate(self, platform):
         m = Module()
-        machine = self.machine
         windows, items = self._memories(m)
         entry, item = windows.word, items.word
         self.entry, self.item = entry, item
@@ -51,15 +48,16 @@ class Walker(wiring.Component):
         following, home = (Signal.like(windows.address, name=name) for name in (
             "following", "home"))
         next_item, at_last = Signal.like(items.address), Signal()
-        self.step, self.column = (Signal(range(max(n, 2))) for n in (machine.parameters.steps,
-                                                                     machine.parameters.columns))
-        self.behind = [Signal(address_bits(machine), name=f"behind{i}") for i in range(self.most)]
+        self.step, self.column = (Signal(range(max(n, 2))) for n in (
+            self.parameters.steps, self.parameters.columns))
+        self.behind = [Signal(address_bits(self.layout), name=f"behind{i}")
+                       for i in range(self.most)]
         self._follow_time(m)
         running, moving, leaves, self.entering = Signal(), Signal(), Signal(), Signal()
         self.advanced = Signal()
         list_last = self._list(m)
         last_step = self.step == now.last_step
-        transfers = now.fires | (last_step if machine.parameters.order == "layer" else 1)
+        transfers = now.fires | (last_step if self.parameters.order == "layer" else 1)
         self.ends = Signal()
         m.d.comb += [
             self.ends.eq(entry.ends & transfers & list_last),
@@ -70,7 +68,7 @@ class Walker(wiring.Component):
             items.address.eq(next_item), items.enable.eq(self.idle | leaves),
             self.job_valid.eq(self.valid & self.advance & self.ends),
         ]
-        last_item = len(schedule.items(machine.layout, self.bank)) - 1
+        last_item = self.memories["items"].depth - 1
         m.d.sync += self.advanced.eq(0)
         with m.If(windows.enable):
             m.d.sync += following.eq(windows.address + 1)
@@ -108,22 +106,21 @@ class Walker(wiring.Component):
 
     def _claim(self, m):
         """What is asked for is there: a line or a value, a weight row; a job's line too."""
-        machine, out = self.machine, self.request
-        words = Mux(out.value | out.listed, machine.layout.value_words, machine.layout.lines)
+        out = self.request
+        words = Mux(out.value | out.listed, self.layout.value_words, self.layout.lines)
         m.d.comb += [Assert(~self.valid | out.skip | out.pad | (out.address < words)),
-                     Assert(~self.valid | out.skip | (out.row < machine.layout.rows)),
-                     Assert(~self.job_valid | (self.job.line < machine.layout.lines)),
-                     Assert(~self.job_valid | (self.job.layer < len(machine.parameters.layers)))]
+                     Assert(~self.valid | out.skip | (out.row < self.layout.rows)),
+                     Assert(~self.job_valid | (self.job.line < self.layout.lines)),
+                     Assert(~self.job_valid | (self.job.layer < len(self.parameters.layers)))]
 
     def _memories(self, m):
-        m.submodules.windows = windows = Rom(window_columns(self.machine.parameters, self.bank))
-        m.submodules.items = items = Rom(item_columns(self.machine.layout, self.bank))
+        m.submodules.windows = windows = Rom(self.memories["windows"])
+        m.submodules.items = items = Rom(self.memories["items"])
         return windows, items
 
     def _constants(self, m):
         """What all items of a layer share, registered: settled when its first entry is there."""
-        machine = self.machine
-        tables = [_layer_constants(machine, i) for i in range(len(machine.parameters.layers))]
+        tables = [_layer_constants(self.timing, i) for i in range(len(self.parameters.layers))]
         now = SimpleNamespace(maps=[])
         for name in tables[0][0]:
             chosen, held = self._chosen(m, name, [table[0][name] for table in tables])
@@ -152,15 +149,14 @@ class Walker(wiring.Component):
 
     def _follow_time(self, m):
         """In a core that runs step by step: which step, and what lies behind it."""
-        machine = self.machine
-        parameters = machine.parameters
+        parameters = self.parameters
         self.first_time = self.last_time = Const(1)
         self.rounds = self.frames = self.parity = Const(0)
         if parameters.order == "step":
             self.time = Signal(range(max(parameters.steps, 2)))
             self.first_time, self.last_time = self.time == 0, self.time == parameters.steps - 1
-            self.rounds = Signal(progress_bits(machine))
-            self.frames, self.parity = Signal(address_bits(machine)), Signal()
+            self.rounds = Signal(progress_bits(self.timing))
+            self.frames, self.parity = Signal(address_bits(self.layout)), Signal()
             with m.If(self.idle):
                 m.d.sync += self.rounds.eq(0)
                 if not parameters.streaming:
@@ -177,25 +173,24 @@ class Walker(wiring.Component):
                 m.d.sync += self.time.eq(0)
 
     def _next_time(self, m):
-        machine = self.machine
-        if machine.parameters.order == "step":
+        if self.parameters.order == "step":
             m.d.sync += [
-                self.time.eq(Mux(self.time == machine.parameters.steps - 1, 0, self.time + 1)),
-                self.rounds.eq(self.rounds + machine.timing.total_rounds),
-                self.frames.eq(Mux(self.last_time, 0, self.frames + machine.layout.frame_words)),
+                self.time.eq(Mux(self.time == self.parameters.steps - 1, 0, self.time + 1)),
+                self.rounds.eq(self.rounds + self.timing.total_rounds),
+                self.frames.eq(Mux(self.last_time, 0, self.frames + self.layout.frame_words)),
                 self.parity.eq(~self.parity)]
 
     def _list(self, m):
         """Whether this clock's request is the last one of its entry."""
         self.list_index = self.list_skip = self.listed = self.begun = Const(0)
         self.input_there = self.input_ready
-        if not self.machine.parameters.lists:
+        if not self.parameters.lists:
             return Const(1)
         taken, last, index = Signal(), Signal(), Signal.like(self.list_count)
         ended, none = Signal(), Signal()
         self.listed, self.list_index = self.now.listed, index
         done = ~taken
-        if listed_planes(self.machine) > 1:     # the last pixel is in the list a clock later
+        if listed_planes(self.parameters) > 1:     # the last pixel is in the list a clock later
             done, self.begun, self.input_there = Const(0), ~taken, Signal()
             m.d.sync += self.input_there.eq(self.input_ready)
         self.list_skip = self.listed & (done | none)
@@ -211,10 +206,9 @@ class Walker(wiring.Component):
 
     def _allowed(self, m):
         """Whether what the entry reads is there: for this step and the next one, a clock ahead."""
-        machine = self.machine
-        parameters = machine.parameters
+        parameters = self.parameters
         ready, now, then = Signal(), Signal(), Signal()
-        ahead = Signal(signed(progress_bits(machine)))
+        ahead = Signal(signed(progress_bits(self.timing)))
         step, last_step = self.step, self.step == self.now.next_last_step
         m.d.comb += ahead.eq(self.progress - self.rounds - self.now.next_need)
         if parameters.order == "step":
@@ -234,13 +228,13 @@ class Walker(wiring.Component):
         return self.input_there & there
 
     def _next_step(self, m, last_step):
-        wraps = (self.column == self.machine.parameters.columns - 1) | self.now.merged
+        wraps = (self.column == self.parameters.columns - 1) | self.now.merged
         following = Mux(last_step, 0, self.step + self.now.stride)
         m.d.sync += [self.step.eq(following), self.advanced.eq(1),
                      self.column.eq(Mux(last_step | wraps, 0, self.column + 1))]
-        for behind, found in zip(self.behind, self.now.maps, strict=True):
-            moves = wraps | found.value         # values have no columns
-            m.d.sync += behind.eq(Mux(last_step, 0, behind + Mux(moves, found.lines, 0)))
+        for behind, source in zip(self.behind, self.now.maps, strict=True):
+            moves = wraps | source.value        # values have no columns
+            m.d.sync += behind.eq(Mux(last_step, 0, behind + Mux(moves, source.lines, 0)))
 
     def _source(self):
         """Origin and constants of the map that the entry reads."""
@@ -253,27 +247,27 @@ class Walker(wiring.Component):
                                   for name in sets[0]})
 
     def _request(self, m):
-        entry, out, found = self.entry, self.request, self._source()
+        entry, out, source = self.entry, self.request, self._source()
         outside = Signal()
-        y, x = found.y + entry.dy, found.x + entry.dx
-        m.d.comb += outside.eq((y < 0) | (y >= found.height) | (x < 0) | (x >= found.width))
-        place = found.base + entry.offset + found.behind
-        place += Mux(found.framed, self.frames, 0) + Mux(self.parity ^ found.previous,
-                                                         found.kept, 0)
-        nothing = found.previous & (self.first_time & (self.step == 0))
+        y, x = source.y + entry.dy, source.x + entry.dx
+        m.d.comb += outside.eq((y < 0) | (y >= source.height) | (x < 0) | (x >= source.width))
+        place = source.base + entry.offset + source.behind
+        place += Mux(source.framed, self.frames, 0) + Mux(self.parity ^ source.previous,
+                                                         source.kept, 0)
+        nothing = source.previous & (self.first_time & (self.step == 0))
         m.d.comb += [
             out.address.eq(Mux(self.listed, self.list_index, place)),
             out.column.eq(self.column), out.row.eq(self.item.row + entry.row),
-            out.format.eq(found.format), out.begun.eq(self.begun),
-            out.listed.eq(self.listed), out.value.eq(found.value),
+            out.format.eq(source.format), out.begun.eq(self.begun),
+            out.listed.eq(self.listed), out.value.eq(source.value),
             out.merged.eq(self.now.merged), out.paired.eq(self.now.paired),
             out.pad.eq(outside), out.ends.eq(self.ends),
             out.skip.eq(self.item.silent | nothing | self.list_skip
-                        | (outside & ~found.padded)),
+                        | (outside & ~source.padded)),
         ]
 
     def _job(self, m, last_step):
-        parameters = self.machine.parameters
+        parameters = self.parameters
         item, job, opens = self.item, self.job, Signal()
         closes, ors = self.entry.final | self.now.ors, self.now.ors
         passed = self._passed(m, last_step)
@@ -300,8 +294,8 @@ class Walker(wiring.Component):
 
     def _passed(self, m, last_step):
         """Slots of the passes before this one, each of which is a neuron of its own."""
-        layout = self.machine.layout
-        if not any(layer.pooling == "or" for layer in self.machine.parameters.layers):
+        layout = self.layout
+        if not self.parameters.ors:
             return Const(0)
         passed = Signal(range(max(layout.membrane_slots, layout.neuron_slots)))
         with m.If(self.job_valid & self.now.ors & last_step):
@@ -312,10 +306,10 @@ class Walker(wiring.Component):
 
     def _line_behind(self, m):
         """Lines of the steps before this one in the layer's own region."""
-        parameters = self.machine.parameters
+        parameters = self.parameters
         if parameters.order == "step" or parameters.steps <= parameters.columns:
             return Const(0)
-        behind, last_step = Signal(address_bits(self.machine)), self.step == self.now.last_step
+        behind, last_step = Signal(address_bits(self.layout)), self.step == self.now.last_step
         moves = self.job_valid & (self.entry.final | self.now.ors)
         with m.If(moves):
             wraps = (self.column == parameters.columns - 1) | self.now.paired
@@ -323,29 +317,28 @@ class Walker(wiring.Component):
         return behind
 
 
-def _layer_constants(machine, index):
-    parameters, layout, timing = machine.parameters, machine.layout, machine.timing
+def _layer_constants(timing, index):
+    layout, parameters = timing.layout, timing.layout.parameters
     layer = parameters.layers[index]
-    need = machine.timing.needs[index] % (1 << progress_bits(machine))
+    need = timing.needs[index] % (1 << progress_bits(timing))
     own = layout.line_words[index] if layer.fires and not parameters.is_last(index) else 0
-    paired = parameters.paired(index)
-    stride = timing.stride[index]
+    paired, stride = parameters.paired(index), timing.stride[index]
     return ({"last_step": (timing.window_steps[index] - 1) * stride, "stride": stride,
              "need": need, "fires": layer.fires, "ors": layer.pooling == "or",
              "merged": parameters.merged(index) or paired, "paired": paired,
              "listed": layer.maps[0].kind == "list", "own_lines": own,
              "each": layer.neuron_parameters, "used": layout.used_slots[index],
              "kept": own if parameters.kept(index) else 0},
-            [_map_constants(machine, layer, found) for found in layer.maps])
+            [_map_constants(layout, source) for source in layer.maps])
 
 
-def _map_constants(machine, layer, found):
-    parameters, layout = machine.parameters, machine.layout
-    steady = parameters.order == "step" or (found.layer < 0 and parameters.coding == "direct")
-    lines = 0 if steady else layout.line_words[found.layer]
-    kept = parameters.order == "step" and found.layer >= 0 and parameters.kept(found.layer)
-    return {"height": found.height, "width": found.width, "value": found.kind == "values",
-            "padded": found.pad != 0, "lines": lines, "previous": found.previous,
-            "format": parameters.formats.index(found.format),
-            "kept": layout.line_words[found.layer] if kept else 0,
-            "framed": parameters.order == "step" and found.layer < 0 and parameters.frames > 1}
+def _map_constants(layout, source):
+    parameters, words = layout.parameters, layout.line_words[source.layer]
+    by_step, of_input = parameters.order == "step", source.layer < 0
+    steady = by_step or (of_input and parameters.coding == "direct")
+    kept = by_step and not of_input and parameters.kept(source.layer)
+    return {"height": source.height, "width": source.width, "value": source.kind == "values",
+            "padded": source.pad != 0, "lines": 0 if steady else words,
+            "previous": source.previous, "format": parameters.formats.index(source.format),
+            "kept": words if kept else 0,
+            "framed": by_step and of_input and parameters.frames > 1}

@@ -9,7 +9,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
-from qsnn_hw.core.readout import result_layout
+from qsnn_hw.core.core import machine_result
 from qsnn_hw.machine.layers import WORD
 
 from . import frames
@@ -150,7 +150,7 @@ class Framer(wiring.Component):
             "replies": Out(stream.Signature(BYTE)),
             "weights": Out(stream.Signature(WORD)),
             "inputs": Out(stream.Signature(machine.layout.beat_bits)),
-            "result": In(stream.Signature(result_layout(machine))),
+            "result": In(stream.Signature(machine_result(machine))),
             **({"restart": Out(1)} if machine.parameters.streaming else {}),
         })
 

@@ -6,7 +6,7 @@ meets a write; logic that returns the word before is 70 cells a memory on iCE40.
 that was read so, and each entry says why.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -63,16 +63,17 @@ def ram_style(bits: int, *, rom: bool, small: Small) -> Literal["block", "logic"
     return "block" if block else ""
 
 
-def inventory(machine: Machine, image: Image | None = None) -> tuple[Memory, ...]:
-    """Every memory of *machine*'s core. Without an *image* the numbers of the parameters are not
-    known."""
-    return (*written(machine), *parameters(machine, image), *programs(machine.layout))
+def inventory(machine: Machine, image: Image | None = None) -> dict[str, Memory]:
+    """Every memory of *machine*'s core by its name. Without an *image* the numbers of the
+    parameters are not known."""
+    listed = (*written(machine), *parameters(machine, image), *programs(machine.layout))
+    return {memory.name: memory for memory in listed}
 
 
-def within(memories: Iterable[Memory], block: str) -> dict[str, Memory]:
+def within(memories: Mapping[str, Memory], block: str) -> dict[str, Memory]:
     """The *memories* of *block* and of the blocks in it, by what follows the block's name."""
-    return {memory.name.removeprefix(f"{block}."): memory for memory in memories
-            if memory.name.startswith(f"{block}.")}
+    return {name.removeprefix(f"{block}."): memory for name, memory in memories.items()
+            if name.startswith(f"{block}.")}
 
 
 def written(machine: Machine) -> Iterator[Memory]:
@@ -150,15 +151,15 @@ def _totals(width: int, slots: int) -> Memory:
 
 def parameters(machine: Machine, image: Image | None = None) -> Iterator[Memory]:
     """The stored fields of neurons and classes, those together that are needed in one clock."""
-    layout, arithmetic, small = machine.layout, machine.arithmetic, machine.parameters.small_memories
-    units = range(machine.parameters.units)
-    for bank in range(machine.parameters.banks):
+    layout, arithmetic, chosen = machine.layout, machine.arithmetic, machine.parameters
+    units = range(chosen.units)
+    for bank in range(chosen.banks):
         for clock, fields in _by_clock(arithmetic.neuron_fields, machine.timing.field_clocks):
             columns = {} if image is None else {
                 f"{stored.name}{unit}": image.neuron[stored.name][bank][unit]
                 for stored in fields for unit in units}
             yield _stored(f"bank{bank}.neurons.parameters{clock}", fields, columns,
-                          layout.neuron_slots, len(units), small)
+                          layout.neuron_slots, len(units), chosen.small_memories)
     for clock, fields in _by_clock(arithmetic.readout_fields, SCORE_CLOCK):
         columns = {} if image is None else {
             stored.name: image.readout[stored.name] for stored in fields}
