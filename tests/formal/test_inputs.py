@@ -2,15 +2,16 @@
 
 import pytest
 from amaranth.hdl import Assert
-from benches import dense, machine
+from benches import dense, entries, layout
 from prover import Setting, prove
 
 from qsnn_hw.core.inputs import Inputs
+from qsnn_hw.machine.memories import inputs
 
 
-def core(kind, inputs, **changes):
-    layers = (dense("a", inputs, 3, kind=kind), dense("out", 3, 3, source=0))
-    return machine(layers=layers, coding="spikes" if kind == "spikes" else "direct", **changes)
+def core(kind, pixels, **changes):
+    layers = (dense("a", pixels, 3, kind=kind), dense("out", 3, 3, source=0))
+    return layout(layers=layers, coding="spikes" if kind == "spikes" else "direct", **changes)
 
 
 CORES = {"list": core("list", 11), "one pixel": core("list", 1), "values": core("values", 7),
@@ -29,16 +30,16 @@ class Watched(Inputs):
 @pytest.mark.parametrize("m", CORES.values(), ids=list(CORES))
 def test_counts_in_range(m):
     setting = Setting()
-    dut = setting.block(Watched(m))
+    dut = setting.block(Watched(m, entries(inputs(m), "inputs")))
     # as the core drives it: beats until ``ready``, then none until ``finished``
     setting.assume(~(dut.beat_valid & dut.ready), ~dut.finished | (dut.ready & ~dut.beat_valid))
-    dut.beats = beats = setting.count(dut.beat_valid, m.layout.input_beats)
+    dut.beats = beats = setting.count(dut.beat_valid, m.input_beats)
     setting.claim(dut.filling == (beats != 0), ~dut.ready | (beats == 0),
                   dut.begin == (dut.beat_valid & (beats == 0)))
     if m.parameters.lists:
-        setting.claim(dut.count <= m.layout.value_words, ~dut.filling | (dut.count <= beats),
-                      ~dut.arriving | (dut.pixel.index < m.layout.value_words))
-    if not m.layout.value_words:
-        setting.claim(~dut.word_valid | (dut.word.line < m.layout.line[0]),
+        setting.claim(dut.count <= m.value_words, ~dut.filling | (dut.count <= beats),
+                      ~dut.arriving | (dut.pixel.index < m.value_words))
+    if not m.value_words:
+        setting.claim(~dut.word_valid | (dut.word.line < m.line[0]),
                       ~dut.word_valid | (dut.word.column < m.parameters.columns))
     prove(setting, 3)

@@ -2,6 +2,7 @@
 
 import pytest
 from amaranth.hdl import Assert, Signal
+from benches import block_rams
 from prover import Setting, prove
 
 from qsnn_hw.core.memory import WeightMemory
@@ -12,8 +13,8 @@ class Watched(WeightMemory):
     """A weight memory that shows the columns of row ``shown`` as they stand, read or not; it is at
     the place of the beats beside it, ``place``."""
 
-    def __init__(self, **size):
-        super().__init__(kind="ebr", **size)
+    def __init__(self, lanes, rows):
+        super().__init__(block_rams(lanes, rows), rows=rows)
         self.shown = Signal(range(self.rows))
         self.columns = [Signal(WORD, name=f"column{i}") for i in range(self.lanes // WORD)]
         self._next = iter(self.columns)
@@ -32,7 +33,7 @@ class Watched(WeightMemory):
 @pytest.mark.parametrize("lanes, rows", [(16, 1), (16, 3), (32, 3), (48, 5)])
 def test_row_reads_as_last_written(lanes, rows):
     setting, columns = Setting(), lanes // WORD
-    dut = setting.block(Watched(lanes=lanes, rows=rows))
+    dut = setting.block(Watched(lanes, rows))
     row = setting.fixed(dut.shown.shape(), "row")
     setting.m.d.comb += dut.shown.eq(row)
     setting.assume(row < rows)

@@ -4,11 +4,11 @@ with any neurons before and behind it, is complete."""
 
 import pytest
 from amaranth.hdl import Const, Mux, Signal, Value, signed
-from benches import machine
 from prover import Setting, bound
 
 from qsnn_hw.core.neuron import NeuronUnit
-from qsnn_hw.machine.fields import NEURON_FIELDS, RESETS, Field
+from qsnn_hw.machine.fields import NEURON_FIELDS, RESETS, Field, field_clocks
+from qsnn_hw.machine.parameters import Arithmetic
 
 USUAL = {"decay": 1, "threshold": 1, "bits": 3}
 BITS = {"bias": 4, "threshold": 4, "reset_to": 3, "initial": 3, "reduction": 3}     # signed
@@ -22,7 +22,7 @@ def unit(*stored, **constants):
     fields = [Field(name, 0, constant=usual.get(name, 0)) if name not in stored
               else kinds.get(name, Field(name, BITS.get(name, 1), name in BITS))
               for name in NEURON_FIELDS]
-    return NeuronUnit(machine(
+    return NeuronUnit(Arithmetic(
         neuron_fields=tuple(fields), decay_shift=SHIFT, acc_bits=3, sum_bits=3, current_bits=5,
         potential_bits=6, scaled_bits=7, membrane_bits=3))
 
@@ -31,7 +31,8 @@ class Neuron:
     """One neuron on its way through the unit: what it was given, as it stands when it is out."""
 
     def __init__(self, dut):
-        self.setting, self.dut, self.machine = Setting(), dut, dut.machine
+        self.setting, self.dut, self.arithmetic = Setting(), dut, dut.arithmetic
+        self.clocks = field_clocks(dut.arithmetic.neuron_fields, False, False)
         self.setting.block(dut)
         self.end, self.clock = dut.clocks["clip"], self.setting.count(1, 32)
 
@@ -45,10 +46,10 @@ class Neuron:
         return value
 
     def field(self, name):
-        (field,) = (f for f in self.machine.arithmetic.neuron_fields if f.name == name)
+        (field,) = (f for f in self.arithmetic.neuron_fields if f.name == name)
         if field.constant is not None:
             return Const(field.constant)
-        value = self.given(getattr(self.dut, name), self.machine.timing.field_clocks[name])
+        value = self.given(getattr(self.dut, name), self.clocks[name])
         return value + field.base
 
     def number(self, value, bits=None):
@@ -63,13 +64,13 @@ class Neuron:
 
     def potential(self):
         """v, and v' but for a hard reset."""
-        arithmetic = self.machine.arithmetic
+        arithmetic = self.arithmetic
         dut, number, sums = self.dut, self.number, arithmetic.potential_bits
         acc, sum_x = self.given(dut.acc, 0), self.given(dut.sum_x, 0)
         y = number(Mux(self.given(dut.doubled, 0), 2 * acc, acc) - sum_x, arithmetic.current_bits)
         flip, f = self.field("flip"), self.field("gain_shift")
         current = number(Mux(flip, -y, y) << f)
-        clock = self.machine.timing.unit_clocks["product"]
+        clock = dut.clocks["product"]
         u = Mux(self.given(dut.first, clock), self.field("initial"), self.given(dut.u, clock))
         k = self.field("leak_shift")            # k - q + SHIFT
         leak = number((u * self.field("decay") << k) >> SHIFT, sums)
@@ -83,9 +84,9 @@ class Neuron:
         reset, number = self.field("reset"), self.number
         soft, hard = (reset == RESETS.index(kind) for kind in ("soft", "hard"))
         after = number(Mux(spike & soft, v - self.field("reduction"), v),
-                       self.machine.arithmetic.potential_bits)
+                       self.arithmetic.potential_bits)
         k = Value.cast(self.field("step_shift"))
-        number((2 * after) >> k, self.machine.arithmetic.scaled_bits)
+        number((2 * after) >> k, self.arithmetic.scaled_bits)
         rounded = number((2 * after + (Const(1, 2) << k)) >> (k + 1))
         bits = self.field("bits")
         top = number((Const(1, 8) << (bits - 1).as_unsigned()) - 1)
@@ -109,6 +110,6 @@ def test_unit_is_its_equation(dut):
     spike = v >= case.field("threshold")
     u = case.next(v, spike)
     clock = case.clock
-    out = case.later(dut.spike, end - dut.machine.timing.spike_clock)
+    out = case.later(dut.spike, end - dut.clocks["fire"] - 1)
     setting.claim((clock != end) | (dut.u_next == u), (clock != end) | (out == spike))
     bound(setting, end + 1)

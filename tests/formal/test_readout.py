@@ -2,16 +2,11 @@
 
 import pytest
 from amaranth.hdl import Assert, Mux, Signal, signed
-from benches import dense, machine
 from prover import Setting, bound, prove
 
 from qsnn_hw.core.readout import Argmax
 
-
-def with_classes(classes, **changes):
-    """A machine that reads out so many."""
-    layers = (dense("hidden", 3, 16, kind="list"), dense("out", 16, classes, source=0))
-    return machine(layers=layers, **changes)
+SCORE_BITS = 6
 
 
 class Watched(Argmax):
@@ -26,11 +21,10 @@ class Scores:
     """An argmax, the number of classes it took since the last first one, and the score of any one
     class of them."""
 
-    def __init__(self, m):
-        self.machine, self.setting = m, Setting()
-        self.dut = dut = self.setting.block(Watched(m))
-        setting, classes = self.setting, m.parameters.classes
-        self.count, self.score = Signal(range(classes + 1)), Signal(signed(m.arithmetic.score_bits))
+    def __init__(self, classes, **mode):
+        self.setting = setting = Setting()
+        self.dut = dut = setting.block(Watched(classes=classes, score_bits=SCORE_BITS, **mode))
+        self.count, self.score = Signal(range(classes + 1)), Signal(signed(SCORE_BITS))
         dut.count = self.count
         self.one = setting.fixed(range(max(classes, 2)), "class")
         place = Mux(dut.first, 0, self.count)
@@ -48,7 +42,7 @@ class Scores:
 
 @pytest.mark.parametrize("classes", [1, 2, 3, 10])
 def test_best_of_all_scores(classes):
-    case = Scores(with_classes(classes))
+    case = Scores(classes)
     setting, best, one = case.setting, case.dut.result.payload, case.one
     ahead = (best.score > case.score) | ((best.score == case.score) & (best.index <= one))
     setting.claim(~case.there | ahead, (case.count == 0) | (best.index < case.count),
@@ -58,7 +52,7 @@ def test_best_of_all_scores(classes):
 
 @pytest.mark.parametrize("classes", [1, 3])
 def test_answer_stays_until_taken(classes):
-    case = Scores(with_classes(classes))
+    case = Scores(classes)
     setting, dut = case.setting, case.dut
     # samples never touch: no score comes before the answer is taken
     setting.assume(~(dut.valid & dut.result.valid))
@@ -69,7 +63,7 @@ def test_answer_stays_until_taken(classes):
 @pytest.mark.parametrize("classes", [1, 2, 3])
 def test_margin_is_that_of_the_next_best(classes):
     """Bounded: two samples of each number of classes."""
-    case = Scores(with_classes(classes, exit_margin=3, order="step"))
+    case = Scores(classes, exit_margin=3)
     setting, dut, one = case.setting, case.dut, case.one
     answer = dut.result.payload
     complete = dut.valid & dut.last

@@ -2,11 +2,12 @@
 
 import pytest
 from amaranth.hdl import Signal
-from benches import dense, machine
+from benches import dense, entries, timing
 from prover import Setting, bound, prove
 
 from qsnn_hw.core.spikes import SpikeMemory
 from qsnn_hw.machine.layers import WORD
+from qsnn_hw.machine.memories import spikes
 
 
 def memory(banks, columns):
@@ -14,8 +15,8 @@ def memory(banks, columns):
     begins when all are written; input words come while no bank has any."""
     layers = (dense("a", 16, 16, banks=banks), dense("out", 16, 3, source=0, banks=banks))
     setting = Setting()
-    dut = setting.block(SpikeMemory(machine(layers=layers, coding="spikes", banks=banks,
-                                            columns=columns)))
+    when = timing(layers=layers, coding="spikes", banks=banks, columns=columns)
+    dut = setting.block(SpikeMemory(when, entries(spikes(when.layout), "spikes")))
     before = dut.valid
     for ago in range(1, banks + 1):
         before = setting.past(before)
@@ -38,7 +39,7 @@ def test_line_reads_as_last_sent(banks, columns):
     setting, dut = memory(banks, columns)
     m, line = setting.m, setting.fixed(dut.beat.line.shape(), "line")
     column = setting.fixed(dut.beat.column.shape(), "column")
-    setting.assume(column < columns, line < dut.machine.layout.lines)
+    setting.assume(column < columns, line < dut.layout.lines)
     last, age, known = Signal(WORD), Signal(4), Signal()
     m.d.sync += age.eq(age + (age != 15))
     for number in range(banks):

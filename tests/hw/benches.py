@@ -11,7 +11,11 @@ from qsnn_hw.machine.arch import Machine
 from qsnn_hw.machine.fields import NEURON_FIELDS, Field
 from qsnn_hw.machine.layers import WORD, Layer, Map, Word
 from qsnn_hw.machine.layout import Layout
+from qsnn_hw.machine.memories import Memory, within
 from qsnn_hw.machine.parameters import Arithmetic, Parameters
+from qsnn_hw.machine.timing import Timing
+
+UNSETTLED = Arithmetic()
 
 
 def simulate(dut, bench):
@@ -132,9 +136,25 @@ def layout(layers=None, **changes):
     return Layout(parameters=parameters(layers, **changes))
 
 
-def machine(layers=None, *, arithmetic=Arithmetic(), digest="", **changes):
-    """The machine of `parameters`, its widths not settled."""
+def timing(layers=None, **changes):
+    """The timing of `layout`, its neurons not settled."""
+    return Timing(layout=layout(layers, **changes), arithmetic=UNSETTLED)
+
+
+def entries(memories, block):
+    """Those of *block* by their names in it."""
+    return within({memory.name: memory for memory in memories}, block)
+
+
+def machine(layers=None, *, arithmetic=UNSETTLED, digest="", **changes):
+    """The machine of `parameters`."""
     return Machine(parameters=parameters(layers, **changes), arithmetic=arithmetic, digest=digest)
 
 
 FIELDS = tuple(Field(name, 0, constant=2 if name == "bits" else 0) for name in NEURON_FIELDS)
+
+
+def block_rams(lanes, rows):
+    """The memories of a bank's weights, in block RAM."""
+    return [Memory(name=f"ram{number}", width=WORD, depth=max(rows, 2), no_collision="")
+            for number in range(lanes // WORD)]

@@ -1,7 +1,6 @@
 """Drives a whole core in Amaranth's simulator, and keeps what it did beside what the models say."""
 
 import random
-from dataclasses import replace
 
 import numpy as np
 from benches import simulate

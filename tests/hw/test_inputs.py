@@ -4,17 +4,18 @@ import random
 from dataclasses import dataclass, field
 
 import pytest
-from benches import Pins, dense, machine, simulate
+from benches import Pins, dense, entries, layout, simulate
 
 from qsnn_hw.core.inputs import Inputs
 from qsnn_hw.machine.layers import WORD
+from qsnn_hw.machine.memories import inputs
 
 
-def core(kind, inputs, *, steps=1, columns=1, banks=1, bits=4):
-    layers = (dense("a", inputs, 3, kind=kind, banks=banks),
+def core(kind, pixels, *, steps=1, columns=1, banks=1, bits=4):
+    layers = (dense("a", pixels, 3, kind=kind, banks=banks),
               dense("out", 3, 3, source=0, banks=banks))
     coding = "direct" if kind == "list" or (kind == "values" and steps == 1) else "spikes"
-    return machine(layers=layers, coding=coding, steps=steps, columns=columns, banks=banks,
+    return layout(layers=layers, coding=coding, steps=steps, columns=columns, banks=banks,
                    input_bits=1 if kind == "spikes" else bits)
 
 
@@ -30,11 +31,12 @@ class Bench:
     """Puts samples in with gaps, and reads them with a random ``enable``."""
 
     def __init__(self, m, seed):
-        self.machine, self.rng, self.dut = m, random.Random(seed), Inputs(m)
+        self.layout, self.rng = m, random.Random(seed)
+        self.dut = Inputs(m, entries(inputs(m), "inputs"))
         self.seen = Seen()
 
     def value(self):
-        limit = 1 << self.machine.layout.beat_bits
+        limit = 1 << self.layout.beat_bits
         return self.rng.choice([0, 0, limit - 1, self.rng.randrange(limit)])
 
     async def fill(self, ctx, pins, beats):
@@ -62,11 +64,11 @@ class Bench:
 
     async def read(self, ctx, pins, expected):
         """*expected* (what a read of each address gives) in each bank, in random order."""
-        banks, held = self.machine.parameters.banks, None
+        banks, held = self.layout.parameters.banks, None
         for _ in range(2 * len(expected) + 4):
             enable = int(self.rng.random() < 0.7)
             addresses = [self.rng.randrange(len(expected)) for _ in range(banks)]
-            if self.machine.parameters.lists:              # the banks read the list in step
+            if self.layout.parameters.lists:              # the banks read the list in step
                 addresses = addresses[:1] * banks
             bits = len(self.dut.address[0])
             pins.apply({"enable": enable * ((1 << banks) - 1), "address": sum(
@@ -75,7 +77,7 @@ class Bench:
             held = addresses if enable else held
             for bank, address in enumerate(held or ()):
                 entry = ctx.get(self.dut.entries[bank])
-                have = (entry.index, entry.value) if self.machine.parameters.lists else entry.value
+                have = (entry.index, entry.value) if self.layout.parameters.lists else entry.value
                 assert have == expected[address], f"bank {bank}, {address}: {have}"
         pins.apply({"enable": 0})
 
@@ -152,8 +154,8 @@ def test_words_of_spikes_fill_column_by_column(count, steps, columns):
     ("list", 1, 1), ("values", 1, 1), ("values", 3, 1), ("spikes", 1, 1), ("spikes", 5, 2)])
 def test_reset_forgets_a_sample_and_any_part_of_it(kind, steps, columns):
     m = core(kind, 40, steps=steps, columns=columns)
-    bench, words = Bench(m, kind), m.layout.frame_words
-    count = m.layout.input_beats
+    bench, words = Bench(m, kind), m.frame_words
+    count = m.input_beats
 
     async def testbench(ctx, pins):
         for cut in range(1, count + 1, max(1, count // 11)):

@@ -4,12 +4,17 @@ import random
 
 import pytest
 from amaranth.hdl import Elaboratable, Module, Signal
-from benches import Pins, compare, play, simulate
+from benches import Pins, block_rams, compare, play, simulate
 
 from qsnn_hw.core.memory import Rom, WeightMemory
 from qsnn_hw.machine.layers import WORD
+from qsnn_hw.machine.memories import read_only
 
 SIZES = [(16, 1), (16, 2), (16, 3), (32, 1), (32, 4), (48, 5), (64, 7), (64, 9)]
+
+
+def memory_of(lanes, rows):
+    return WeightMemory(block_rams(lanes, rows), rows=rows)
 
 
 class NaiveMemory:
@@ -58,7 +63,7 @@ def test_memory_equals_naive_rows(lanes, rows):
     for clock in clocks:
         expected.append({"row": model.row, "loaded": model.loaded, "beats.ready": clock["load"]})
         model.clock(clock)
-    compare(play(WeightMemory(lanes=lanes, rows=rows, kind="ebr"), clocks,
+    compare(play(memory_of(lanes, rows), clocks,
                  ["row", "loaded", "beats.ready"]), expected)
 
 
@@ -77,7 +82,7 @@ def test_a_second_load_replaces_the_first(rows):
         held = load(rng, rows, clocks)
         clocks += [{"address": row} for row in range(rows)] + [{}]
         expected += [{"row": None}] * (2 * rows + 1) + [{"row": row} for row in held]
-    compare(play(WeightMemory(lanes=32, rows=rows, kind="ebr"), clocks, ["row"]), expected)
+    compare(play(memory_of(32, rows), clocks, ["row"]), expected)
 
 
 def test_reset_starts_the_load_anew():
@@ -86,14 +91,14 @@ def test_reset_starts_the_load_anew():
     clocks = [*clocks[:3], {"rst": 1}]
     held = load(rng, 3, clocks)
     clocks += [{"address": row} for row in range(3)] + [{}]
-    got = play(WeightMemory(lanes=32, rows=3, kind="ebr"), clocks, ["row", "loaded"])
+    got = play(memory_of(32, 3), clocks, ["row", "loaded"])
     loaded = [{"loaded": 0}] * 10
     compare(got, [*loaded, {"loaded": 1}, *({"row": row, "loaded": 1} for row in held)])
 
 
 def test_beats_wait_while_the_core_runs():
     """A beat that meets a low ``load`` stays in its stream and is written when it may."""
-    dut, taken = WeightMemory(lanes=16, rows=2, kind="ebr"), []
+    dut, taken = memory_of(16, 2), []
 
     async def bench(ctx, rst):
         pins = Pins(ctx, dut)
@@ -114,7 +119,7 @@ class RomPorts(Elaboratable):
     """A `Rom` whose columns are ports, constant ones too."""
 
     def __init__(self, columns):
-        self.rom = Rom(columns)
+        self.rom = Rom(read_only("rom", columns))
         self.address = self.rom.address
         for name in columns:
             column = getattr(self.rom.word, name)

@@ -1,14 +1,14 @@
 """The neuron unit beside its docstring's equation in Python integers."""
 
 import random
-from dataclasses import replace
 
 import pytest
-from benches import compare, machine, play, signed_width, tiny
+from benches import compare, play, signed_width
 from naive_neuron import update
 
 from qsnn_hw.core.neuron import NeuronUnit
-from qsnn_hw.machine.fields import NEURON_FIELDS, RESETS, Field
+from qsnn_hw.machine.fields import NEURON_FIELDS, RESETS, Field, field_clocks
+from qsnn_hw.machine.parameters import Arithmetic
 
 FROM_BASE = ("gain_shift", "leak_shift", "step_shift", "bits", "synapse_bits")
 SYNAPSE_FIELDS = {"synapse_decay", "synapse_bits"}
@@ -96,9 +96,7 @@ def unit_for(neurons, draw):
               for name in NEURON_FIELDS]
     ys = [y for result in results for y in (result.current, result.largest)]
     ys += [n.get("pooled", 0) for n in neurons]
-    layers = tiny()
-    return NeuronUnit(machine(
-        layers=(replace(layers[0], pooling="max" if draw.pools else "none"), layers[1]),
+    return NeuronUnit(Arithmetic(
         neuron_fields=tuple(fields), decay_shift=draw.decay_shift,
         acc_bits=max(n["acc"] for n in neurons).bit_length() or 1,
         sum_bits=max(n["sum_x"] for n in neurons).bit_length() or 1,
@@ -106,31 +104,38 @@ def unit_for(neurons, draw):
         potential_bits=signed_width(*(s for result in results for s in result.sums)),
         scaled_bits=signed_width(*(result.scaled for result in results)),
         membrane_bits=max(n["bits"] for n in neurons), synapse_shift=SYNAPSE_SHIFT,
-        synapse_bits=max(n["synapse_bits"] for n in neurons), clamps=draw.clamps)), results
+        synapse_bits=max(n["synapse_bits"] for n in neurons), clamps=draw.clamps), pools=draw.pools), results
 
 
-def port_clocks(machine):
+def port_clocks(unit):
     """Port: clock of the pipeline in which it is read."""
-    stage = machine.timing.field_clocks
+    fields, synapses = unit.arithmetic.neuron_fields, unit.arithmetic.synapses
+    stage = field_clocks(fields, unit.pools, synapses)
     clocks = {"acc": 0, "sum_x": 0, "doubled": 0, "u": stage["initial"], "first": stage["initial"]}
-    if machine.parameters.pools:
-        clocks |= dict.fromkeys(("pooled", "alone"), machine.timing.unit_clocks["pool"])
-    if machine.arithmetic.synapses:
+    if unit.pools:
+        clocks |= dict.fromkeys(("pooled", "alone"), unit.clocks["pool"])
+    if synapses:
         clocks |= {"i": stage["synapse_decay"], "i_first": stage["synapse_decay"]}
-    stored = [field for field in machine.arithmetic.neuron_fields if field.constant is None]
+    stored = [field for field in fields if field.constant is None]
     return clocks | {field.name: stage[field.name] for field in stored}
 
 
-def answers(machine, result):
+def answers(unit, result):
     """Port: clock of the pipeline in which it is out, and what it must be."""
-    timing = machine.timing
-    clocks = timing.unit_clocks
+    clocks = unit.clocks
     found = {"current": (CURRENT_CLOCK, result.current),
-             "spike": (timing.spike_clock, result.spike),
+             "spike": (clocks["fire"] + 1, result.spike),
              "u_next": (clocks["clip"], result.u_next)}
-    if machine.arithmetic.synapses:
+    if unit.arithmetic.synapses:
         found["i_next"] = (clocks["bias"], result.i_next)
-    return found | ({"largest": (clocks["pool"] + 1, result.largest)} if machine.parameters.pools else {})
+    if unit.pools:
+        found["largest"] = (clocks["pool"] + 1, result.largest)
+    return found
+
+
+def latency_of(clocks):
+    """Clocks from a neuron to its membrane's write-back, and to the next of that membrane."""
+    return max(clocks["clip"], clocks["clip"] - clocks["read"] + 1)
 
 
 def starts_of(rng, count, gap):
@@ -148,16 +153,16 @@ def check(draw, count, gap=0.3):
     """Ports hold noise wherever they are not read."""
     rng, neurons = draw.rng, [draw.neuron() for _ in range(count)]
     unit, results = unit_for(neurons, draw)
-    starts, latency = starts_of(rng, count, gap), unit.machine.timing.unit_latency
-    ports = port_clocks(unit.machine)
-    bases = {field.name: field.base for field in unit.machine.arithmetic.neuron_fields}
+    starts, latency = starts_of(rng, count, gap), latency_of(unit.clocks)
+    ports = port_clocks(unit)
+    bases = {field.name: field.base for field in unit.arithmetic.neuron_fields}
     noise = [{name: rng.getrandbits(len(getattr(unit, name))) for name in ports}
              for _ in range(starts[-1] + latency + 1)]
     expected = [{} for _ in noise]
     for start, n, result in zip(starts, neurons, results, strict=True):
         for name, offset in ports.items():
             noise[start + offset][name] = n[name] - bases.get(name, 0)
-        for name, (offset, value) in answers(unit.machine, result).items():
+        for name, (offset, value) in answers(unit, result).items():
             expected[start + offset][name] = value
     got = play(unit, noise, list({name for clock in expected for name in clock}))
     compare(got, expected, lambda clock: "; neurons in flight: " + "; ".join(

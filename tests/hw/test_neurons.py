@@ -16,6 +16,7 @@ from qsnn_compile.passes import PASSES, run_passes
 from qsnn_hw.core.neurons import NeuronArray
 from qsnn_hw.machine import schedule
 from qsnn_hw.machine.layers import WORD
+from qsnn_hw.machine.memories import inventory, within
 
 MAKERS = {"dense": random_graph, "images": image_graph,
           "dense states": stateful(random_graph), "images states": stateful(image_graph)}
@@ -30,9 +31,10 @@ def mapped(kind, seed, **shape):
     arithmetic = machine.arithmetic
     wide = max((field.width + 4 for field in arithmetic.neuron_fields), default=0)
     bits = arithmetic.membrane_bits + arithmetic.decay_shift + arithmetic.synapse_bits + wide + 24
-    return replace(machine, acc_bits=ACC_BITS, sum_bits=SUM_BITS, current_bits=ACC_BITS + 2,
-                   batch_bits=STEP_BITS if machine.parameters.batch_bits else 0, potential_bits=bits,
-                   scaled_bits=bits), image
+    arithmetic = replace(arithmetic, acc_bits=ACC_BITS, sum_bits=SUM_BITS,
+                         current_bits=ACC_BITS + 2, potential_bits=bits, scaled_bits=bits)
+    batch_bits = STEP_BITS if machine.parameters.batch_bits else 0
+    return replace(machine.with_parameters(batch_bits=batch_bits), arithmetic=arithmetic), image
 
 
 def of_step(machine, layer, total, replay):
@@ -130,18 +132,18 @@ class Shadow:
     """The lanes' sums as they pass the units."""
 
     def __init__(self, dut):
-        self.dut, self.lanes = dut, [0] * dut.machine.parameters.lanes
+        self.dut, self.lanes = dut, [0] * dut.parameters.lanes
 
     def take(self, sums):
         self.lanes = list(sums)
 
     def step(self, ring):
-        units = self.dut.machine.parameters.units
+        units = self.dut.parameters.units
         self.lanes[:ring] = self.lanes[units:ring] + self.lanes[:units]
 
     def heads(self):
         return sum(value << ACC_BITS * i for i, value in
-                   enumerate(self.lanes[:self.dut.machine.parameters.units]))
+                   enumerate(self.lanes[:self.dut.parameters.units]))
 
 
 class Bench:
@@ -150,7 +152,9 @@ class Bench:
     def __init__(self, kind, seed, bank, shape):
         self.machine, self.image = mapped(kind, seed, **shape)
         self.rng, self.bank = random.Random(f"{kind} {seed} {bank}"), bank
-        self.dut = NeuronArray(self.machine, self.image, bank)
+        self.dut = NeuronArray(
+            self.machine.timing,
+            within(inventory(self.machine, self.image), f"bank{bank}.neurons"))
         self.naive, self.shadow = Naive(self.machine, self.image, bank), Shadow(self.dut)
         self.clock, self.spikes, self.words, self.currents = 0, [], [], {}
         self.slots = []
@@ -161,7 +165,8 @@ class Bench:
         pins.apply(dict(given) | {"heads": self.shadow.heads()})
         if pins.get("spikes_valid"):
             spikes = pins.get("spikes")
-            self.spikes.append((self.clock, [spikes >> i & 1 for i in range(machine.parameters.units)],
+            units = range(machine.parameters.units)
+            self.spikes.append((self.clock, [spikes >> i & 1 for i in units],
                                 pins.get("spikes_last_layer")))
         if pins.get("word_valid"):
             names = ("line", "column", "spikes", "stored", "round")
@@ -181,7 +186,8 @@ class Bench:
     async def hand_over(self, ctx, done):
         """A pass; the clock from which the next may come."""
         machine, rng, index = self.machine, self.rng, self.naive.items[done.item].layer
-        sums = [rng.choice([0, rng.getrandbits(ACC_BITS - 1)]) for _ in range(machine.parameters.lanes)]
+        sums = [rng.choice([0, rng.getrandbits(ACC_BITS - 1)])
+                for _ in range(machine.parameters.lanes)]
         sum_x = rng.getrandbits(SUM_BITS - 2)
         job = {f"job.{name}": value or 0 for name, value in done.job.items()}
         arrived = self.clock

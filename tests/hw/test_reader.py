@@ -4,7 +4,7 @@ import random
 from dataclasses import dataclass, field, replace
 
 import pytest
-from benches import Pins, dense, machine, simulate
+from benches import Pins, dense, layout, simulate
 
 from qsnn_hw.core.reader import Reader
 from qsnn_hw.machine.layers import WORD
@@ -14,20 +14,21 @@ PAD = 5
 PATIENCE = 100                                  # clocks a word and plane
 ROWS = 150                                      # of the first layer
 BATCH_BITS = 3
+SUM_BITS = 24
 
 
 def core(kind, columns=1, bits=(4, 1), pad=0, batch_bits=0, shift=0,
          sum_shift=0):
-    """A machine whose readers see *kind*: values, a list or words of spikes. Two layers of weights
+    """The layout of a machine whose readers see *kind*: values, a list or words of spikes. Two layers of weights
     of *bits*, *shift* and *sum_shift* those of the second."""
     direct = kind != "spikes"
     layers = (dense("a", ROWS // bits[0], 16, kind=kind, bits=bits[0], pad=pad),
               dense("out", 16, 3, source=0, bits=bits[1], fires=False))
     shifted = tuple(replace(found, shift=shift, sum_shift=sum_shift) for found in layers[1].maps)
     layers = (layers[0], replace(layers[1], maps=shifted))
-    return machine(layers=layers, coding="direct" if direct else "spikes", steps=4,
+    return layout(layers=layers, coding="direct" if direct else "spikes", steps=4,
                    input_bits=4 if direct else 1, columns=columns, readout="potential",
-                   sum_bits=24, batch_bits=batch_bits)
+                  batch_bits=batch_bits)
 
 
 @dataclass
@@ -76,15 +77,15 @@ class Word:
 
 @dataclass
 class Draw:
-    """Random words for a machine."""
+    """Random words for a reader."""
 
-    machine: object
+    layout: object
     rng: random.Random
     density: float = 0.3
     ends: float = 0.2
 
     def word(self, kind):
-        m, rng = self.machine, self.rng
+        m, rng = self.layout, self.rng
         direct = m.parameters.coding == "direct" and rng.random() < 0.6
         pads = any(found.pad for layer in m.parameters.layers for found in layer.maps)
         flags = {"listed": int(direct and kind == "list"),
@@ -105,7 +106,7 @@ class Draw:
                            "row": rng.randrange(ROWS // 2)}
         line = sum((rng.random() < self.density) << bit for bit in range(WORD * m.parameters.columns))
         value = rng.choice([0, rng.randrange(16)])
-        return Word(request, line, value, rng.randrange(max(m.layout.value_words, 1)), m.parameters.columns,
+        return Word(request, line, value, rng.randrange(max(m.value_words, 1)), m.parameters.columns,
                     planes, shift, sum_shift)
 
     def full(self, kind):
@@ -120,7 +121,7 @@ class Draw:
 class Bench:
     """Walker, memories and shadow around a reader; what came out, by clock."""
 
-    machine: object
+    layout: object
     rng: random.Random
     eager: bool = False
     events: list = field(default_factory=list)          # clocks
@@ -134,7 +135,7 @@ class Bench:
         return int(self.eager or self.rng.random() < odds)
 
     def run(self, words, pixels=()):
-        dut = Reader(self.machine)
+        dut = Reader(self.layout, sum_bits=SUM_BITS)
 
         async def testbench(ctx, rst):
             pins = Pins(ctx, dut)
@@ -155,8 +156,8 @@ class Bench:
     async def words(self, ctx, pins, words):
         """Offer the words in order; then wait for what is left of them."""
         at, left, late = 0, 0, 0
-        patience = PATIENCE * self.machine.parameters.planes * len(words)
-        while late < 4 * WORD * self.machine.parameters.planes:
+        patience = PATIENCE * self.layout.parameters.planes * len(words)
+        while late < 4 * WORD * self.layout.parameters.planes:
             late = late + 1 if at == len(words) else 0
             assert len(self.rows) < patience, f"word {at} is never taken"
             offered = words[at] if at < len(words) and self.chance(0.8) else None
@@ -178,7 +179,7 @@ class Bench:
 
     def memories(self, word):
         """What they hold from the clock after a request on, until the next."""
-        m, rng = self.machine, self.rng
+        m, rng = self.layout, self.rng
         if word is None:
             return {"line": rng.getrandbits(WORD * m.parameters.columns)}
         return {"line": word.line, "value": word.value, "listed_index": word.index}
@@ -199,7 +200,7 @@ class Bench:
 
 def check(bench, words, pixels=()):
     """Events, rows, amounts and Σx are those of the words, in order."""
-    planes = bench.machine.parameters.layers[0].maps[0].planes
+    planes = bench.layout.parameters.layers[0].maps[0].planes
     bench.run(words, pixels)
     total, events, transfers = 0, 0, 0
     if planes == 1:                             # else with their last plane

@@ -3,11 +3,13 @@
 import random
 
 import pytest
-from benches import Pins, compare, dense, machine, play, signed_width, simulate
+from benches import FIELDS, Pins, compare, dense, machine, play, signed_width, simulate
 
 from qsnn_hw.core.readout import Argmax, PotentialScore, Readout
 from qsnn_hw.machine.arch import Image
 from qsnn_hw.machine.fields import READOUT_FIELDS, Field
+from qsnn_hw.machine.memories import inventory, within
+from qsnn_hw.machine.parameters import Arithmetic
 
 SCORE_BITS = 6
 LEAST, MOST = -(1 << SCORE_BITS - 1), (1 << SCORE_BITS - 1) - 1
@@ -16,7 +18,7 @@ LEAST, MOST = -(1 << SCORE_BITS - 1), (1 << SCORE_BITS - 1) - 1
 # -- argmax ---------------------------------------------------------------------------------------
 
 def argmax(classes):
-    return Argmax(machine(layers=(dense("out", 3, classes),), score_bits=SCORE_BITS))
+    return Argmax(classes=classes, score_bits=SCORE_BITS)
 
 
 def scores_of(rng, classes):
@@ -114,10 +116,8 @@ def test_score_is_gain_times_current_plus_bias(stored, seed):
     rows, currents = random_rows(rng, stored, 40, (-limit, limit - 1))
     wanted = [gain * (-i if flip else i) + (bias - flip * gain)     # bias holds b + flip · g
               for (flip, gain, bias), i in zip(rows, currents, strict=True)]
-    dut = PotentialScore(machine(
-        layers=(dense("out", 3, 3, fires=False),), coding="spikes",
-        readout="potential", readout_fields=score_fields(rng, stored, rows),
-        current_bits=signed_width(-limit, limit - 1), score_bits=signed_width(*wanted)))
+    dut = PotentialScore(score_fields(rng, stored, rows), score_bits=signed_width(*wanted),
+                         current_bits=signed_width(-limit, limit - 1))
     offsets = {name: clock for name, clock in (("flip", 0), ("gain", 0), ("bias", 2))
                if name in stored} | {"current": 0}
     clocks = [{name: rng.getrandbits(len(getattr(dut, name))) for name in offsets}
@@ -142,12 +142,15 @@ def readout(rng, classes, *, readout, steps, banks=1, order="layer", units=2, ki
     m = machine(
         layers=(dense("out", 3, classes, kind=kind, banks=banks, fires=readout == "count"),),
         coding="direct" if kind == "list" else "spikes", readout=readout, steps=steps, banks=banks,
-        order=order, units=units, current_bits=signed_width(-CURRENT, CURRENT), score_bits=21,
-        readout_fields=score_fields(rng, READOUT_FIELDS, rows) if readout == "potential" else ())
+        order=order, units=units, arithmetic=Arithmetic(
+            current_bits=signed_width(-CURRENT, CURRENT), score_bits=21, neuron_fields=FIELDS,
+            readout_fields=score_fields(rng, READOUT_FIELDS, rows) if readout == "potential"
+            else ()))
     used, groups = m.layout.used_slots[0], m.layout.groups[0]
     stored = [rows[c] if c < classes else (0, 0, 0) for c in range(groups * used)]
     tables = dict(zip(READOUT_FIELDS, zip(*stored, strict=True), strict=True))
-    return Readout(m, Image(readout=tables)), m, rows
+    memories = inventory(m, Image(readout=tables))
+    return Readout(m.timing, within(memories, "readout")), m, rows
 
 
 def rotations(m):

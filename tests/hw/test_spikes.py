@@ -3,10 +3,11 @@
 import random
 
 import pytest
-from benches import Pins, dense, machine, simulate
+from benches import Pins, dense, entries, simulate, timing
 
 from qsnn_hw.core.spikes import SpikeMemory
 from qsnn_hw.machine.layers import WORD
+from qsnn_hw.machine.memories import spikes
 
 SHAPES = [(1, 1), (1, 4), (2, 1), (2, 2), (4, 1), (4, 4)]
 LAST = 40                           # lines of the largest memory
@@ -15,7 +16,7 @@ LAST = 40                           # lines of the largest memory
 def core(banks, columns, steps=4):
     layers = (dense("a", 64, 64, banks=banks), dense("b", 64, 64, source=0, banks=banks),
               dense("out", 64, 3, source=1, banks=banks))
-    return machine(layers=layers, coding="spikes", steps=steps, banks=banks, columns=columns)
+    return timing(layers=layers, coding="spikes", steps=steps, banks=banks, columns=columns)
 
 
 def turn_of(bank, banks, begin, clock):
@@ -30,8 +31,9 @@ class Bench:
     clock."""
 
     def __init__(self, m, seed):
-        parameters = m.parameters
-        self.machine, self.rng, self.dut = m, random.Random(seed), SpikeMemory(m)
+        self.layout, self.parameters = m.layout, m.layout.parameters
+        parameters, self.rng = self.parameters, random.Random(seed)
+        self.dut = SpikeMemory(m, entries(spikes(m.layout), "spikes"))
         self.clock, self.begin = 0, 0
         self.lines, self.pending = {}, []
         self.free = [0] * parameters.banks
@@ -42,8 +44,8 @@ class Bench:
         pins.apply({"begin": 1, "valid": 0, "enable": 0})
         await self.tick(ctx)
         pins.apply({"begin": 0})
-        self.begin, self.free = self.clock - 1, [self.clock] * self.machine.parameters.banks
-        self.rounds = [[] for _ in range(self.machine.parameters.banks)]
+        self.begin, self.free = self.clock - 1, [self.clock] * self.parameters.banks
+        self.rounds = [[] for _ in range(self.parameters.banks)]
 
     async def tick(self, ctx):
         await ctx.tick()
@@ -52,7 +54,7 @@ class Bench:
     async def beats(self, ctx, pins, count):
         """Words of the input, a clock each or with gaps; no bank has any."""
         for _ in range(count):
-            line, column = self.rng.randrange(self.machine.layout.lines), self.column()
+            line, column = self.rng.randrange(self.layout.lines), self.column()
             spikes = self.rng.getrandbits(WORD)
             pins.apply({"beat_valid": 1, "beat.line": line, "beat.column": column,
                         "beat.spikes": spikes})
@@ -63,11 +65,11 @@ class Bench:
                 await self.tick(ctx)
 
     def column(self):
-        return self.rng.randrange(self.machine.parameters.columns)
+        return self.rng.randrange(self.parameters.columns)
 
     def word(self, bank, last):
         """A word to one of the bank's own lines."""
-        m, rng = self.machine, self.rng
+        m, rng = self, self.rng
         line = rng.randrange(m.layout.lines // m.parameters.banks) * m.parameters.banks + bank
         return {"line": line, "column": self.column(), "spikes": rng.getrandbits(WORD),
                 "stored": int(rng.random() < 0.8), "round": int(last)}
@@ -79,8 +81,8 @@ class Bench:
         if self.rng.random() < 0.5:
             return None
         word = self.word(bank, self.rng.random() < 0.4)
-        self.free[bank] = self.clock + self.machine.parameters.banks + self.rng.choice([0, 0, 3])
-        at = turn_of(bank, self.machine.parameters.banks, self.begin, self.clock)
+        self.free[bank] = self.clock + self.parameters.banks + self.rng.choice([0, 0, 3])
+        at = turn_of(bank, self.parameters.banks, self.begin, self.clock)
         if word["stored"]:
             self.pending.append((at, word))
         if word["round"]:
@@ -89,7 +91,7 @@ class Bench:
 
     def progress(self):
         """Rounds that all banks have behind them, each counted on its own."""
-        several, shown = self.machine.parameters.banks > 1, 0
+        several, shown = self.parameters.banks > 1, 0
         for clocks in zip(*self.rounds, strict=False):
             shown = max(shown + several, max(clocks) + 1 + several)
             if shown > self.clock:
@@ -100,20 +102,20 @@ class Bench:
     async def rest(self, ctx, pins, quota):
         """Clocks until all banks have *quota* rounds behind them, and words read meanwhile."""
         while any(len(done) < quota for done in self.rounds) or self.pending:
-            sent = [self.send(bank, quota) for bank in range(self.machine.parameters.banks)]
+            sent = [self.send(bank, quota) for bank in range(self.parameters.banks)]
             layout = self.dut.words[0].shape()
             values = [layout.const(word).as_value().value if word else 0 for word in sent]
             pins.apply({"valid": sum((word is not None) << i for i, word in enumerate(sent)),
                         "words": sum(value << layout.size * i for i, value in enumerate(values))})
             await self.look(ctx, pins)
             pins.apply({"valid": 0})
-        for _ in range(3 * self.machine.parameters.banks):
+        for _ in range(3 * self.parameters.banks):
             await self.look(ctx, pins)
         assert pins.get("progress") == quota
 
     async def look(self, ctx, pins):
         """A clock in which the banks read lines that no word is on its way to."""
-        m, rng = self.machine, self.rng
+        m, rng = self, self.rng
         self.counted = 0
         have, want = pins.get("progress"), self.progress()
         assert have == want, f"clock {self.clock}: progress must be {want}, not {have}"

@@ -12,6 +12,7 @@ from qsnn_compile.lower.mapping import map_graph
 from qsnn_compile.passes import PASSES, run_passes
 from qsnn_hw.core.walker import Walker
 from qsnn_hw.machine import schedule
+from qsnn_hw.machine.memories import inventory, within
 
 PATIENCE = 300
 MAKERS = {"dense": random_graph, "images": image_graph}
@@ -26,7 +27,7 @@ class Bench:
 
     def __init__(self, machine, bank, seed, eager=False):
         self.machine, self.bank, self.eager = machine, bank, eager
-        self.dut, self.rng = Walker(machine, bank), random.Random(seed)
+        self.dut, self.rng = Walker(machine.timing, within(inventory(machine), f"bank{bank}.walker")), random.Random(seed)
         self.visible = written(machine)
         self.accepted = []                  # clocks, of the last sample
 

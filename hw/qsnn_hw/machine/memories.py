@@ -79,8 +79,8 @@ def within(memories: Mapping[str, Memory], block: str) -> dict[str, Memory]:
 def written(machine: Machine) -> Iterator[Memory]:
     """The memories of the input, the spikes, the weights, the neurons' state and the totals."""
     layout, readout = machine.layout, machine.parameters.readout
-    yield from _inputs(layout)
-    yield from _spikes(layout)
+    yield from inputs(layout)
+    yield from spikes(layout)
     for bank in range(machine.parameters.banks):
         yield from weights(layout, bank)
         yield from _states(machine, bank)
@@ -90,7 +90,7 @@ def written(machine: Machine) -> Iterator[Memory]:
         yield _totals(machine.total_bits, layout.readout_slots)
 
 
-def _inputs(layout: Layout) -> Iterator[Memory]:
+def inputs(layout: Layout) -> Iterator[Memory]:
     """The list of pixels, or the values, a copy for each bank."""
     words, bits = layout.value_words, layout.parameters.input_bits
     why = "a walker reads the input behind its last beat, and the next comes behind the answer"
@@ -101,7 +101,7 @@ def _inputs(layout: Layout) -> Iterator[Memory]:
             yield _ram(f"inputs.values{bank}", bits, words, why)
 
 
-def _spikes(layout: Layout) -> Iterator[Memory]:
+def spikes(layout: Layout) -> Iterator[Memory]:
     """A copy of the spike memory for each bank, in it one memory for each column of a line."""
     chosen = layout.parameters
     if layout.lines:
@@ -179,7 +179,7 @@ def _stored(name: str, fields: list[Field], columns: Columns, depth: int, units:
             small: Small = "auto") -> Memory:
     """The memory of *fields*, as wide as they can be where their *columns* are not known."""
     if columns:
-        return _rom(name, columns, small)
+        return read_only(name, columns, small)
     width = units * sum(stored.width for stored in fields)
     return Memory(name=name, width=width, depth=depth, no_collision=NEVER, read_only=True,
                   small=small)
@@ -193,9 +193,9 @@ def programs(layout: Layout) -> Iterator[Memory]:
         if bank == 0 or any(layer.windows[bank] != layer.windows[bank - 1]
                             for layer in chosen.layers):
             windows = window_columns(chosen, bank)
-        yield _rom(f"bank{bank}.walker.windows", windows)
+        yield read_only(f"bank{bank}.walker.windows", windows)
     for bank in range(chosen.banks):
-        yield _rom(f"bank{bank}.walker.items", item_columns(layout, bank))
+        yield read_only(f"bank{bank}.walker.items", item_columns(layout, bank))
 
 
 NEVER = "it is never written"
@@ -206,7 +206,8 @@ def _ram(name: str, width: int, depth: int, no_collision: str, small: Small = "a
                   small=small)
 
 
-def _rom(name: str, columns: Columns, small: Small = "auto") -> Memory:
+def read_only(name: str, columns: Columns, small: Small = "auto") -> Memory:
+    """The read-only memory of *columns*."""
     width = sum(stored_bits(numbers) for numbers in columns.values())
     depth = len(next(iter(columns.values())))
     return Memory(name=name, width=width, depth=depth, no_collision=NEVER, read_only=True,
