@@ -96,7 +96,7 @@ def unit_for(neurons, draw):
               for name in NEURON_FIELDS]
     ys = [y for result in results for y in (result.current, result.largest)]
     ys += [n.get("pooled", 0) for n in neurons]
-    return NeuronUnit(Arithmetic(
+    arithmetic = Arithmetic(
         neuron_fields=tuple(fields), decay_shift=draw.decay_shift,
         acc_bits=max(n["acc"] for n in neurons).bit_length() or 1,
         sum_bits=max(n["sum_x"] for n in neurons).bit_length() or 1,
@@ -104,7 +104,8 @@ def unit_for(neurons, draw):
         potential_bits=signed_width(*(s for result in results for s in result.sums)),
         scaled_bits=signed_width(*(result.scaled for result in results)),
         membrane_bits=max(n["bits"] for n in neurons), synapse_shift=SYNAPSE_SHIFT,
-        synapse_bits=max(n["synapse_bits"] for n in neurons), clamps=draw.clamps), pools=draw.pools), results
+        synapse_bits=max(n["synapse_bits"] for n in neurons), clamps=draw.clamps)
+    return NeuronUnit(arithmetic, pools=draw.pools), results
 
 
 def port_clocks(unit):

@@ -19,8 +19,8 @@ SUM_BITS = 24
 
 def core(kind, columns=1, bits=(4, 1), pad=0, batch_bits=0, shift=0,
          sum_shift=0):
-    """The layout of a machine whose readers see *kind*: values, a list or words of spikes. Two layers of weights
-    of *bits*, *shift* and *sum_shift* those of the second."""
+    """The layout of a machine whose readers see *kind*: values, a list or words of spikes. Two
+    layers of weights of *bits*, *shift* and *sum_shift* those of the second."""
     direct = kind != "spikes"
     layers = (dense("a", ROWS // bits[0], 16, kind=kind, bits=bits[0], pad=pad),
               dense("out", 16, 3, source=0, bits=bits[1], fires=False))
@@ -102,11 +102,12 @@ class Draw:
             given = m.parameters.formats.index(m.parameters.layers[0].maps[0].format)
         planes, shift, sum_shift = m.parameters.formats[given]
         begun = int(flags["listed"] and planes > 1 and rng.random() < 0.5)
-        request = flags | {"column": rng.randrange(m.parameters.columns), "format": given, "begun": begun,
+        columns = m.parameters.columns
+        request = flags | {"column": rng.randrange(columns), "format": given, "begun": begun,
                            "row": rng.randrange(ROWS // 2)}
-        line = sum((rng.random() < self.density) << bit for bit in range(WORD * m.parameters.columns))
+        line = sum((rng.random() < self.density) << bit for bit in range(WORD * columns))
         value = rng.choice([0, rng.randrange(16)])
-        return Word(request, line, value, rng.randrange(max(m.value_words, 1)), m.parameters.columns,
+        return Word(request, line, value, rng.randrange(max(m.value_words, 1)), columns,
                     planes, shift, sum_shift)
 
     def full(self, kind):

@@ -121,13 +121,15 @@ class Bench:
         assert have == want, f"clock {self.clock}: progress must be {want}, not {have}"
         busy = {word["line"] for _, word in self.pending}
         quiet = [line for line in range(m.layout.lines) if line not in busy]
-        asked = [rng.choice(quiet) if rng.random() < 0.7 else None for _ in range(m.parameters.banks)]
+        asked = [rng.choice(quiet) if rng.random() < 0.7 else None
+                 for _ in range(m.parameters.banks)]
         bits = len(self.dut.address[0])
         pins.apply({"enable": sum((line is not None) << i for i, line in enumerate(asked)),
                     "address": sum((line or 0) << bits * i for i, line in enumerate(asked))})
         for bank, line in enumerate(asked):
             if line is not None:
-                self.held[bank] = (line, [self.lines.get((line, c)) for c in range(m.parameters.columns)])
+                columns = range(m.parameters.columns)
+                self.held[bank] = (line, [self.lines.get((line, c)) for c in columns])
         for at, word in self.pending:
             if at <= self.clock:
                 self.lines[word["line"], word["column"]] = word["spikes"]

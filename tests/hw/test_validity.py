@@ -128,16 +128,19 @@ NETWORKS = {
 def words(m):
     """Bank by bank the clocks in which words leave its neurons, and whether each ends a round, of
     a sample without a spike: so they come as close together as they can."""
-    frames = () if m.parameters.one_frame else (m.parameters.steps,)
-    shape = (m.parameters.input_map.words * (WORD if m.parameters.input_map.kind == "spikes" else 1), 1, 1)
-    spikes = [np.zeros((1, m.parameters.steps, layer.channels, 1, 1), np.uint8)
-              for layer in m.parameters.layers if layer.fires]
+    chosen, used_slots = m.parameters, m.layout.used_slots
+    frames = () if chosen.one_frame else (chosen.steps,)
+    source = chosen.input_map
+    shape = (source.words * (WORD if source.kind == "spikes" else 1), 1, 1)
+    spikes = [np.zeros((1, chosen.steps, layer.channels, 1, 1), np.uint8)
+              for layer in chosen.layers if layer.fires]
     rotations = cycle.run(m, np.zeros((1, *frames, *shape), np.uint8), spikes).rotations
-    pace = WORD // m.parameters.units
-    for bank in range(m.parameters.banks):
+    pace = WORD // chosen.units
+    for bank in range(chosen.banks):
         yield sorted((int(clock) + slot, slot == used - 1)
-                     for index, (layer, clocks) in enumerate(zip(m.parameters.layers, rotations, strict=True))
-                     if layer.fires and (used := m.layout.used_slots[index])
+                     for index, (layer, clocks) in enumerate(
+                         zip(chosen.layers, rotations, strict=True))
+                     if layer.fires and (used := used_slots[index])
                      for clock in clocks[0, bank]
                      for slot in sorted({*range(pace - 1, used, pace), used - 1}))
 
@@ -148,11 +151,11 @@ def test_every_word_has_its_turn_in_all_machines_of_a_search(network):
     graph = run_passes(NETWORKS[network], PASSES)
     shapes = set()
     for one in candidates(graph, target("ulx3s-85f").device, (256, 128, 64)):
-        m = one.frame
-        shapes.add((m.parameters.banks, m.parameters.units))
+        m, chosen = one.frame, one.frame.parameters
+        shapes.add((chosen.banks, chosen.units))
         for sent in words(m):
             for (clock, ends), (after, _) in pairwise(sent):
-                assert not ends or after - clock >= m.parameters.banks, (
-                    f"{m.parameters.banks} banks of {m.parameters.units} units, {m.parameters.order}: a round ends in clock "
-                    f"{clock}, and the next word comes in {after}")
+                assert not ends or after - clock >= chosen.banks, (
+                    f"{chosen.banks} banks of {chosen.units} units, {chosen.order}: a round ends "
+                    f"in clock {clock}, and the next word comes in {after}")
     assert shapes >= {(16, 1), (8, 2), (4, 4)}

@@ -27,7 +27,8 @@ class Bench:
 
     def __init__(self, machine, bank, seed, eager=False):
         self.machine, self.bank, self.eager = machine, bank, eager
-        self.dut, self.rng = Walker(machine.timing, within(inventory(machine), f"bank{bank}.walker")), random.Random(seed)
+        self.rng, memories = random.Random(seed), within(inventory(machine), f"bank{bank}.walker")
+        self.dut = Walker(machine.timing, memories)
         self.visible = written(machine)
         self.accepted = []                  # clocks, of the last sample
 
