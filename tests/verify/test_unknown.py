@@ -8,7 +8,7 @@ from cores import ROUGH, Core, core, image_core, joined, needs
 from unknown import Stored, memories_of, unknown
 
 from qsnn_compile.lower.mapping import Mode, map_graph
-from qsnn_compile.lower.program import Program
+from qsnn_compile.lower.program import Program, digest
 from qsnn_compile.passes import pipeline, run_passes
 from qsnn_hw.machine.memories import inventory
 from qsnn_sim.measure.verify import build_core, run_plans
@@ -38,6 +38,7 @@ def leading(graph, shape, mode, prefix):
 def in_block_ram(one):
     """Core *one* with its weights there."""
     machine = one.program.machine.with_parameters(weight_memory="ebr")
+    machine = replace(machine, digest=digest(machine, one.program.image))
     return replace(one, program=replace(one.program, machine=machine))
 
 
