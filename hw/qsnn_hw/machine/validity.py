@@ -11,7 +11,8 @@ from typing import Any, get_args, get_type_hints
 from .fields import NEURON_FIELDS, READOUT_FIELDS, Field
 from .layers import WORD, Layer
 
-Parameters = Arithmetic = Any   # those of `parameters`, which imports this file
+Parameters = Any                # both are of `parameters`, which imports this file
+Arithmetic = Any
 
 UNITS = (1, 2, 4, 8)            # neuron units of a bank: a word of spikes takes two slots or more
 COLUMNS = (1, 2, 4, 8)         # of which the search takes 1, 2 or 4; 16 are slow to write
