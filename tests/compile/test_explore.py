@@ -184,7 +184,7 @@ def test_banks_that_cannot_share_a_readout_are_not_in_the_space():
                   Readout("potential", "fc", ints([1]), ints([0])))
     legal = run_passes(graph, PASSES)
     found = candidates(legal, target("ecp5-25f").device, (64, 32, 16))
-    assert {one.frame.banks for one in found} == {1}
+    assert {one.frame.parameters.banks for one in found} == {1}
     wrong = "Banks must be 1 for a readout of the input itself, not 4"
     with (mock.patch("qsnn_compile.search.candidates._columned", side_effect=MachineError(wrong)),
           pytest.raises(MachineError, match=wrong)):

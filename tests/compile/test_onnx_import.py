@@ -43,7 +43,7 @@ def check(graph, path, shape, seed=0):
         wanted, found = getattr(a, kind), getattr(b, kind)
         assert wanted.keys() == found.keys()
         assert all(np.array_equal(wanted[name], found[name]) for name in wanted)
-    assert (again.parameters.steps, again.input, again.parameters.readout.kind) == \
+    assert (again.steps, again.input, again.readout.kind) == \
         (graph.steps, graph.input, graph.readout.kind)
     return again
 

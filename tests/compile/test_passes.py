@@ -39,13 +39,13 @@ def test_a_second_time_changes_nothing(step):
 def test_reduce_decay():
     op = Neuron(4, ints(3), decay=ints([4, 12]), decay_shift=4)
     made = run_passes(graph(op, ((1, -1), (1, 1))), [ReduceDecay()])["lif"].op
-    assert (made.decay.tolist(), made.arithmetic.decay_shift) == ([1, 3], 2)
+    assert (made.decay.tolist(), made.decay_shift) == ([1, 3], 2)
 
 
 def test_reduce_decay_of_a_synapse():
     op = Neuron(4, ints(3), synapse=Synapse(ints([4, 12]), 4, 8))
     made = run_passes(graph(op, ((1, -1), (1, 1))), [ReduceDecay()])["lif"].op.synapse
-    assert (made.decay.tolist(), made.arithmetic.decay_shift) == ([1, 3], 2)
+    assert (made.decay.tolist(), made.decay_shift) == ([1, 3], 2)
 
 
 def test_clip_thresholds():

@@ -138,7 +138,7 @@ def test_a_device_is_a_table_entry(monkeypatch, program, tmp_path):
     ("gowin", 16, 6000, False, 6, "block"), ("gowin", 38, 256, True, 2, "block")])
 def test_memories_as_yosys_maps_them(family, width, depth, rom, blocks, place):
     """The counts are of synth_ecp5 and synth_gowin, a memory at a time."""
-    made = next(one for one in FAMILIES if one.parameters.name == family)
+    made = next(one for one in FAMILIES if one.name == family)
     found = Memory("m", width, depth, rom, family=made)
     assert (found.ebr, found.place) == (blocks, place)
 
