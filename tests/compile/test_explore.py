@@ -168,13 +168,13 @@ def test_both_orders_and_batching_are_in_the_space():
 
 def test_one_step_has_one_order():
     once = replace(run_passes(random_graph(2, 1, 4, (8, 8, 4)), PASSES), steps=1)
-    assert {one.frame.order for one in candidates(once, UP5K.device, (16,))} == {"layer"}
+    assert {one.frame.parameters.order for one in candidates(once, UP5K.device, (16,))} == {"layer"}
 
 
 def test_no_lanes_that_no_layer_has_channels_for():
     small = run_passes(random_graph(2, 1, 4, (8, 20, 4)), PASSES)
-    assert max(one.frame.lanes for one in candidates(small, UP5K.device, (64, 32, 16))) == 32
-    assert {one.frame.lanes for one in candidates(small, UP5K.device, (64,))} >= {64}
+    assert max(one.frame.parameters.lanes for one in candidates(small, UP5K.device, (64, 32, 16))) == 32
+    assert {one.frame.parameters.lanes for one in candidates(small, UP5K.device, (64,))} >= {64}
 
 
 def test_banks_that_cannot_share_a_readout_are_not_in_the_space():
