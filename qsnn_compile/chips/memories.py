@@ -38,6 +38,11 @@ class Memory:
     family: Family = ICE40
 
     @property
+    def kind(self) -> str:
+        """Its own name, without the blocks that it is in and without numbers."""
+        return self.name.rpartition(".")[2].rstrip("_0123456789")
+
+    @property
     def bits(self) -> int:
         return self.width * self.depth
 

@@ -86,7 +86,7 @@ class Candidate:
         machine = replace(self.machine, arithmetic=replace(arithmetic, neuron_fields=tuple(
             replace(field, width=0, constant=field.base) for field in arithmetic.neuron_fields)))
         bare = predict_with(machine, [memory for memory in self.memories
-                                      if ".parameters" not in memory.name], self.device)
+                                      if memory.kind != "parameters"], self.device)
         return replace(self.needed, lc=min(self.needed.lc, bare.lc), ebr=bare.ebr)
 
 

@@ -17,7 +17,7 @@ FULL = 0.9                      # of the logic cells: above it one seed in three
 ARRAYS = {"list": "input list", "values": "input values", "copy": "spikes", "totals": "totals",
           "readout": "readout parameters", "windows": "windows", "items": "items",
           "parameters": "neuron parameters", "membranes": "membranes", "pool": "pooling",
-          "sent": "sent spikes", "synapses": "synaptic currents", "weights": "weights"}
+          "sent": "sent spikes", "synapses": "synaptic currents", "ram": "weights"}
 NAMES = {"lc": "logic cells", "ebr": "block RAMs", "spram": "SPRAMs", "dsp": "multipliers"}
 
 
@@ -76,7 +76,7 @@ def _arrays(one: Candidate, key: str) -> Counter[str]:
         found["weights"] = one.needed.spram
     if key == "ebr":
         for memory in one.memories:
-            found[ARRAYS[memory.name.rstrip("_0123456789")]] += memory.ebr
+            found[ARRAYS[memory.kind]] += memory.ebr
     return +found
 
 

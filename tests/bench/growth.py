@@ -129,7 +129,7 @@ def bits_of(graph, machine, image):
                   if isinstance(node.op, Neuron))
     others = dict.fromkeys(OTHERS.values(), 0)
     for memory in memories(machine, image):
-        name = OTHERS.get(memory.name.rpartition(".")[2].rstrip("0123456789_"))
+        name = OTHERS.get(memory.kind)
         if name:
             others[name] += memory.bits
     kept = layout.membrane_slots * parameters.units * parameters.banks

@@ -92,7 +92,7 @@ def test_area_is_the_fewest_logic_cells(graph, fitting):
 
 def test_energy_is_the_least_of_the_energy_model(graph, fitting):
     clocks, lc = chosen(graph, goal="energy")
-    mhz, beats = UP5K.board.clock_mhz, fitting[0][2].input_beats
+    mhz, beats = UP5K.board.clock_mhz, fitting[0][2].layout.input_beats
     least = min(energy.inference(energy.UP5K, clocks + beats - 1, mhz, lc).total
                 for clocks, lc, _ in fitting)
     assert energy.inference(energy.UP5K, clocks + beats - 1, mhz, lc).total == least
@@ -194,8 +194,8 @@ def test_banks_that_cannot_share_a_readout_are_not_in_the_space():
 
 def test_weights_go_to_block_ram_where_single_port_ram_is_short(graph):
     short = replace(UP5K.device, spram=0)
-    assert {one.frame.weight_memory for one in candidates(graph, UP5K.device, (16,))} == {"spram"}
-    assert {one.frame.weight_memory for one in candidates(graph, short, (16,))} == {"ebr"}
+    assert {one.frame.parameters.weight_memory for one in candidates(graph, UP5K.device, (16,))} == {"spram"}
+    assert {one.frame.parameters.weight_memory for one in candidates(graph, short, (16,))} == {"ebr"}
 
 
 # -- the machines side by side --------------------------------------------------------------------
