@@ -194,8 +194,9 @@ def test_banks_that_cannot_share_a_readout_are_not_in_the_space():
 
 def test_weights_go_to_block_ram_where_single_port_ram_is_short(graph):
     short = replace(UP5K.device, spram=0)
-    assert {one.frame.parameters.weight_memory for one in candidates(graph, UP5K.device, (16,))} == {"spram"}
-    assert {one.frame.parameters.weight_memory for one in candidates(graph, short, (16,))} == {"ebr"}
+    for device, memory in ((UP5K.device, "spram"), (short, "ebr")):
+        frames = [one.frame for one in candidates(graph, device, (16,))]
+        assert {frame.parameters.weight_memory for frame in frames} == {memory}
 
 
 # -- the machines side by side --------------------------------------------------------------------

@@ -35,7 +35,7 @@ def test_the_zoo_machine(shape, blocks):
     machine, image = map_graph(zoo("fashion_mnist_mlp"), **shape)
     found = Counter()
     for memory in memories(machine, image):
-        found[kind(memory)] += memory.ebr
+        found[memory.kind] += memory.ebr
     assert +found == blocks
     assert spram(machine) == 4
 
@@ -44,7 +44,7 @@ def test_every_memory_of_an_image_network():
     names = Counter()
     for seed in range(30):
         graph = run_passes(image_graph(seed), PASSES)
-        names.update(map(kind, memories(*map_graph(graph, lanes=16))))
+        names.update(one.kind for one in memories(*map_graph(graph, lanes=16)))
     assert names.keys() == {"list", "values", "copy", "totals", "readout", "windows", "items",
                             "parameters", "membranes", "pool", "sent"}
 
@@ -53,12 +53,7 @@ def test_a_synapse_takes_cells_and_a_memory():
     graphs = image_graph(9), with_states(image_graph(9), 9)
     plain, slow = (map_graph(run_passes(graph, PASSES), lanes=16) for graph in graphs)
     assert predict(*slow).lc > predict(*plain).lc
-    assert [m.name for m in memories(*slow) if kind(m) == "synapses"] == ["bank0.neurons.synapses"]
-
-
-def kind(memory):
-    """Its own name, without numbers."""
-    return memory.name.rpartition(".")[2].rstrip("0123456789_")
+    assert [m.name for m in memories(*slow) if m.kind == "synapses"] == ["bank0.neurons.synapses"]
 
 
 def zoo(name):
