@@ -10,7 +10,7 @@ from typing import Any
 
 from qsnn_models.errors import DataError
 
-from . import images, nmnist, own, spoken, tonic_sets
+from . import cifar, images, nmnist, own, spoken, tonic_sets
 from .cochlea import Cochlea
 from .dataset import Bytes, Dataset
 from .folders import roots
@@ -42,6 +42,8 @@ CATALOGUE = {entry.name: entry for entry in (
     Entry("mnist", images.load_idx, "60,000 and 10,000 images, 28 x 28"),
     Entry("fashion-mnist", images.load_idx, "60,000 and 10,000 images, 28 x 28"),
     Entry("digits", images.load_digits, "scikit-learn's, 1,438 and 359 images, 8 x 8"),
+    Entry("cifar-10", cifar.load_binary, "50,000 and 10,000 images in colour, 32 x 32"),
+    Entry("cifar-10-jpeg", cifar.load_jpeg, "CIFAR-10 as a JPEG copy, a point harder"),
     Entry("mnist-rows", images.load_rows, "MNIST as 28 frames, a row of 28 pixels each"),
     Entry("fashion-mnist-rows", images.load_rows, "Fashion-MNIST likewise"),
     Entry("mnist-saccades", nmnist.load_saccades,
