@@ -7,8 +7,8 @@ from .rounding import round_ste
 from .unroll import Cell
 
 
-def released(values: Tensor, cell: Cell, bits: int, hard: bool,
-             steps: int) -> tuple[Tensor, Tensor, Tensor]:
+def released(values: Tensor, cell: Cell, bits: int, hard: bool, steps: int,
+             width: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
     """`unroll.unroll` in real numbers, where the threshold is 1, with this storing::
 
         û = round(clip(tanh(v') / α) · L) · α / L       α = max |tanh(v')|, L = 2^(U-1) - 1
@@ -26,7 +26,8 @@ def released(values: Tensor, cell: Cell, bits: int, hard: bool,
         v = v if kept is None else v + kept * cell.decay
         h = v - cell.threshold * cell.gain
         fired = (h >= 0).to(v.dtype)
-        surrogate = torch.atan(torch.pi * h) / torch.pi     # its derivative is 1 / (1 + (π·h)²)
+        slope = torch.pi / width
+        surrogate = torch.atan(slope * h) / slope       # its derivative is 1 / (1 + (slope · h)²)
         found.append(surrogate + (fired - surrogate).detach())
         after = v * (1 - fired) if hard else v - fired * cell.reset * cell.gain
         kept, share = _stored(after, limit)
