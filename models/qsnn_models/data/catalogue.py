@@ -76,10 +76,10 @@ def load(name: str, folder: str | Path | None = None, *, test: str = "", **optio
     name, _, query = name.partition("?")
     options = _read(query) | options
     if not is_listed(name):
-        path = _path(name, folder)
+        path = place_of(name, folder)
         kind = own.kind_of(path)
         _check_all(kind, options)
-        return own.load_own(path, _path(test, folder) if test else None, options)
+        return own.load_own(path, place_of(test, folder) if test else None, options)
     entry = _entry(name)
     if test:
         raise DataError(f"test must be left out, not {test!r}: {name} has a test part of its own")
@@ -92,8 +92,9 @@ def is_listed(name: str) -> bool:
     return name.partition("?")[0].partition(":")[0] in CATALOGUE
 
 
-def _path(name: str, folder: str | Path | None) -> Path:
-    """Where the file or folder *name* is. Raises DataError."""
+def place_of(name: str, folder: str | Path | None = None) -> Path:
+    """Where the file or folder *name* is: here, or where data sets are looked for. Raises
+    DataError."""
     for place in (Path(), *roots(folder)):
         if name and (place / name).exists():
             return place / name
@@ -128,13 +129,14 @@ def _read(query: str) -> dict[str, Any]:
     """``pool=2&edges=false`` as options: numbers, true and false."""
     options: dict[str, Any] = {}
     for given in query.split("&") if query else ():
-        option, _, text = given.partition("=")
+        option, equals, text = given.partition("=")
         try:
             value = json.loads(text)
         except ValueError:
-            value = text or None
+            value = text
         number = type(value) in (int, float) and math.isfinite(value)
-        if not option or option in options or not (number or type(value) in (bool, str)):
+        if not (option and equals) or option in options or not (
+                number or type(value) in (bool, str)):
             raise DataError("an option of a data set must be NAME=VALUE, each once, joined by &, "
                             f"not {given!r}")
         options[option] = value
