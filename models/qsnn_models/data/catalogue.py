@@ -63,10 +63,10 @@ CATALOGUE = {entry.name: entry for entry in (
 )}
 
 
-def load(name: str, folder: str | Path | None = None, *, test: str = "", **options: Any
-         ) -> Dataset:
-    """The data set *name* of the `CATALOGUE`, or one's own at the path *name*, *test* its test
-    part (`own.load_own`). *options* are those of its loader, and may stand in the name as in an
+def load(name: str, folder: str | Path | None = None, *, test_data: str = "",
+         **options: Any) -> Dataset:
+    """The data set *name* of the `CATALOGUE`, or one's own at the path *name*, *test_data* the path
+    of its test part (`own.load_own`). *options* are those of its loader, and may stand in the name as in an
     address: ``nmnist-subset:0?pool=2&simulated=4000``, ``gesture.npz?window=32``.
 
     Looked for in *folder*, else in ``$QSNN_DATA``, ``./data`` and ``~/.cache/qsnn``; a path in the
@@ -79,10 +79,10 @@ def load(name: str, folder: str | Path | None = None, *, test: str = "", **optio
         path = place_of(name, folder)
         kind = own.kind_of(path)
         _check_all(kind, options)
-        return own.load_own(path, place_of(test, folder) if test else None, options)
+        return own.load_own(path, place_of(test_data, folder) if test_data else None, options)
     entry = _entry(name)
-    if test:
-        raise DataError(f"test must be left out, not {test!r}: {name} has a test part of its own")
+    if test_data:
+        raise DataError(f"test must be left out, not {test_data!r}: {name} has a test part of its own")
     _check_all(entry, options)
     return entry.load(name, folder, **options)
 

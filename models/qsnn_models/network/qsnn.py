@@ -126,9 +126,9 @@ class QSNN(nn.Module):
 
     def refusals(self) -> list[str]:
         """Why the network has no integer form: nothing where it has one."""
-        found = [module.refusal for module in self.modules()
+        reasons = [module.refusal for module in self.modules()
                  if isinstance(module, WeightQuantizer | MembraneQuantizer)]
-        return sorted({reason for reason in found if reason})
+        return sorted({reason for reason in reasons if reason})
 
     def progress(self, share: float) -> None:
         """*share* (0 to 1) of the training is done: schedules of the quantisers go on."""

@@ -38,47 +38,48 @@ WORDS = {"images": "shift1, crop4, flip, cutout8, mixup2", "frames": "shift1, fl
          "series": "time2, gain10, mixup2", "values": "gain10, mixup2"}
 
 
-def starter(name: str, path: str, found: data.Dataset, test: str = "") -> str:
-    """The text of a configuration file for network *name* on the data *found* at *path*, with what
-    each field means; it trains as it is, and is small."""
-    form = _form(found)
-    network = {"name": re.sub(r"[^\w.-]|^[.-]", "_", name, flags=re.ASCII), **_network(found, form)}
+def starter(name: str, path: str, dataset: data.Dataset, test: str = "") -> str:
+    """The text of a configuration file for network *name* on the data *dataset* at *path*, with
+    what each field means; it trains as it is, and is small."""
+    form = _form(dataset)
+    network = {"name": re.sub(r"[^\w.-]|^[.-]", "_", name, flags=re.ASCII),
+               **_network(dataset, form)}
     training = {"data": path, **({"test": test} if test else {}), "epochs": 20, "batch": 64,
                 "learning_rate": 5e-3, "dropout": 0.0, "augment": "", "rate_weight": 0.5,
                 "target_rate": 0.15, "optimizer": "adam", "weight_decay": 0.0, "loss": "auto",
                 "holdout": 0, "seed": 1}
-    notes = TRAINING | {"data": _said(found, form),
+    notes = TRAINING | {"data": _said(dataset, form),
                         "augment": f"{TRAINING['augment']}: {WORDS[form]}"}
     return "\n".join([
         f"# qsnn train {name}.toml         docs/data.md, docs/training.md", "", "[network]",
         *_lines(network, NETWORK), "", "[training]", *_options(path), *_lines(training, notes), ""])
 
 
-def _form(found: data.Dataset) -> str:
-    if found.steps:
-        return "frames" if len(found.shape) == 3 else "series"
-    return "images" if len(found.shape) == 3 else "values"
+def _form(dataset: data.Dataset) -> str:
+    if dataset.steps:
+        return "frames" if len(dataset.shape) == 3 else "series"
+    return "images" if len(dataset.shape) == 3 else "values"
 
 
-def _network(found: data.Dataset, form: str) -> dict[str, object]:
-    """Fields of a small network for *found*."""
-    image = len(found.shape) == 3 and min(found.shape[1:]) >= SMALLEST
+def _network(dataset: data.Dataset, form: str) -> dict[str, object]:
+    """Fields of a small network for *dataset*."""
+    image = len(dataset.shape) == 3 and min(dataset.shape[1:]) >= SMALLEST
     hidden = "16C3s2-32C3s2" if image else "64-32"
-    shape = "x".join(map(str, found.shape))
+    shape = "x".join(map(str, dataset.shape))
     frames = form in ("frames", "series")
-    return {"layers": f"{shape}-{hidden}-{found.classes}",
-            "steps": found.steps if frames else 4, "weight_bits": [8, 1, 8], "membrane_bits": 4,
+    return {"layers": f"{shape}-{hidden}-{dataset.classes}",
+            "steps": dataset.steps if frames else 4, "weight_bits": [8, 1, 8], "membrane_bits": 4,
             "coding": "spikes" if frames else "direct",
-            "input_bits": 8 if found.real else found.bits,
+            "input_bits": 8 if dataset.real else dataset.bits,
             "decay": [15, 4] if frames else [1, 1], "readout": "potential"}
 
 
-def _said(found: data.Dataset, form: str) -> str:
-    names = ", ".join(found.names[:8]) + ", …" * (len(found.names) > 8)
-    size = " x ".join(map(str, found.shape))
-    steps = f"{found.steps} steps of " if found.steps else ""
-    return (f"{len(found.train_y):,} to train on, {len(found.test_y):,} for testing: "
-            f"{steps}{size} {'numbers' if found.real else 'bytes'}, {found.classes} classes"
+def _said(dataset: data.Dataset, form: str) -> str:
+    names = ", ".join(dataset.names[:8]) + ", …" * (len(dataset.names) > 8)
+    size = " x ".join(map(str, dataset.shape))
+    steps = f"{dataset.steps} steps of " if dataset.steps else ""
+    return (f"{len(dataset.train_y):,} to train on, {len(dataset.test_y):,} for testing: "
+            f"{steps}{size} {'numbers' if dataset.real else 'bytes'}, {dataset.classes} classes"
             + f" ({names})" * bool(names))
 
 
