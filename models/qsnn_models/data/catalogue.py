@@ -66,8 +66,8 @@ CATALOGUE = {entry.name: entry for entry in (
 def load(name: str, folder: str | Path | None = None, *, test_data: str = "",
          **options: Any) -> Dataset:
     """The data set *name* of the `CATALOGUE`, or one's own at the path *name*, *test_data* the path
-    of its test part (`own.load_own`). *options* are those of its loader, and may stand in the name as in an
-    address: ``nmnist-subset:0?pool=2&simulated=4000``, ``gesture.npz?window=32``.
+    of its test part (`own.load_own`). *options* are those of its loader, and may stand in the name
+    as in an address: ``nmnist-subset:0?pool=2&simulated=4000``, ``gesture.npz?window=32``.
 
     Looked for in *folder*, else in ``$QSNN_DATA``, ``./data`` and ``~/.cache/qsnn``; a path in the
     current folder, then in these. Raises DataError naming how to get what is missing, or what is
@@ -82,7 +82,8 @@ def load(name: str, folder: str | Path | None = None, *, test_data: str = "",
         return own.load_own(path, place_of(test_data, folder) if test_data else None, options)
     entry = _entry(name)
     if test_data:
-        raise DataError(f"test must be left out, not {test_data!r}: {name} has a test part of its own")
+        raise DataError(f"test must be left out, not {test_data!r}: {name} has a test part of its "
+                        "own")
     _check_all(entry, options)
     return entry.load(name, folder, **options)
 
