@@ -26,7 +26,8 @@ SCALED = {"scaling": SCALINGS[0]}
 @dataclass(frozen=True)
 class Kind:
     """One kind of data: who reads a path of it, the endings of its files; its options are the
-    keywords of ``form``, else of the reader, and ``more``. ``folders``: it is a folder a class."""
+    keywords of ``form`` (a sound's rate is in its file), else of the reader, and ``more``.
+    ``folders``: it is a folder a class."""
 
     name: str
     read: Callable[..., Labelled]
@@ -39,7 +40,7 @@ class Kind:
     def options(self) -> dict[str, Any]:
         """All options and their defaults."""
         known = signature(self.form or self.read).parameters.values()
-        own = {p.name: p.default for p in known if p.default is not p.empty}
+        own = {p.name: p.default for p in known if p.default is not p.empty and p.name != "rate"}
         return own | dict(self.more) | SPLIT
 
 
