@@ -16,8 +16,11 @@ def check(argv: list[str]) -> int:
     """The command line of ``qsnn check``; its exit code, 1 where the float normal form differs from
     the library's answers or was not compared with them. Raises QsnnError on bad input."""
     from qsnn_compile.compare import check as checks
+    from qsnn_compile.foreign.reader import is_foreign
     options = _parser().parse_args(argv)
     check_json(options.json)
+    if not is_foreign(options.model):
+        return _own(options)
     found = checks.check(options.model, options.data, options_of(options), golden,
                          steps=options.steps)
     if options.json != "-":
@@ -25,6 +28,19 @@ def check(argv: list[str]) -> int:
     if options.json:
         write_json(asdict(found), options.json)
     return 0 if found.good else 1
+
+
+def _own(options: argparse.Namespace) -> int:
+    """A file of qsnn's: its integers in onnxruntime and in the golden model."""
+    from qsnn_compile.compare.own_file import check_own
+    made = check_own(options.model, options.data, golden)
+    if options.json != "-":
+        print(f"{made.samples:,} samples in onnxruntime and the golden model: the scores of "
+              f"{made.scores_differ:,} differ, the class of {made.classes_differ:,}")
+        print_accuracy(made.accuracy, made.samples)
+    if options.json:
+        write_json(asdict(made), options.json)
+    return 0 if made.good else 1
 
 
 def _parser() -> argparse.ArgumentParser:

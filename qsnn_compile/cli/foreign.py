@@ -78,8 +78,8 @@ def judged(found: "Foreign") -> "tuple[tuple[LayerCheck, ...], dict[str, float] 
     from qsnn_compile.reals.calibrate import InputCodes, random_data
     from qsnn_compile.reals.float_model import arranged, run
     network, graph = found.network, found.graph
-    source = graph.input
-    codes = InputCodes(source.bits, source.scale, source.zero_point, "")
+    scale, zero = map(float, graph.input.per_channel())
+    codes = InputCodes(graph.input.bits, scale, int(zero), "")
     x = found.data[:SAMPLES] if found.data is not None else \
         random_data(network, codes, graph.steps)
     frames = arranged(network, np.asarray(x), graph.steps).astype(np.float32)

@@ -30,6 +30,7 @@ from qsnn_models.network.qsnn import QSNN
 from qsnn_models.training import checkpoint, config_file, search_space
 from qsnn_models.training import cross_validation as folds
 from qsnn_models.training.artefacts import deliver
+from qsnn_models.training.data_option import data_of, write_starter
 from qsnn_models.training.loop import Epoch, Report
 from qsnn_models.training.progress import TrainingProgress
 from qsnn_models.training.recipes import RECIPES, Recipe, recipe
@@ -76,7 +77,10 @@ def parser() -> argparse.ArgumentParser:
                        help="another value of a field, as network.membrane_bits=2; may be repeated")
     for name, text in FLAGS.items():
         found.add_argument(f"--{name}", type=int, help=f"{text}; as --set training.{name}=N")
-    found.add_argument("--data", type=Path, metavar="DIR", help="folder of the data set")
+    found.add_argument("--data", type=Path, metavar="PATH", help="data of your own, a file or a "
+                       "folder; or the folder where the data set is")
+    found.add_argument("--init", type=Path, metavar="FILE.toml", help="write a file to begin from, "
+                       "made for the data of --data (mnist), with what each field means, and end")
     found.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR",
                        help="where NAME.onnx, NAME.ledger.json and the checkpoint go (%(default)s)")
     found.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
@@ -99,6 +103,10 @@ def parser() -> argparse.ArgumentParser:
 def _run(arguments: argparse.Namespace, console: Console) -> None:
     if arguments.list:
         _list(console)
+        return
+    if arguments.init:
+        console.print(write_starter(arguments.init, str(arguments.data or "mnist")),
+                      highlight=False, soft_wrap=True, markup=False)
         return
     chosen = _chosen(arguments)
     space = _space(arguments, chosen)
@@ -183,6 +191,10 @@ def _chosen(arguments: argparse.Namespace) -> Recipe:
                           "--list shows those there are")
     found = config_file.read(Path(name)) if name.endswith(".toml") else recipe(name)
     found = config_file.override(found, arguments.set)
+    name, arguments.data = data_of(found, arguments.data)
+    if name != found.config.data:
+        arguments.set = [*arguments.set, f"training.data={name}"]
+        found = config_file.with_values(found, {"training.data": name}, "--data")
     return replace(found, config=replace(found.config, **_flags(arguments)))
 
 

@@ -63,7 +63,7 @@ def _engine(path: str | Path, model: onnx.ModelProto) -> tuple[str, Engine]:
     """The runtime's name, and the runtime. What it refuses is a SourceError, whatever it raises."""
     domains = {node.domain for node in model.graph.node}
     ours = any(domain.startswith(("qonnx", "finn", "onnx.brevitas")) for domain in domains)
-    name, make = ("qonnx", _qonnx) if ours else ("onnxruntime", _onnxruntime)
+    name, make = ("qonnx", _qonnx) if ours else ("onnxruntime", onnxruntime_engine)
     with refusals(path, name):
         engine = make(model)
 
@@ -86,7 +86,8 @@ def refusals(path: str | Path, name: str) -> Iterator[None]:
                           f"update {name}") from error
 
 
-def _onnxruntime(model: onnx.ModelProto) -> Engine:
+def onnxruntime_engine(model: onnx.ModelProto) -> Engine:
+    """*model* in onnxruntime."""
     import onnxruntime
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4

@@ -59,9 +59,9 @@ class Input:
         _check_range(self, array)
         return array.astype(np.uint8)
 
-    def beyond(self, x: Any) -> float:
-        """The share of real *x*, of the network's shape, that no code stands for; 0 of codes."""
-        array = np.asarray(x)
+    def beyond(self, x: Any, steps: int) -> float:
+        """The share of real *x*, as `quantise` takes it, that no code stands for; 0 of codes."""
+        array = _shaped(self, steps, np.asarray(x))
         if self.takes == "codes" or array.dtype == np.uint8 or not array.size:
             return 0.0
         codes = _codes(self, array)

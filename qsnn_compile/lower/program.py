@@ -70,11 +70,11 @@ class Program:
         manifest = _read_manifest(folder / "program.json")
         try:
             machine = _machine(manifest["machine"])
-            given = manifest["input"]
+            given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value
+                                     for name, value in manifest["input"].items()}
             program = Program(
                 machine, _read_image(folder, machine),
-                Input(**{name: tuple(value) if isinstance(value, list) else value
-                         for name, value in given.items()}),
+                Input(**given),
                 manifest["target"], manifest["board"], manifest["clock_mhz"],
                 tuple(map(str, manifest.get("class_names", ()))))
             found = digest(machine, program.image)

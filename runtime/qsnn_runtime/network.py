@@ -51,9 +51,11 @@ class Network:
         """The class of each sample of *x* and its score, [N] each.
 
         *x* is [N, ...] (direct coding) or [N, T, ...] (spikes): integers, or the real values that
-        the model was trained on. *progress* hears how many samples are done. A program that streams
-        is restarted for each sample, and given its steps until it is settled. Raises QsnnError, and
-        gives no answer at all, where one can't be trusted.
+        the model was trained on; where it takes a sensor's raw numbers, these, of any type but
+        uint8. ``program.class_names`` says what the classes are called, where that is known.
+        *progress* hears how many samples are done. A program that streams is restarted for each
+        sample, and given its steps until it is settled. Raises QsnnError, and gives no answer at
+        all, where one can't be trusted.
         """
         answers = np.zeros((2, len(x)), np.int64)
         for number, sample in enumerate(self._quantized(x)):

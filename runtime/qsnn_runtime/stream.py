@@ -32,7 +32,8 @@ class Stream:
 
     def step(self, frame: Any) -> protocol.Result:
         """The answer after one more step, whose input is *frame*: integers, or the real values
-        that the model was trained on. Of a direct-coded network it may be another at each step."""
+        that the model was trained on (see `Network.run`). Of a direct-coded network it may be
+        another at each step."""
         return self._link.sample(self.program.machine, self._quantized(frame))
 
     def reset(self) -> None:

@@ -120,10 +120,12 @@ def fan_out(layer: Layer) -> Array:
 
 def _windows(layer: ConvLayer, axis: int) -> Array:
     """How many windows hold each place along *axis*."""
-    count = np.zeros(layer.source[axis] + 2 * layer.padding, dtype=np.int64)
+    padding, stride, kernel = (size[axis - 1] for size in (
+        layer.padding, layer.stride, layer.kernel))
+    count = np.zeros(layer.source[axis] + 2 * padding, dtype=np.int64)
     for start in range(layer.current[axis]):
-        count[start * layer.stride:start * layer.stride + layer.kernel] += 1
-    return count[layer.padding:layer.padding + layer.source[axis]]
+        count[start * stride:start * stride + kernel] += 1
+    return count[padding:padding + layer.source[axis]]
 
 
 def feedback(layer: Layer, own: Sequence[Array]) -> float:

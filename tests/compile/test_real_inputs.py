@@ -40,7 +40,7 @@ def test_onnxruntime_takes_the_same_numbers(tmp_path, coding):
     result = run(made, x)
     assert np.array_equal(engine.run(None, {"x": x})[0], result.scores)
     assert len(set(result.classes.tolist())) > 1
-    assert 0.2 < made.input.beyond(x) < 0.6             # the ends are reached
+    assert 0.2 < made.input.beyond(x, 3) < 0.6             # the ends are reached
 
 
 @pytest.mark.parametrize("form", ["scan", "step"])

@@ -68,6 +68,22 @@ def test_leaks_are_near_it(tmp_path):
     assert (found != spikes).mean() < 0.02
 
 
+def test_a_scale_a_channel_goes_into_the_weights(tmp_path):
+    """Numbers that are codes exactly: only the rounding of the input is lost."""
+    source = Input((3,), 8, "spikes", (0.5, 2.0, 0.25), (10, -100, 300), takes="reals")
+    weight = ints(np.random.default_rng(0).integers(-8, 8, (4, 3)))
+    graph = Graph("g", 5, source, (Node("d", Dense(weight, 4), ("x",)),
+                                   Node("n", Neuron(32, ints(900)), ("d",))), Readout("count", "n"))
+    notes = export_nir(graph, tmp_path / "a.nir")
+    assert "the input is not rounded and limited to 8 bits" in notes
+    codes = np.random.default_rng(1).integers(0, 256, (20, 5, 3), np.uint8)
+    real = (codes - np.array([10, -100, 300.0])) * [0.5, 2.0, 0.25]
+    assert np.array_equal(source.quantise(real, 5), codes)
+    spikes = golden.run(graph, codes, record="spikes").spikes["n"]
+    output = run(read_nir(tmp_path / "a.nir", dt=1), real, dtype=np.float64).output
+    assert spikes.any() and np.array_equal(output, spikes)
+
+
 def test_a_soft_reset_of_the_zoo_is_refused(tmp_path):
     with pytest.raises(NirError, match="node 'lif1': reset must be hard for NIR"):
         export_nir(import_onnx(ZOO / "mnist_mlp.onnx"), tmp_path / "a.nir")

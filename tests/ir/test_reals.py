@@ -37,8 +37,8 @@ def test_each_channel_has_its_scale_and_zero_point():
 def test_what_lies_beyond_the_codes_becomes_the_nearest():
     x = np.array([[[-1e30, 1e30, -1.0], [1e30, 0, 1e308]]])
     assert quantize_input(REAL, x).tolist() == [[[0, 255, 0], [255, 0, 255]]]
-    assert REAL.input.beyond(x) == 1.0
-    assert REAL.input.beyond(np.zeros((1, 2, 3), np.uint8)) == 0.0
+    assert REAL.input.beyond(x, 2) == 1.0
+    assert REAL.input.beyond(np.zeros((1, 2, 3), np.uint8), 2) == 0.0
 
 
 @pytest.mark.parametrize("kind", [np.int16, np.int64, np.float32, np.float64])

@@ -55,7 +55,7 @@ def test_the_share_is_of_every_class(share, tested):
 
 def test_a_test_part_of_its_own():
     npz("b.npz", x=X[:6] + 1, y=Y[:6])
-    found = data.load(npz(), test="b.npz")
+    found = data.load(npz(), test_data="b.npz")
     assert np.array_equal(found.test_x, X[:6] + 1) and len(found.train_x) == 20
 
 
@@ -168,7 +168,7 @@ def test_a_test_part_that_does_not_fit(x, y, message):
     npz("b.npz", x=x, y=y)
     with pytest.raises(DataError, match=message):
         data.load(npz(y=np.array(["a", "b", "c", "d"])[Y]) if y.dtype.kind == "U" else npz(),
-                  test="b.npz")
+                  test_data="b.npz")
 
 
 def test_options_of_other_kinds_are_refused():
@@ -179,7 +179,7 @@ def test_options_of_other_kinds_are_refused():
                                         "'long'$"):
         data.load("a.npz?window=long")
     with pytest.raises(DataError, match="^test must be left out, not 'b.npz': mnist has a test "):
-        data.load("mnist", test="b.npz")
+        data.load("mnist", test_data="b.npz")
 
 
 # -- CSV ------------------------------------------------------------------------------------------
@@ -290,7 +290,7 @@ def test_a_training_and_a_test_folder(place):
     found = data.load("both")
     assert len(found.train_y) == 6 and len(found.test_y) == 4
     with pytest.raises(DataError, match="^both: test must be left out, not 'both': the folder has"):
-        data.load("both", test="both")
+        data.load("both", test_data="both")
 
 
 def test_images_that_can_not_be_trained_on(place):

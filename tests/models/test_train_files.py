@@ -67,8 +67,8 @@ def test_integers_are_numbers_too(write):
     ("learning_rate = 0.01", "learning_rate = inf",
      "[training] learning_rate must be above 0, not inf"),
     ('augment = ""', 'augment = "rotate"',
-     "[training] augment must be words of shift, shiftK, flip, time, timeK, band, bandK, joined by "
-     "+, not 'rotate'"),
+     "[training] augment must be words of shiftK, cropK, flip, cutoutK, mixupK, timeK, bandK, "
+     "gainK (K may be left out), joined by +, not 'rotate'"),
     ('device = "auto"', 'device = "gpu"',
      "[training] device must be auto or cpu or cuda, not 'gpu'"),
     ('amp = "off"', "amp = false", "[training] amp must be a string, not False"),

@@ -17,7 +17,8 @@ def plain(values, cell, rules, steps):
         if cell.feedback is not None and found:
             v = v + found[-1] @ cell.feedback.T
         h = (v - cell.threshold) * cell.gain
-        s = torch.atan(torch.pi * h) / torch.pi         # its derivative is 1 / (1 + (π·h)²)
+        slope = torch.pi / rules.width
+        s = torch.atan(slope * h) / slope               # its derivative is 1 / (1 + (slope · h)²)
         fired = (v >= cell.threshold).to(s.dtype)
         found.append(s + (fired - s).detach())
         after = torch.where(fired == 1, cell.reset, v) if rules.hard else v - fired * cell.reset
@@ -44,8 +45,9 @@ def cell(reset, feedback=None, centred=False):
     return Cell(*leaves, weights)
 
 
-@pytest.mark.parametrize("rules", [Rules(-8, 7, True), Rules(-8, 7, False), FLOAT],
-                         ids=["hard", "soft", "float"])
+@pytest.mark.parametrize("rules", [Rules(-8, 7, True), Rules(-8, 7, False), FLOAT,
+                                   Rules(-8, 7, True, 3.0)],
+                         ids=["hard", "soft", "float", "wide"])
 @pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize("feedback", [None, torch.tensor([[9, -5, 3], [40, 2, -60], [1, 1, -4]])])
 @pytest.mark.parametrize("centred", [False, True])

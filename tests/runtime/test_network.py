@@ -2,6 +2,7 @@ import functools
 import json
 import os
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -64,6 +65,24 @@ def test_real_values_are_quantized(graph, x):
     network = Network(program, FakeBoard(program, graph))
     network.load()
     assert np.array_equal(network.run(x / 255)[0], golden.run(graph, x).classes)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int16])
+def test_raw_numbers_of_a_sensor(graph, kind):
+    """One scale a channel; what lies beyond is the end. Codes (uint8) stay what they are."""
+    source = Input((6,), 8, "direct", (1.0, 2.0, 3.0, 4.0, 5.0, 6.0), (0, -9, 100, 50, 127, 200),
+                   takes="reals")
+    real = replace(graph, input=source)
+    machine, image = map_graph(run_passes(real, PASSES), lanes=16, units=2)
+    program = Program(machine, image, source, "ice40", "icebreaker", 30.0, ("a", "b", "c", "d"))
+    x = np.random.default_rng(6).normal(0, 400, (20, 6)).round().astype(kind)
+    network = Network(program, FakeBoard(program, graph))
+    network.load()
+    expected = golden.run(real, x)
+    assert np.array_equal(network.run(x)[1], expected.scores.max(axis=1))
+    assert np.array_equal(network.run(source.quantise(x, 2))[0], expected.classes)
+    with pytest.raises(QsnnError, match="^data: x must be finite, not nan$"):
+        network.run(np.full((1, 6), np.nan))
 
 
 def test_another_program_is_refused(program, graph):

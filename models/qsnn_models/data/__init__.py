@@ -5,7 +5,7 @@ sound becomes frames; their fields are the loaders' options. `from_arrays` is fo
 program holds. It may import `qsnn_compile.system` and `qsnn_models.errors`.
 """
 
-from .catalogue import CATALOGUE, folds, is_listed, load, load_test
+from .catalogue import CATALOGUE, folds, is_listed, load, load_test, place_of
 from .cochlea import Cochlea, encode_sound
 from .coding import encode
 from .dataset import Bytes, Dataset
@@ -17,5 +17,5 @@ from .saccades import Camera
 __all__ = [
     "CATALOGUE", "load", "load_test", "folds", "is_listed", "encode", "Bytes", "Dataset", "FILES",
     "SOURCES", "Events", "Frames", "frames", "Camera", "Cochlea", "encode_sound", "from_arrays",
-    "gathered",
+    "gathered", "place_of",
 ]

@@ -10,7 +10,7 @@ from typing import Any
 
 from qsnn_models.errors import DataError
 
-from . import images, nmnist, own, spoken, tonic_sets
+from . import cifar, images, nmnist, own, spoken, tonic_sets
 from .cochlea import Cochlea
 from .dataset import Bytes, Dataset
 from .folders import roots
@@ -42,6 +42,8 @@ CATALOGUE = {entry.name: entry for entry in (
     Entry("mnist", images.load_idx, "60,000 and 10,000 images, 28 x 28"),
     Entry("fashion-mnist", images.load_idx, "60,000 and 10,000 images, 28 x 28"),
     Entry("digits", images.load_digits, "scikit-learn's, 1,438 and 359 images, 8 x 8"),
+    Entry("cifar-10", cifar.load_binary, "50,000 and 10,000 images in colour, 32 x 32"),
+    Entry("cifar-10-jpeg", cifar.load_jpeg, "CIFAR-10 as a JPEG copy, a point harder"),
     Entry("mnist-rows", images.load_rows, "MNIST as 28 frames, a row of 28 pixels each"),
     Entry("fashion-mnist-rows", images.load_rows, "Fashion-MNIST likewise"),
     Entry("mnist-saccades", nmnist.load_saccades,
@@ -61,11 +63,11 @@ CATALOGUE = {entry.name: entry for entry in (
 )}
 
 
-def load(name: str, folder: str | Path | None = None, *, test: str = "", **options: Any
-         ) -> Dataset:
-    """The data set *name* of the `CATALOGUE`, or one's own at the path *name*, *test* its test
-    part (`own.load_own`). *options* are those of its loader, and may stand in the name as in an
-    address: ``nmnist-subset:0?pool=2&simulated=4000``, ``gesture.npz?window=32``.
+def load(name: str, folder: str | Path | None = None, *, test_data: str = "",
+         **options: Any) -> Dataset:
+    """The data set *name* of the `CATALOGUE`, or one's own at the path *name*, *test_data* the path
+    of its test part (`own.load_own`). *options* are those of its loader, and may stand in the name
+    as in an address: ``nmnist-subset:0?pool=2&simulated=4000``, ``gesture.npz?window=32``.
 
     Looked for in *folder*, else in ``$QSNN_DATA``, ``./data`` and ``~/.cache/qsnn``; a path in the
     current folder, then in these. Raises DataError naming how to get what is missing, or what is
@@ -74,13 +76,14 @@ def load(name: str, folder: str | Path | None = None, *, test: str = "", **optio
     name, _, query = name.partition("?")
     options = _read(query) | options
     if not is_listed(name):
-        path = _path(name, folder)
+        path = place_of(name, folder)
         kind = own.kind_of(path)
         _check_all(kind, options)
-        return own.load_own(path, _path(test, folder) if test else None, options)
+        return own.load_own(path, place_of(test_data, folder) if test_data else None, options)
     entry = _entry(name)
-    if test:
-        raise DataError(f"test must be left out, not {test!r}: {name} has a test part of its own")
+    if test_data:
+        raise DataError(f"test must be left out, not {test_data!r}: {name} has a test part of its "
+                        "own")
     _check_all(entry, options)
     return entry.load(name, folder, **options)
 
@@ -90,8 +93,9 @@ def is_listed(name: str) -> bool:
     return name.partition("?")[0].partition(":")[0] in CATALOGUE
 
 
-def _path(name: str, folder: str | Path | None) -> Path:
-    """Where the file or folder *name* is. Raises DataError."""
+def place_of(name: str, folder: str | Path | None = None) -> Path:
+    """Where the file or folder *name* is: here, or where data sets are looked for. Raises
+    DataError."""
     for place in (Path(), *roots(folder)):
         if name and (place / name).exists():
             return place / name
@@ -126,13 +130,14 @@ def _read(query: str) -> dict[str, Any]:
     """``pool=2&edges=false`` as options: numbers, true and false."""
     options: dict[str, Any] = {}
     for given in query.split("&") if query else ():
-        option, _, text = given.partition("=")
+        option, equals, text = given.partition("=")
         try:
             value = json.loads(text)
         except ValueError:
-            value = text or None
+            value = text
         number = type(value) in (int, float) and math.isfinite(value)
-        if not option or option in options or not (number or type(value) in (bool, str)):
+        if not (option and equals) or option in options or not (
+                number or type(value) in (bool, str)):
             raise DataError("an option of a data set must be NAME=VALUE, each once, joined by &, "
                             f"not {given!r}")
         options[option] = value

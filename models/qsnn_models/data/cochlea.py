@@ -70,8 +70,8 @@ def encode_sound(sound: NDArray[np.int16], ear: Cochlea) -> Bytes:
         change = np.diff(level, axis=0, prepend=np.zeros_like(level[:1])) * ear.gain
         level = np.concatenate([level, np.maximum(change, 0), np.maximum(-change, 0)], axis=1)
     top = 2 ** ear.bits - 1
-    found: Bytes = np.minimum(level * top + 0.5, top).astype(np.uint8)
-    return found
+    values: Bytes = np.minimum(level * top + 0.5, top).astype(np.uint8)
+    return values
 
 
 def _levels(sound: NDArray[np.int16], ear: Cochlea) -> Floats:
@@ -81,8 +81,8 @@ def _levels(sound: NDArray[np.int16], ear: Cochlea) -> Floats:
     spectrum = np.fft.rfft(pieces * np.hanning(ear.window).astype(np.float32))
     power = (spectrum.real ** 2 + spectrum.imag ** 2) @ _triangles(ear)
     decibels = 10 * np.log10(np.maximum(power / max(power.max(), 1e-9), 1e-12))
-    found: Floats = np.maximum(1 + decibels / ear.span, 0).astype(np.float32)
-    return found
+    values: Floats = np.maximum(1 + decibels / ear.span, 0).astype(np.float32)
+    return values
 
 
 @cache
@@ -95,8 +95,8 @@ def _triangles(ear: Cochlea) -> Floats:
     rise = 1 - (edges[1:-1] - hertz) / width[:-1]
     fall = 1 - (hertz - edges[1:-1]) / width[1:]
     weights = np.maximum(np.minimum(rise, fall), 0)
-    found: Floats = (weights / weights.sum(0)).astype(np.float32)
-    return found
+    values: Floats = (weights / weights.sum(0)).astype(np.float32)
+    return values
 
 
 def _trim(level: Floats, ear: Cochlea) -> Floats:
@@ -110,6 +110,6 @@ def _fit(level: Floats, ear: Cochlea) -> Floats:
         first = place.astype(int)
         share = (place - first)[:, None].astype(np.float32)
         second = np.minimum(first + 1, len(level) - 1)
-        found: Floats = level[first] * (1 - share) + level[second] * share
-        return found
+        values: Floats = level[first] * (1 - share) + level[second] * share
+        return values
     return np.pad(level[:ear.steps], ((0, max(0, ear.steps - len(level))), (0, 0)))

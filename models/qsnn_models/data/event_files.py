@@ -63,7 +63,8 @@ def _side(places: Array, given: int, pool: int) -> int:
 
 
 def read_recording(path: Path) -> Events:
-    """The events of the file at *path*, times from 0 on. Raises DataError."""
+    """The events of the file at *path*, times from 0 on (of N-MNIST's format as they are). Raises
+    DataError."""
     if path.suffix.lower() in (".bs2", ".bin"):
         return decode(read_file(path), str(path), 256, 256)
     read_file(path)
@@ -103,6 +104,9 @@ def _prophesee(path: Path) -> Columns:
     except ImportError:
         raise DataError(f"{path}: expelliarmus reads it and is missing; {EXTRA}") from None
     events = Wizard(encoding=_encoding(path)).read(str(path))
+    if events is None:
+        raise DataError(f"{path} must be a whole {path.suffix} recording of Prophesee's; record or "
+                        "convert it again")
     return events["x"], events["y"], events["p"], events["t"]
 
 

@@ -82,8 +82,8 @@ class Frames:
         _, rows, columns = self.shape(width, height)
         if self.pool > 1:
             counts = counts.reshape(*front, rows, self.pool, columns, self.pool).sum((-3, -1))
-        found: Bytes = np.minimum(counts, 2 ** self.bits - 1).astype(np.uint8)
-        return found
+        kept: Bytes = np.minimum(counts, 2 ** self.bits - 1).astype(np.uint8)
+        return kept
 
 
 def frames(events: Events, form: Frames, duration: int, width: int = 34, height: int = 34
@@ -91,11 +91,11 @@ def frames(events: Events, form: Frames, duration: int, width: int = 34, height:
     """Every recording as frames ``[N, T, *form.shape(width, height)]`` of its first *duration*
     microseconds; later events are left out. A line of pixels (height 1) has no polarity."""
     shape = form.shape(width, height)
-    found = np.empty((len(events), form.steps, *shape), np.uint8)
+    made = np.empty((len(events), form.steps, *shape), np.uint8)
     for first in range(0, len(events), 64):
         last = min(first + 64, len(events))
-        found[first:last] = _count(events, first, last, form, duration, shape)
-    return found
+        made[first:last] = _count(events, first, last, form, duration, shape)
+    return made
 
 
 def _count(events: Events, first: int, last: int, form: Frames, duration: int,
@@ -109,5 +109,5 @@ def _count(events: Events, first: int, last: int, form: Frames, duration: int,
     shape = (last - first, form.steps, *frame)
     place = np.ravel_multi_index((sample, step, *cell), shape)
     counts = np.bincount(place, minlength=int(np.prod(shape))).reshape(shape)
-    found: Bytes = np.minimum(counts, 2 ** form.bits - 1).astype(np.uint8)
-    return found
+    values: Bytes = np.minimum(counts, 2 ** form.bits - 1).astype(np.uint8)
+    return values

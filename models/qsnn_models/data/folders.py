@@ -42,37 +42,42 @@ def find(name: str, files: Sequence[str], folder: str | Path | None, get: str) -
     raise DataError(f"{name}: {' or '.join(files)} not found in {shown}. {get}")
 
 
-def contents(path: Path, suffixes: tuple[str, ...]) -> dict[str, bytes]:
-    """File name (without folders) -> content of every file of these *suffixes* in the folder or
-    archive *path* (tar of any compression, zip)."""
+def contents(path: Path, suffixes: tuple[str, ...], folders: bool = False) -> dict[str, bytes]:
+    """File name (with *folders* its path inside) -> content of every file of these *suffixes* in
+    the folder or archive *path* (tar of any compression, zip)."""
     try:
         if path.is_dir():
-            return {file.name: file.read_bytes() for file in sorted(path.rglob("*"))
-                    if file.suffix in suffixes and file.is_file()}
-        read = _unzip if path.suffix == ".zip" else untar
-        return read(path, suffixes)
+            files = {file.relative_to(path).as_posix(): file.read_bytes()
+                     for file in sorted(path.rglob("*")) if file.suffix in suffixes
+                     and file.is_file()}
+        else:
+            files = (_unzip if path.suffix == ".zip" else _untar)(path, suffixes)
     except (OSError, EOFError, lzma.LZMAError, zlib.error, tarfile.TarError,
             zipfile.BadZipFile) as error:
         reason = str(error).split(":\n")[0]
         raise DataError(f"{path} must be a complete archive, but reading it failed: {reason}; "
                         "delete it and get it again") from None
+    return files if folders else {Path(name).name: content for name, content in files.items()}
 
 
 def untar(path: Path, suffixes: tuple[str, ...]) -> dict[str, bytes]:
     """`contents` of a tar file, with the errors that reading it may raise."""
-    found = {}
+    return {Path(name).name: content for name, content in _untar(path, suffixes).items()}
+
+
+def _untar(path: Path, suffixes: tuple[str, ...]) -> dict[str, bytes]:
+    files = {}
     with tarfile.open(path) as archive:
         for member in archive:
             file = archive.extractfile(member) if member.name.endswith(suffixes) else None
             if file:
-                found[Path(member.name).name] = file.read()
-    return found
+                files[member.name] = file.read()
+    return files
 
 
 def _unzip(path: Path, suffixes: tuple[str, ...]) -> dict[str, bytes]:
     with zipfile.ZipFile(path) as archive:
-        return {Path(name).name: archive.read(name) for name in archive.namelist()
-                if name.endswith(suffixes)}
+        return {name: archive.read(name) for name in archive.namelist() if name.endswith(suffixes)}
 
 
 def fingerprint(path: Path) -> str:
@@ -91,8 +96,8 @@ def cached(name: str, key: object, make: Callable[[], Arrays]) -> Arrays:
     digest = hashlib.sha256(repr((_FORMAT, key)).encode()).hexdigest()[:16]
     path = Path.home() / ".cache" / "qsnn" / "decoded" / f"{name}-{digest}.npz"
     try:
-        with path.open("rb") as file, np.load(file) as found:
-            return dict(found)
+        with path.open("rb") as file, np.load(file) as arrays:
+            return dict(arrays)
     except (OSError, ValueError, EOFError, KeyError, zlib.error, zipfile.BadZipFile):
         arrays = make()
     _keep(path, arrays)

@@ -28,7 +28,7 @@ class Labelled:
     """
 
     source: str
-    x: Sequence[Array]
+    x: Sequence[Array] | Array
     y: Array
     names: tuple[str, ...] = ()
     series: bool = False
@@ -47,32 +47,32 @@ class Labelled:
             _check_numbers(self, index, sample)
 
 
-def _check_numbers(found: Labelled, index: int, sample: Array) -> None:
+def _check_numbers(given: Labelled, index: int, sample: Array) -> None:
     if sample.dtype.kind not in "biuf" or not sample.size:
         what = f"of type {sample.dtype}" if sample.size else f"empty, of shape {sample.shape}"
-        raise DataError(f"{found.source}: x must be numbers, not {what} ({found.place(index)}); "
+        raise DataError(f"{given.source}: x must be numbers, not {what} ({given.place(index)}); "
                         "drop it, or store numbers")
     finite = np.isfinite(sample)
     if not finite.all():
-        raise DataError(f"{found.source}: x must be finite numbers, not "
-                        f"{float(sample[~finite][0])!r} ({found.place(index)}); fill the gap, or "
+        raise DataError(f"{given.source}: x must be finite numbers, not "
+                        f"{float(sample[~finite][0])!r} ({given.place(index)}); fill the gap, or "
                         "drop the sample")
 
 
-def numbered(found: Labelled, names: tuple[str, ...] = ()) -> tuple[NDArray[np.uint8],
+def numbered(given: Labelled, names: tuple[str, ...] = ()) -> tuple[NDArray[np.uint8],
                                                                     tuple[str, ...]]:
-    """The labels of *found* as numbers from 0, and the names of the classes where there are any:
+    """The labels of *given* as numbers from 0, and the names of the classes where there are any:
     *names*, else its own, else its labels where they are texts, sorted. Raises DataError."""
-    y, names = found.y, names or found.names
+    y, names = given.y, names or given.names
     if y.dtype.kind in "US":
         texts = [str(label) for label in y.tolist()]
         names = names or tuple(sorted(set(texts), key=_order))
         unknown = next((text for text in texts if text not in names), None)
         if unknown is not None:
-            raise DataError(f"{found.source}: y must be classes of the training part, "
+            raise DataError(f"{given.source}: y must be classes of the training part, "
                             f"{', '.join(names)}, not {unknown!r}; add it there, or drop it")
         y = np.array([names.index(text) for text in texts])
-    _check_labels(found, y, len(names))
+    _check_labels(given, y, len(names))
     return y.astype(np.uint8), names
 
 
@@ -82,15 +82,15 @@ def _order(name: str) -> tuple[int, str]:
                                                                                          name)
 
 
-def _check_labels(found: Labelled, y: Array, named: int) -> None:
+def _check_labels(given: Labelled, y: Array, named: int) -> None:
     whole = y.dtype.kind in "biuf" and np.isfinite(y).all() and (y == np.floor(y)).all()
     if not whole or y.min() < 0:
         wrong = y.min() if whole else next(v for v in y.tolist() if not _is_label(v))
-        raise DataError(f"{found.source}: y must be labels from 0, or texts, not {wrong!s}; number "
+        raise DataError(f"{given.source}: y must be labels from 0, or texts, not {wrong!s}; number "
                         "the classes from 0")
     most = named or MOST_CLASSES
     if y.max() >= most:
-        raise DataError(f"{found.source}: y must be labels below {most}, the number of classes, "
+        raise DataError(f"{given.source}: y must be labels below {most}, the number of classes, "
                         f"not {int(y.max())!r}; number the classes from 0")
 
 
@@ -116,18 +116,18 @@ def check_classes(source: str, y: NDArray[np.uint8], names: tuple[str, ...]) -> 
                         "has none; record some, or number the classes without a gap")
 
 
-def same_shape(found: Labelled) -> Array:
-    """The samples of *found* as one array ``[N, ...]``. Raises DataError naming two that differ."""
-    first = found.x[0].shape
-    for index, sample in enumerate(found.x):
+def same_shape(given: Labelled) -> Array:
+    """The samples of *given* as one array ``[N, ...]``. Raises DataError naming two that differ."""
+    first = given.x[0].shape
+    for index, sample in enumerate(given.x):
         if sample.shape != first:
-            what = ("of one length" if found.series and sample.shape[1:] == first[1:] else
+            what = ("of one length" if given.series and sample.shape[1:] == first[1:] else
                     "of one shape")
-            raise DataError(f"{found.source}: samples must be {what}, not {_size(first)} "
-                            f"({found.place(0)}) and {_size(sample.shape)} ({found.place(index)}); "
-                            + ("cut them, or add ?window=STEPS to the data's name" if found.series
+            raise DataError(f"{given.source}: samples must be {what}, not {_size(first)} "
+                            f"({given.place(0)}) and {_size(sample.shape)} ({given.place(index)}); "
+                            + ("cut them, or add ?window=STEPS to the data's name" if given.series
                                else "make them alike"))
-    return np.stack(list(found.x))
+    return np.stack(list(given.x))
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -79,26 +79,26 @@ def convert(x: Bytes, form: Frames, camera: saccades.Camera, seed: int = 0) -> B
         if form.bits == 1:
             blocks = (np.packbits(block.reshape(len(block), -1), axis=1) for block in blocks)
         return {"x": np.concatenate(list(blocks))}
-    found = cached("saccades", key, make)["x"]
+    made = cached("saccades", key, make)["x"]
     if form.bits == 1:
-        found = np.unpackbits(found, axis=1, count=math.prod(shape[1:]))
-    return found.reshape(shape)
+        made = np.unpackbits(made, axis=1, count=math.prod(shape[1:]))
+    return made.reshape(shape)
 
 
 def subset(folder: str | Path | None = None) -> tuple[Events, Bytes]:
     """The 1,000 recordings and their labels ``[1000]``, in the order of their numbers."""
     path = find("nmnist-subset", FILES, folder, GET)
-    found = cached("nmnist-subset", fingerprint(path), lambda: _decode(path))
-    return Events(*(found[name] for name in ("x", "y", "p", "t", "starts"))), found["labels"]
+    arrays = cached("nmnist-subset", fingerprint(path), lambda: _decode(path))
+    return Events(*(arrays[name] for name in ("x", "y", "p", "t", "starts"))), arrays["labels"]
 
 
 def folds(labels: Bytes, seed: int = 0) -> NDArray[np.intp]:
     """The fold 0..4 of every recording ``[N]``: equal sizes, in each the same share of every class
     to one recording; which ones is chance, by *seed*."""
     order = np.lexsort((np.random.default_rng(seed).permutation(len(labels)), labels))
-    found = np.empty(len(labels), np.intp)
-    found[order] = np.arange(len(labels)) % FOLDS
-    return found
+    parts = np.empty(len(labels), np.intp)
+    parts[order] = np.arange(len(labels)) % FOLDS
+    return parts
 
 
 def _fold(name: str) -> int:
@@ -120,20 +120,20 @@ def _choose(most: int, count: int, seed: int) -> NDArray[np.intp]:
 
 
 def _decode(path: Path) -> dict[str, NDArray[Any]]:
-    found = contents(path, (".bs2", ".txt"))
-    labels = _labels(path, found)
-    missing = next((f"{n}.bs2" for n in labels[:, 0] if f"{n}.bs2" not in found), None)
+    files = contents(path, (".bs2", ".txt"))
+    labels = _labels(path, files)
+    missing = next((f"{n}.bs2" for n in labels[:, 0] if f"{n}.bs2" not in files), None)
     if missing or len(labels) != RECORDINGS:
         raise DataError(f"{path} must hold {RECORDINGS} recordings and their labels, but "
                         f"{missing or len(labels)} {'is missing' if missing else 'are there'}; "
                         "delete it and get it again")
-    events = join([decode(found[f"{n}.bs2"], f"{path}: {n}.bs2") for n in labels[:, 0]])
+    events = join([decode(files[f"{n}.bs2"], f"{path}: {n}.bs2") for n in labels[:, 0]])
     return {**vars(events), "labels": labels[:, 1].astype(np.uint8)}
 
 
-def _labels(path: Path, found: dict[str, bytes]) -> NDArray[np.int64]:
+def _labels(path: Path, files: dict[str, bytes]) -> NDArray[np.int64]:
     """Rows of number and class."""
-    text = next((found[name] for name in ("labels.txt", "train1K.txt") if name in found), b"")
+    text = next((files[name] for name in ("labels.txt", "train1K.txt") if name in files), b"")
     lines = [line.split() for line in text.decode(errors="replace").splitlines()
              if line.strip() and not line.startswith("#")]
     if not lines or any(len(line) != 2 or not all(map(str.isdecimal, line)) for line in lines):

@@ -26,7 +26,8 @@ SCALED = {"scaling": SCALINGS[0]}
 @dataclass(frozen=True)
 class Kind:
     """One kind of data: who reads a path of it, the endings of its files; its options are the
-    keywords of ``form``, else of the reader, and ``more``. ``folders``: it is a folder a class."""
+    keywords of ``form`` (a sound's rate is in its file), else of the reader, and ``more``.
+    ``folders``: it is a folder a class."""
 
     name: str
     read: Callable[..., Labelled]
@@ -39,7 +40,7 @@ class Kind:
     def options(self) -> dict[str, Any]:
         """All options and their defaults."""
         known = signature(self.form or self.read).parameters.values()
-        own = {p.name: p.default for p in known if p.default is not p.empty}
+        own = {p.name: p.default for p in known if p.default is not p.empty and p.name != "rate"}
         return own | dict(self.more) | SPLIT
 
 
@@ -104,45 +105,45 @@ def load_own(path: Path, test: Path | None, options: Mapping[str, Any]) -> Datas
                if name not in SPLIT | WINDOWS | SCALED}
     if kind.read is tables.read_csv:
         reading["steps"] = bool(options.get("window")) and not options.get("channels")
-    found = kind.read(train, **reading)
+    given = kind.read(train, **reading)
     theirs = None if test is None else kind_of(test).read(test, **reading)
-    return dataset(str(path), found, theirs, options)
+    return dataset(str(path), given, theirs, options)
 
 
-def dataset(name: str, found: Labelled, test: Labelled | None, options: Mapping[str, Any]
+def dataset(name: str, given: Labelled, test: Labelled | None, options: Mapping[str, Any]
             ) -> Dataset:
-    """*found*, split where there is no *test* part, cut into windows and checked."""
-    y, names = numbered(found)
-    check_classes(found.source, y, names)
+    """*given*, split where there is no *test* part, cut into windows and checked."""
+    y, names = numbered(given)
+    check_classes(given.source, y, names)
     if test is None:
-        train_at, test_at = split(found, y, names, *(options.get(key, SPLIT[key]) for key in SPLIT))
-        found, test = chosen(found, train_at), chosen(found, test_at)
-    parts = [_part(part, options) for part in (found, test)]
+        train_at, test_at = split(given, y, names, *(options.get(key, SPLIT[key]) for key in SPLIT))
+        given, test = chosen(given, train_at), chosen(given, test_at)
+    parts = [_part(part, options) for part in (given, test)]
     (x, train), (test_x, tested) = parts
     if test_x.shape[1:] != x.shape[1:] or test_x.dtype != x.dtype:
         raise DataError(f"{test.source}: test samples must be as the training ones, {x.dtype} "
                         f"{list(x.shape[1:])}, not {test_x.dtype} {list(test_x.shape[1:])}")
     scaling = "" if x.dtype == np.uint8 else str(options.get("scaling", SCALINGS[0]))
     return Dataset(name, x, numbered(train, names)[0], test_x, numbered(tested, names)[0],
-                   found.shape, max(train.bits, tested.bits), names, scaling, own=True)
+                   given.shape, max(train.bits, tested.bits), names, scaling, own=True)
 
 
-def _part(found: Labelled, options: Mapping[str, Any]) -> tuple[np.ndarray[Any, Any], Labelled]:
-    """*found*'s samples as one array: bytes, or float32 where they are raw numbers."""
+def _part(given: Labelled, options: Mapping[str, Any]) -> tuple[np.ndarray[Any, Any], Labelled]:
+    """*given*'s samples as one array: bytes, or float32 where they are raw numbers."""
     if options.get("window"):
-        found = windows(found, options["window"], options.get("stride", 0))
+        given = windows(given, options["window"], options.get("stride", 0))
     elif options.get("stride"):
-        raise DataError(f"{found.source}: stride must come with window, not alone")
-    x, scaling = same_shape(found), options.get("scaling", SCALINGS[0])
+        raise DataError(f"{given.source}: stride must come with window, not alone")
+    x, scaling = same_shape(given), options.get("scaling", SCALINGS[0])
     if scaling not in SCALINGS:
-        raise DataError(f"{found.source}: scaling must be one of {', '.join(SCALINGS)}, not "
+        raise DataError(f"{given.source}: scaling must be one of {', '.join(SCALINGS)}, not "
                         f"{scaling!r}")
     if x.dtype == np.uint8:
-        return x, found
+        return x, given
     if scaling == "none":
         if (x != np.floor(x)).any() or x.min() < 0 or x.max() > 255:
             wrong = x[(x != np.floor(x)) | (x < 0) | (x > 255)][0]
-            raise DataError(f"{found.source}: x must be codes, whole numbers in 0..255, for "
+            raise DataError(f"{given.source}: x must be codes, whole numbers in 0..255, for "
                             f"scaling none, not {wrong.item()!r}; leave scaling out")
-        return x.astype(np.uint8), found
-    return x.astype(np.float32), found
+        return x.astype(np.uint8), given
+    return x.astype(np.float32), given

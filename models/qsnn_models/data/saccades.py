@@ -57,8 +57,8 @@ class Camera:
         share = np.clip((legs - leg - first) / (last - first), 0, 1)
         share = (share * share * (3 - 2 * share))[:, None]
         corners = np.array(self.corners)
-        found: NDArray[np.float64] = corners[leg] * (1 - share) + corners[leg + 1] * share
-        return found
+        frames: NDArray[np.float64] = corners[leg] * (1 - share) + corners[leg + 1] * share
+        return frames
 
 
 def counts(images: Bytes, steps: int, camera: Camera | None = None, seed: int = 0
@@ -83,16 +83,16 @@ def _block(images: Bytes, steps: int, path: NDArray[np.float64], threshold: floa
     scene *= np.float32(1 / 255)
     scene += np.float32(floor)
     bins = (np.arange(len(path) - 1) * steps) // (len(path) - 1)
-    found = np.zeros((len(images), steps, 2, SIDE, SIDE), np.uint8)
+    frames = np.zeros((len(images), steps, 2, SIDE, SIDE), np.uint8)
     reported = _level(scene, path[0], threshold)
     for index in range(steps):
-        _bin(scene, path[1:][bins == index], threshold, reported, found[:, index])
-    return found
+        _bin(scene, path[1:][bins == index], threshold, reported, frames[:, index])
+    return frames
 
 
-def _bin(scene: Floats, path: NDArray[np.float64], threshold: float, reported: Floats, found: Bytes
+def _bin(scene: Floats, path: NDArray[np.float64], threshold: float, reported: Floats, frames: Bytes
          ) -> None:
-    """Move along *path*; *reported* ``[n, 34, 34]`` goes with it, *found* ``[n, 2, 34, 34]`` gets
+    """Move along *path*; *reported* ``[n, 34, 34]`` goes with it, *frames* ``[n, 2, 34, 34]`` gets
     the events: those up and down are their number and what they change, added and halved."""
     before, events = reported.copy(), np.zeros_like(reported)
     for corner in path:
@@ -102,7 +102,7 @@ def _bin(scene: Floats, path: NDArray[np.float64], threshold: float, reported: F
         reported += change
         events += np.abs(change, out=change)
     net = np.rint(reported - before)
-    found[:, 0], found[:, 1] = (events + net) / 2, (events - net) / 2
+    frames[:, 0], frames[:, 1] = (events + net) / 2, (events - net) / 2
 
 
 def _level(scene: Floats, corner: NDArray[np.float64], threshold: float) -> Floats:

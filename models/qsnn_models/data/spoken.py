@@ -33,8 +33,8 @@ def load_spoken(name: str, folder: str | Path | None = None, **options: Any) -> 
     ear = Cochlea(**options)
     speaker = _speaker(name)
     path = find("spoken-digits", FILES, folder, GET)
-    found = cached("spoken-digits", (fingerprint(path), ear), lambda: _frames(path, ear))
-    x, labels, speakers, takes = (found[key] for key in ("x", "digit", "speaker", "take"))
+    arrays = cached("spoken-digits", (fingerprint(path), ear), lambda: _frames(path, ear))
+    x, labels, speakers, takes = (arrays[key] for key in ("x", "digit", "speaker", "take"))
     test = takes < TEST_TAKES if speaker is None else speakers == SPEAKERS.index(speaker)
     return Dataset(name, x[~test], labels[~test], x[test], labels[test], bits=ear.bits)
 
@@ -42,18 +42,18 @@ def load_spoken(name: str, folder: str | Path | None = None, **options: Any) -> 
 def recordings(path: Path) -> dict[tuple[int, str, int], NDArray[np.int16]]:
     """Digit, speaker and take -> samples at 8 kHz, of all 3,000 files of the archive or folder
     *path*, sorted."""
-    found = {}
+    sounds = {}
     for name, content in contents(path, (".wav",)).items():
         match = re.fullmatch(r"(\d)_([a-z]+)_(\d+)\.wav", name)
         if match is None or match[2] not in SPEAKERS:
             raise DataError(f"{path} must hold files DIGIT_SPEAKER_TAKE.wav, not {name!r}; get the "
                             f"release of 3,000. {GET}")
-        found[int(match[1]), match[2], int(match[3])] = _samples(content, f"{path}: {name}")
+        sounds[int(match[1]), match[2], int(match[3])] = _samples(content, f"{path}: {name}")
     wanted = 10 * len(SPEAKERS) * TAKES
-    if len(found) != wanted:
-        raise DataError(f"{path} must hold {wanted:,} recordings, not {len(found):,}; "
+    if len(sounds) != wanted:
+        raise DataError(f"{path} must hold {wanted:,} recordings, not {len(sounds):,}; "
                         f"delete it and get it again. {GET}")
-    return dict(sorted(found.items()))
+    return dict(sorted(sounds.items()))
 
 
 def _samples(content: bytes, name: str) -> NDArray[np.int16]:
@@ -75,9 +75,9 @@ def _samples(content: bytes, name: str) -> NDArray[np.int16]:
 
 
 def _frames(path: Path, ear: Cochlea) -> dict[str, NDArray[Any]]:
-    found = recordings(path)
-    digits, speakers, takes = zip(*found, strict=True)
-    x: Bytes = np.stack([encode_sound(sound, ear) for sound in found.values()])
+    sounds = recordings(path)
+    digits, speakers, takes = zip(*sounds, strict=True)
+    x: Bytes = np.stack([encode_sound(sound, ear) for sound in sounds.values()])
     return {"x": x, "digit": np.array(digits, np.uint8), "take": np.array(takes, np.uint8),
             "speaker": np.array([SPEAKERS.index(name) for name in speakers], np.uint8)}
 

@@ -80,19 +80,19 @@ def _frames(name: str, source: Source, recordings: Any, form: Frames, duration: 
             ) -> Iterator[tuple[Bytes, int]]:
     for index in range(len(recordings)):
         try:
-            found, label = recordings[index]
-            frame = frames(_events(found), form, duration, *source.size)[0]
+            array, label = recordings[index]
+            frame = frames(_events(array), form, duration, *source.size)[0]
         except BROKEN as error:
             raise DataError(f"{name}: recording {index} in {recordings.location_on_system} must be "
                             f"whole: {error}; delete the folder and get it again") from None
         yield frame, int(label)
 
 
-def _events(found: NDArray[Any]) -> Events:
+def _events(table: NDArray[Any]) -> Events:
     """One recording, a structured array of tonic's; SHD's has no rows."""
-    y = found["y"] if "y" in (found.dtype.names or ()) else np.zeros(len(found))
-    return Events(found["x"].astype(np.uint16), y.astype(np.uint16), found["p"].astype(np.uint8),
-                  found["t"].astype(np.uint32), np.array([0, len(found)]))
+    y = table["y"] if "y" in (table.dtype.names or ()) else np.zeros(len(table))
+    return Events(table["x"].astype(np.uint16), y.astype(np.uint16), table["p"].astype(np.uint8),
+                  table["t"].astype(np.uint32), np.array([0, len(table)]))
 
 
 def _open(name: str, source: Source, folder: str | Path | None, train: bool) -> Any:

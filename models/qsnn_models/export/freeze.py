@@ -139,14 +139,14 @@ def _pool(layer: QConv2d) -> FrozenPool | None:
 
 def _reach(layer: QDense | QConv2d | QRecurrent, top: int) -> Tensor:
     """The largest magnitude of each channel's current ``[C]``, all of its terms together."""
-    found = layer.integers().flatten(1).abs().sum(1).double() * top
+    most = layer.integers().flatten(1).abs().sum(1).double() * top
     if isinstance(layer, QRecurrent):
-        return found + layer.feedback().abs().sum(1)
+        return most + layer.feedback().abs().sum(1)
     if isinstance(layer, QConv2d):
         gain = layer.skip_gain()
-        found = found if gain is None else found + gain.abs() * top
-        return found * math.prod(layer.pool.kernel) if layer.pool and layer.pool.sums else found
-    return found
+        most = most if gain is None else most + gain.abs() * top
+        return most * math.prod(layer.pool.kernel) if layer.pool and layer.pool.sums else most
+    return most
 
 
 def _units(layer: QDense | QConv2d | QRecurrent, neuron: LIF, reach: Tensor) -> ChannelUnits:

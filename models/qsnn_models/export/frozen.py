@@ -37,9 +37,9 @@ class FrozenConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         flat = x.double().flatten(0, -4)        # exact, as in FrozenDense
-        found = F.conv2d(flat, self.weight.double(), None, self.stride, self.padding, 1,
+        sums = F.conv2d(flat, self.weight.double(), None, self.stride, self.padding, 1,
                          self.groups)
-        return found.long().view(*x.shape[:-3], *found.shape[1:])
+        return sums.long().view(*x.shape[:-3], *sums.shape[1:])
 
 
 class FrozenPool(nn.Module):
@@ -130,7 +130,7 @@ class FrozenLayer(nn.Module):
 
     def _currents(self, x: Tensor) -> Tensor:
         flat = x.flatten(2) if isinstance(self.weights, FrozenDense) else x
-        found: Tensor = self.weights(flat)
+        current: Tensor = self.weights(flat)
         if self.skip is not None:
-            found = found + self.skip(flat)
-        return found if self.pool is None else self.pool(found)
+            current = current + self.skip(flat)
+        return current if self.pool is None else self.pool(current)

@@ -59,8 +59,8 @@ def _checked(module: nn.Module, example: Tensor, steps: int, frames: bool) -> Te
                           "of time steps that the network was trained for")
     if not isinstance(example, Tensor) or example.ndim < (3 if frames else 2):
         shape = "[T, N, ...]" if frames else "[N, ...]"
-        found = tuple(example.shape) if isinstance(example, Tensor) else example
-        raise ExportError(f"example must be a tensor {shape}, not {found!r}; give what one call "
+        got = tuple(example.shape) if isinstance(example, Tensor) else example
+        raise ExportError(f"example must be a tensor {shape}, not {got!r}; give what one call "
                           "of the network takes, samples included")
     if frames and len(example) != steps:
         swap = "; its second axis is: give example.transpose(0, 1)"
@@ -196,8 +196,8 @@ def _takes_sequences(layer: nn.Module) -> bool:
 def _states(module: nn.Module) -> list[inspect.Parameter]:
     """The arguments of forward after the first: states."""
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    found = inspect.signature(module.forward).parameters.values()
-    return [argument for argument in found if argument.kind in kinds][1:]
+    parameters = inspect.signature(module.forward).parameters.values()
+    return [argument for argument in parameters if argument.kind in kinds][1:]
 
 
 def _probed(module: nn.Module, example: Tensor, plan: Plan, takes: bool, ask: bool) -> Plan:
@@ -278,12 +278,12 @@ def _strip(path: Path) -> None:
 
 def _run(steps: Steps, x: Tensor) -> Tensor:
     with torch.no_grad(), _understood("module must run its steps"):
-        found = steps(x)
-    if not isinstance(found, Tensor) or found.ndim < 2 or found.shape[0] != steps.plan.steps:
-        shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        answer = steps(x)
+    if not isinstance(answer, Tensor) or answer.ndim < 2 or answer.shape[0] != steps.plan.steps:
+        shape = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
         raise ExportError(f"module must answer [{steps.plan.steps}, 1, ...], not {shape!r}; let it "
                           "run as many steps as steps says, and return the spikes first")
-    return found
+    return answer
 
 
 @contextlib.contextmanager
@@ -299,10 +299,10 @@ def _understood(what: str) -> Iterator[None]:
 def _wrong(path: Path, inputs: list[Tensor], answers: list[Tensor]) -> float:
     """The share of the file's answers that are not the module's; 1 for other shapes."""
     execute = _runtime(path)
-    found = [execute(x.numpy()) for x in inputs]
-    if any(got.shape != tuple(want.shape) for got, want in zip(found, answers, strict=True)):
+    made = [execute(x.numpy()) for x in inputs]
+    if any(got.shape != tuple(want.shape) for got, want in zip(made, answers, strict=True)):
         return 1.0
-    pairs = zip(found, answers, strict=True)
+    pairs = zip(made, answers, strict=True)
     return float(np.mean([~np.isclose(got, want.numpy(), rtol=1e-3, atol=1e-4)
                           for got, want in pairs]))
 

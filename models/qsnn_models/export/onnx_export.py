@@ -65,18 +65,18 @@ def save(graph: Graph, path: str | Path, shape: Shape = "scan") -> None:
 
 
 def _states(writer: Writer) -> list[State]:
-    graph, found = writer.graph, []
+    graph, states = writer.graph, []
     for node in graph.nodes:
         name, shape = node.name, writer.shapes[node.name]
         if isinstance(node.op, Delay):
-            found.append(State(f"{name}.d", f"{name}.d_next", writer.value_kind(name), shape,
+            states.append(State(f"{name}.d", f"{name}.d_next", writer.value_kind(name), shape,
                                ints(0)))
         if isinstance(node.op, Neuron):
             kind = writer.state_kind(node)
-            found.append(State(f"{name}.u", f"{name}.u_next", kind, shape, node.op.initial))
+            states.append(State(f"{name}.u", f"{name}.u_next", kind, shape, node.op.initial))
             if node.op.synapse is not None:
-                found.append(State(f"{name}.i", f"{name}.i_next", kind, shape, ints(0)))
-    return [*found, State(ACC, f"{ACC}_next", _acc_kind(writer), (_classes(writer),), ints(0))]
+                states.append(State(f"{name}.i", f"{name}.i_next", kind, shape, ints(0)))
+    return [*states, State(ACC, f"{ACC}_next", _acc_kind(writer), (_classes(writer),), ints(0))]
 
 
 def _acc_kind(writer: Writer) -> int:
@@ -181,11 +181,11 @@ def _body(writer: Writer, states: list[State]) -> onnx.GraphProto:
 
 def _still(graph: Graph) -> set[str]:
     """Nodes whose value is the same at every step of a direct-coded input."""
-    found = {graph.input.name}
+    still = {graph.input.name}
     for node in graph.nodes:
-        if not isinstance(node.op, Delay | Neuron) and found.issuperset(node.inputs):
-            found.add(node.name)
-    return found
+        if not isinstance(node.op, Delay | Neuron) and still.issuperset(node.inputs):
+            still.add(node.name)
+    return still
 
 
 def _start(writer: Writer, state: State) -> str:

@@ -2,11 +2,11 @@
 
 import numpy as np
 import onnx
-from onnx import FunctionProto, GraphProto, helper, numpy_helper
+from onnx import FunctionProto, GraphProto, TensorProto, helper, numpy_helper
 
 from qsnn_compile.ir import Input
 
-from .onnx_qlif import DOMAIN, Body, TensorProto
+from .onnx_qlif import DOMAIN, Body
 
 NAME = "Codes"
 

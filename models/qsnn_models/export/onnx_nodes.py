@@ -201,16 +201,16 @@ def _neuron(writer: Writer, node: Node, op: Neuron) -> None:
 
 
 def _attributes(op: Neuron) -> dict[str, Any]:
-    found = {"decay_shift": op.decay_shift, "gain_shift": op.gain_shift, "bits": op.bits,
+    attributes = {"decay_shift": op.decay_shift, "gain_shift": op.gain_shift, "bits": op.bits,
              "reset": op.reset, **_listed("decay", op.decay)}
     if op.max_spikes > 1:
-        found["max_spikes"] = op.max_spikes
+        attributes["max_spikes"] = op.max_spikes
     if op.clamp is not None:
-        found |= _listed("clamp", op.clamp)
+        attributes |= _listed("clamp", op.clamp)
     if op.synapse is not None:
-        found |= {"syn_decay_shift": op.synapse.decay_shift, "syn_bits": op.synapse.bits,
+        attributes |= {"syn_decay_shift": op.synapse.decay_shift, "syn_bits": op.synapse.bits,
                   **_listed("syn_decay", op.synapse.decay)}
-    return found
+    return attributes
 
 
 def _listed(name: str, value: Ints) -> dict[str, list[int]]:

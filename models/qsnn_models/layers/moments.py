@@ -23,12 +23,12 @@ class _Moments(torch.autograd.Function):
         rows, mean = ctx.saved_tensors
         scale = grads[2] * (2 / len(rows))
         offset = grads[1] / len(rows) - scale * mean
-        found = torch.empty_like(rows)
+        gradient = torch.empty_like(rows)
         size = _size(rows)
-        for out, x, grad in zip(*(torch.split(values, size) for values in (found, rows, grads[0])),
-                                strict=True):
+        for out, x, grad in zip(*(torch.split(values, size) for values in (gradient, rows,
+                                grads[0])), strict=True):
             torch.addcmul(grad, x, scale, out=out).add_(offset)
-        return found
+        return gradient
 
 
 def _size(rows: Tensor) -> int:

@@ -81,7 +81,8 @@ class LIF(nn.Module):
     u starts at u0; r and u0 are 0 unless the membrane's grid has an origin (`membranes`). *decay*,
     snnTorch's beta, is m / 2^q as (m, q), or a share of 1, rounded to q = 8: 0.9 is (115, 7). With
     *learn_decay* ``m = round(2^q · sigmoid(leak))`` is learnt per channel, from there. The reset is
-    detached from the gradient; the spike's surrogate is arctan's.
+    detached from the gradient; the spike's surrogate is arctan's, of ``surrogate_width`` 1 (in
+    thresholds, where its slope is 1 / (1 + π²) of the largest) unless another is assigned.
     """
 
     rates: ClassVar[dict[str, float]] = {"leak": 5.0}       # learning rates, to that of the weights
@@ -94,7 +95,7 @@ class LIF(nn.Module):
         if reset not in ("hard", "soft"):
             raise ModelsError(f"reset must be hard or soft, not {reset!r}")
         self.membrane = membrane_quantizer(membrane, bits, channels)
-        self.channels, self.reset = channels, reset
+        self.channels, self.reset, self.surrogate_width = channels, reset, 1.0
         self.m, self.q = (m, q) if bits else (0, 0)
         self.fixed: Tensor
         self.register_buffer("fixed", torch.full((channels,), float(self.m)), persistent=False)
@@ -125,7 +126,8 @@ class LIF(nn.Module):
         cell = self._cell(current, values.dtype, feedback)
         hard = self.reset == "hard"
         if self.membrane.name == "released":
-            spikes, *rest = released(values, cell, self.membrane.bits, hard, steps)
+            spikes, *rest = released(values, cell, self.membrane.bits, hard, steps,
+                                     self.surrogate_width)
         else:
             alike = self.membrane.name == "none" and feedback is None and len(values) == 1
             spikes, *rest = unroll(values, cell, self._rules(hard), 1 if alike else steps)
@@ -151,8 +153,8 @@ class LIF(nn.Module):
 
     def _rules(self, hard: bool) -> Rules:
         if self.membrane.name == "float":
-            return Rules(None, None, hard)
-        return Rules(self.membrane.low, self.membrane.high, hard)
+            return Rules(None, None, hard, self.surrogate_width)
+        return Rules(self.membrane.low, self.membrane.high, hard, self.surrogate_width)
 
     def decay(self) -> Tensor:
         """m ``[C]``, an integer in a float, differentiable where it is learnt."""

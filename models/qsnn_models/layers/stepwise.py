@@ -11,17 +11,18 @@ from .unroll import Cell, Rules
 
 
 class _Fire(torch.autograd.Function):
-    """``[h >= 0]``, its gradient 1 / (1 + (π·h)²)."""
+    """``[h >= 0]``, its gradient 1 / (1 + (π·h / width)²)."""
 
     @staticmethod
-    def forward(ctx: Any, h: Tensor) -> Tensor:
+    def forward(ctx: Any, h: Tensor, width: float) -> Tensor:
         ctx.save_for_backward(h)
+        ctx.width = width
         return (h >= 0).to(h.dtype)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         h: Tensor = ctx.saved_tensors[0]
-        return grads[0] / (1 + (torch.pi * h) ** 2)
+        return grads[0] / (1 + (torch.pi / ctx.width * h) ** 2), None
 
 
 def step(values: Tensor, cell: Cell, rules: Rules, stored: Tensor | None
@@ -31,7 +32,7 @@ def step(values: Tensor, cell: Cell, rules: Rules, stored: Tensor | None
     cell = _over(cell, values.ndim - 2)
     kept = (cell.initial * cell.step.detach() if stored is None else stored) * cell.decay
     v = values + cell.bias + (kept if rules.low is None else floor_ste(kept))
-    spikes = apply(_Fire, (v - cell.threshold) * cell.gain)
+    spikes = apply(_Fire, (v - cell.threshold) * cell.gain, rules.width)
     return spikes, _stored(v, spikes.detach(), cell, rules)
 
 

@@ -19,11 +19,13 @@ SAMPLE = 1 << 16        # of the stored membranes, about as many are looked at f
 
 @dataclass(frozen=True)
 class Rules:
-    """What all channels share: the codes' limits (None: unrounded), hard or soft reset."""
+    """What all channels share: the codes' limits (None: unrounded), hard or soft reset, and the
+    width of the surrogate gradient."""
 
     low: float | None
     high: float | None
     hard: bool
+    width: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,9 +56,10 @@ def unroll(values: Tensor, cell: Cell, rules: Rules,
         v' = r (hard) | v - ρ (soft)         where s = 1
         u' = clip(floor(v' / 2^k + 1/2))
 
-    Backward: floors are passed straight through; ds/dh = 1 / (1 + (π·h)²) with h = gain · (v - θ),
-    arctan's; s is detached in the reset; the gradient of 2^k is the learnt-step one: the rounding
-    error inside the range, the limit outside. The potentials r and u0 · 2^k don't depend on 2^k.
+    Backward: floors are passed straight through; ds/dh = 1 / (1 + (π·h / width)²) with h = gain ·
+    (v - θ), arctan's; s is detached in the reset; the gradient of 2^k is the learnt-step one: the
+    rounding error inside the range, the limit outside. The potentials r and u0 · 2^k don't depend
+    on 2^k.
     """
     run: Callable[..., tuple[Tensor, Tensor, Tensor]] = _Unroll.apply
     return run(values, *vars(cell).values(), rules, steps)
@@ -180,7 +183,8 @@ class _Backward:
         self.cell, self.rules = cell, rules
         scaled = self.scaled = _Scaled(cell, rules)
         self.resets = not rules.hard or scaled.moved or reset_learns
-        self.steepness = cell.gain * cell.step * torch.pi
+        self.slope = torch.pi / rules.width
+        self.steepness = cell.gain * cell.step * self.slope
         self.offset = -scaled.threshold * self.steepness
         self.one, self.rate = torch.ones_like(cell.gain), rate.expand_as(cell.gain)
         self.low = torch.full_like(cell.gain, -torch.inf) if scaled.low is None else scaled.low
@@ -244,6 +248,6 @@ class _Backward:
             error = error + zero * (later - sums["passed"] - sums["reset"])
         carried = sums["carried"] + zero * later + cell.initial * sums["first"]
         reset = cell.decay * sums["reset"] if self.rules.hard else -cell.decay * sums["reset"]
-        return [sums["distance"] / (cell.gain * torch.pi), sums["drive"], -fired,
+        return [sums["distance"] / (cell.gain * self.slope), sums["drive"], -fired,
                 reset if self.resets else None, cell.decay * error, cell.step * carried,
                 cell.step * cell.decay * sums["first"], self.feedback]

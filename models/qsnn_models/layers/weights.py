@@ -183,10 +183,10 @@ class Scheduled(Standardised):
     def forward(self, latent: Tensor) -> Tensor:
         if self.bits > 1:
             return super().forward(latent)
-        found = apply(_TanhSign, standardise(latent), self.sharpness)
-        if self.untold is not None and found.requires_grad:
-            found.register_hook(self._tell)     # type: ignore[no-untyped-call]
-        return found
+        signs = apply(_TanhSign, standardise(latent), self.sharpness)
+        if self.untold is not None and signs.requires_grad:
+            signs.register_hook(self._tell)     # type: ignore[no-untyped-call]
+        return signs
 
     def _tell(self, grad: Tensor) -> None:
         if self.untold is not None:

@@ -1,9 +1,10 @@
 """A Q-SNN: weight layers and neurons run for T steps, and a readout."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar, overload
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from qsnn_models.layers.integers import integral
@@ -27,11 +28,13 @@ MEASURED = 500      # samples at once: frames of images take much memory
 @dataclass(frozen=True, eq=False)
 class Output:
     """What a network says of a batch: real ``logits`` ``[B, classes]``; per spiking layer the mean
-    firing rate and the share of stored membranes that sit at a limit, ``[layers]``."""
+    firing rate and the share of stored membranes that sit at a limit, ``[layers]``. ``each``: the
+    logits of every step for itself, ``[T or 1, B, classes]``, whose mean they are, if asked for."""
 
     logits: Tensor
     rates: Tensor
     saturation: Tensor
+    each: Tensor | None = None
 
 
 class PotentialReadout(nn.Module):
@@ -113,6 +116,7 @@ class QSNN(nn.Module):
             last = layers[-1]
             self.classifier = QDense(last.inputs, last.outputs, config.widths[-1], config.weights)
         self.readout = PotentialReadout()
+        self.tells_each = False         # whether `Output.each` is wanted
 
     @property
     def neurons(self) -> list[LIF]:
@@ -122,9 +126,9 @@ class QSNN(nn.Module):
 
     def refusals(self) -> list[str]:
         """Why the network has no integer form: nothing where it has one."""
-        found = [module.refusal for module in self.modules()
+        reasons = [module.refusal for module in self.modules()
                  if isinstance(module, WeightQuantizer | MembraneQuantizer)]
-        return sorted({reason for reason in found if reason})
+        return sorted({reason for reason in reasons if reason})
 
     def progress(self, share: float) -> None:
         """*share* (0 to 1) of the training is done: schedules of the quantisers go on."""
@@ -139,17 +143,23 @@ class QSNN(nn.Module):
             fired.append(block(values, self.config.steps, statistics=True))
             values = self._drop(fired[-1].spikes)
         nothing = values.new_zeros(0)
-        return Output(self._scores(values),
-                      torch.stack([each.rate for each in fired]) if fired else nothing,
-                      torch.stack([each.saturation for each in fired]) if fired else nothing)
+        logits, each = self._scores(values)
+        return Output(logits,
+                      torch.stack([layer.rate for layer in fired]) if fired else nothing,
+                      torch.stack([layer.saturation for layer in fired]) if fired else nothing,
+                      each)
 
-    def _scores(self, values: Tensor) -> Tensor:
-        repeat = self.config.steps if len(values) == 1 else 1
-        total = values.sum(0) * repeat
+    def _scores(self, values: Tensor) -> tuple[Tensor, Tensor | None]:
+        steps = self.config.steps
+        total = values.sum(0) * (steps if len(values) == 1 else 1)
         if self.classifier is None:
-            return total * self.COUNT_TEMPERATURE
-        scores: Tensor = self.readout(self.classifier(total.flatten(1)))
-        return scores
+            return (total * self.COUNT_TEMPERATURE,
+                    values * steps * self.COUNT_TEMPERATURE if self.tells_each else None)
+        current = self.classifier(total.flatten(1))
+        if not self.tells_each:
+            return self.readout(current), None
+        own = F.linear(values.flatten(2) * steps, self.classifier.integers())
+        return self.readout(current), self.readout(replace(current, values=own))
 
     def _drop(self, spikes: Tensor) -> Tensor:
         """One mask for all steps of an image: a neuron is absent, not noisy."""

@@ -24,10 +24,10 @@ STAGES = {"training": "training", "qat": "evaluation", "frozen": "frozen integer
           "onnx": "ONNX in onnxruntime", "golden": "golden model"}
 
 
-def deliver(model: QSNN, recipe: Recipe, found: data.Dataset, folder: Path, facts: dict[str, Any],
+def deliver(model: QSNN, recipe: Recipe, dataset: data.Dataset, folder: Path, facts: dict[str, Any],
             console: Console, *, golden: ledger.Judge | None = None, details: bool = False
             ) -> dict[str, Any]:
-    """Write *model*, measured at every stage on the test part of *found*, to *folder*.
+    """Write *model*, measured at every stage on the test part of *dataset*, to *folder*.
 
     ``NAME.onnx`` and ``NAME.ledger.json``, whose content is returned; *facts* are entries of it. A
     network that has no integer form has only the ledger, which says why. ``NAME.test.npz`` has the
@@ -35,8 +35,8 @@ def deliver(model: QSNN, recipe: Recipe, found: data.Dataset, folder: Path, fact
     *details* are which class got which answer, in the ledger and as a table.
     """
     path = folder / f"{recipe.network.name}.onnx"
-    x, y = recipe.inputs(found.test_x), found.test_y
-    raw = found.test_x if found.real else None
+    x, y = recipe.inputs(dataset.test_x), dataset.test_y
+    raw = dataset.test_x if dataset.real else None
     result = _measured(model, path, x, y, golden, raw)
     counts = ledger.confusion(y, result.answers, recipe.network.structure.classes)
     content = _content(recipe, result, len(x)) | facts | {"torch": torch.__version__}
@@ -44,19 +44,20 @@ def deliver(model: QSNN, recipe: Recipe, found: data.Dataset, folder: Path, fact
         content["confusion"] = counts.tolist()
     ledger.write(path.with_suffix(".ledger.json"), content)
     files = [path, path.with_suffix(".ledger.json")]
-    if found.own:
+    if dataset.own:
         files.append(path.with_suffix(".test.npz"))
-        _keep(files[-1], x if raw is None else raw.reshape(x.shape), y, found.names)
+        _keep(files[-1], x if raw is None else raw.reshape(x.shape), y, dataset.names)
     _show(console, recipe, result, files)
     if details:
-        console.print(*confusion_tables(counts, found.names), sep="\n", highlight=False,
+        console.print(*confusion_tables(counts, dataset.names), sep="\n", highlight=False,
                       soft_wrap=True)
     return content
 
 
 def _keep(path: Path, x: Array, y: data.Bytes, names: tuple[str, ...]) -> None:
     with whole(path) as part, part.open("wb") as file:
-        np.savez_compressed(file, x=x, y=y, **({"names": np.array(names)} if names else {}))
+        arrays: dict[str, Any] = {"x": x, "y": y}
+        np.savez_compressed(file, **(arrays | ({"names": np.array(names)} if names else {})))
 
 
 def _content(recipe: Recipe, result: ledger.Evaluation, samples: int) -> dict[str, Any]:

@@ -126,8 +126,8 @@ def build(kind: type[T], table: Mapping[str, Any], where: str) -> T:
         raise ModelsError(f"{where} {error}") from None
 
 
-def _known(found: Mapping[str, Any], known: Mapping[str, Any], where: str, what: str) -> None:
-    for key in found:
+def _known(given: Mapping[str, Any], known: Mapping[str, Any], where: str, what: str) -> None:
+    for key in given:
         if key not in known:
             near = difflib.get_close_matches(key, known, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(known)}"
@@ -143,9 +143,9 @@ def _value(text: str) -> Any:
 
 def _typed(value: Any, hint: Any, key: str) -> Any:
     for choice in get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,):
-        found = _as(value, choice)
-        if found is not None:
-            return found
+        typed = _as(value, choice)
+        if typed is not None:
+            return typed
     raise ModelsError(f"{key} must be {_described(hint)}, not {value!r}")
 
 
@@ -156,8 +156,8 @@ def _as(value: Any, hint: Any) -> Any:
         if not isinstance(value, list | tuple) or (inner[-1] is not ... and
                                                    len(inner) != len(value)):
             return None
-        found = tuple(_as(item, inner[0]) for item in value)
-        return None if None in found else found
+        items = tuple(_as(item, inner[0]) for item in value)
+        return None if None in items else items
     if get_origin(hint) is Literal:
         return value if type(value) is str else None    # which one, the config itself says
     if hint is float and type(value) is int:

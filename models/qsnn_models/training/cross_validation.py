@@ -35,19 +35,19 @@ def settings(variant: Recipe, recipe: Recipe) -> list[str]:
 
 def summary(recipe: Recipe, command: str, ledgers: Sequence[Ledger]) -> Ledger:
     """The folds' *ledgers* in short: ``accuracy`` is the mean over the folds, each counts alike."""
-    found = [{"data": ledger["training"]["data"], "test": ledger["test"],
+    rows = [{"data": ledger["training"]["data"], "test": ledger["test"],
               "accuracy": accuracy(ledger), "seed": ledger["seed"],
               "epochs": ledger["training"]["epochs"],
               "train_cpu_seconds": ledger["train_cpu_seconds"], "command": ledger["command"]}
              for ledger in ledgers]
     return {"version": 1, "network": asdict(recipe.network), "training": asdict(recipe.config),
             "chosen": recipe.chosen, "command": command,
-            "accuracy": round(mean(fold["accuracy"] for fold in found), 6),
-            "folds": found, "torch": ledgers[0]["torch"]}
+            "accuracy": round(mean(fold["accuracy"] for fold in rows), 6),
+            "folds": rows, "torch": ledgers[0]["torch"]}
 
 
 def accuracy(ledger: Ledger) -> float:
     """Of the frozen integers, which the golden model equals; of torch where there are none."""
     stages = {stage["stage"]: stage["accuracy"] for stage in ledger["stages"]}
-    found: float = stages["qat"] if stages["frozen"] is None else stages["frozen"]
-    return found
+    right: float = stages["qat"] if stages["frozen"] is None else stages["frozen"]
+    return right

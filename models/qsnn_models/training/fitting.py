@@ -14,21 +14,21 @@ from qsnn_models.network.inputs import codes, shaped
 REACH = 3.0         # deviations on either side of the mean, where values are standardised
 
 
-def fitted(network: NetworkConfig, found: data.Dataset) -> NetworkConfig:
-    """*network* as it takes *found*: raw numbers get a scale and a zero point a channel, learnt
+def fitted(network: NetworkConfig, dataset: data.Dataset) -> NetworkConfig:
+    """*network* as it takes *dataset*: raw numbers get a scale and a zero point a channel, learnt
     from the training part, unless *network* takes reals already; its classes get their names.
 
     ``standardise``: the codes reach 3 deviations on either side of the mean; ``range``: from the
     least to the largest value. A channel is the first axis of the network's input. Raises
     ModelsError where the data don't fit the network.
     """
-    if found.names:
-        _check_classes(network, found)
-        network = replace(network, class_names=found.names)
-    if not found.real or network.input_takes == "reals":
+    if dataset.names:
+        _check_classes(network, dataset)
+        network = replace(network, class_names=dataset.names)
+    if not dataset.real or network.input_takes == "reals":
         return network
-    x = _by_channel(network, found.train_x)
-    low, high = (x.min(1), x.max(1)) if found.scaling == "range" else (
+    x = _by_channel(network, dataset.train_x)
+    low, high = (x.min(1), x.max(1)) if dataset.scaling == "range" else (
         x.mean(1) - REACH * x.std(1), x.mean(1) + REACH * x.std(1))
     span, top = high - low, network.entry.top
     scale = np.where(span > 0, span / top, 1.0)     # a channel that never changes: any will do
@@ -57,8 +57,8 @@ def _by_channel(network: NetworkConfig, x: Array) -> Array:
                        ).reshape(shape[0], -1) if front else x
 
 
-def _check_classes(network: NetworkConfig, found: data.Dataset) -> None:
+def _check_classes(network: NetworkConfig, dataset: data.Dataset) -> None:
     classes = network.structure.classes
-    if classes != len(found.names):
-        raise ModelsError(f"layers must end in {len(found.names)}, the classes of the data "
-                          f"({', '.join(found.names)}), not {classes!r}")
+    if classes != len(dataset.names):
+        raise ModelsError(f"layers must end in {len(dataset.names)}, the classes of the data "
+                          f"({', '.join(dataset.names)}), not {classes!r}")

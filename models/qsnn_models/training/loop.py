@@ -7,18 +7,17 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from qsnn_models.errors import ModelsError
 from qsnn_models.network.device import precision
-from qsnn_models.network.parameter_groups import parameter_groups
 from qsnn_models.network.qsnn import QSNN, NetworkConfig, Output, logits_of
 from qsnn_models.network.settle import settle
 
-from . import augment, teacher
+from . import augment, losses, teacher
 from .average import Average
+from .optimizers import optimizer_of
 from .train_config import TrainConfig
 from .warm_start import warm_start
 
@@ -78,13 +77,16 @@ class Run:
         self.x, self.y = _on(device, x[kept], y[kept])
         self.held_x, self.held_y = _on(device, x[held], y[held])
         self.batches = max(1, len(self.x) // config.batch)
-        self.moves = augment.parse(config.augment)
+        self.moves, self.mixing = augment.parse(config.augment), augment.mixing(config.augment)
+        self.ground = augment.Ground.of(network.entry, device)
+        self.model.tells_each = losses.checked(network, config) == "tet"
+        for neuron in self.model.neurons:
+            neuron.surrogate_width = config.surrogate_width
         self.targets = torch.tensor(config.targets(len(self.model.neurons)), device=device)
-        self.optimizer = torch.optim.Adam(
-            parameter_groups(self.model, config.learning_rate), betas=(0.9, 0.99), fused=True)
+        self.optimizer = optimizer_of(self.model, config)
         self.average = Average(self.model, config.ema) if config.ema else None
         self.taught = taught.to(device) if taught else None
-        self.logits = logits_of(taught, self.x) if taught and not self.moves else None
+        self.logits = logits_of(taught, self.x) if taught and not config.augment else None
 
     def epoch(self, number: int, tick: Tick) -> Epoch:
         """Train epoch *number*, counted from 0; settle the result and measure it."""
@@ -136,9 +138,12 @@ class Run:
     def _step(self, chosen: Tensor) -> Tensor:
         """One update; a row of loss, accuracy, rates and saturation."""
         x, y = self._moved(self.x[chosen]).float(), self.y[chosen]
+        wanted = augment.Wanted(y)
+        if self.mixing:
+            x, wanted = augment.mixed(self.mixing, x, y)
         with precision(self.config.amp, self.device):
             output = self.model(x)
-            loss = self._task(output.logits, chosen, x)
+            loss = self._task(output, wanted, chosen, x)
             self.optimizer.zero_grad()
             torch.autograd.backward(loss + self._regulariser(output))
         self.optimizer.step()
@@ -146,16 +151,17 @@ class Run:
         return torch.cat([torch.stack((loss, hits)), output.rates, output.saturation]).detach()
 
     def _moved(self, x: Tensor) -> Tensor:
-        return augment.apply(self.moves, x, self.network.coding == "spikes") if self.moves else x
+        return augment.apply(self.moves, x, self.network.coding == "spikes", self.ground) \
+            if self.moves else x
 
-    def _task(self, logits: Tensor, chosen: Tensor, x: Tensor) -> Tensor:
+    def _task(self, output: Output, wanted: augment.Wanted, chosen: Tensor, x: Tensor) -> Tensor:
         """Cross entropy, and the teacher's share of the loss where there is one."""
         config = self.config
-        loss = F.cross_entropy(logits, self.y[chosen], label_smoothing=config.label_smoothing)
+        loss = losses.cross_entropy(output, wanted, config.label_smoothing)
         if self.taught is None:
             return loss
         theirs = self.logits[chosen] if self.logits is not None else logits_of(self.taught, x)
-        kept = teacher.divergence(logits, theirs, config.teacher_temperature)
+        kept = teacher.divergence(output.logits, theirs, config.teacher_temperature)
         return (1 - config.teacher_weight) * loss + config.teacher_weight * kept
 
     def _regulariser(self, output: Output) -> Tensor | float:

@@ -54,10 +54,10 @@ class TrainingProgress:
         self.bar.update(self.tasks[batch.network], state=self._state(),
                         completed=self.done.get(batch.network, 0) + batch.share)
 
-    def _follow(self, found: list[float]) -> None:
+    def _follow(self, rows: list[float]) -> None:
         """Move the running values towards those of a batch."""
-        old = self.values or found
-        self.values = [was + SMOOTH * (now - was) for was, now in zip(old, found, strict=True)]
+        old = self.values or rows
+        self.values = [was + SMOOTH * (now - was) for was, now in zip(old, rows, strict=True)]
 
     def _state(self) -> str:
         loss, accuracy, *layers = self.values
@@ -86,22 +86,22 @@ class TrainingProgress:
 def warnings_of(epoch: Epoch) -> list[str]:
     """One line where evaluation fell behind training in *epoch*, and one for each spiking layer
     that fell silent or saturated."""
-    found = []
+    warnings = []
     if epoch.evaluated is not None and epoch.parted and epoch.accuracy - epoch.evaluated > BEHIND:
-        found.append(f"evaluation is {epoch.accuracy - epoch.evaluated:.1%} below training: the "
+        warnings.append(f"evaluation is {epoch.accuracy - epoch.evaluated:.1%} below training: the "
                      f"batch statistics of {epoch.parted[0]} part most, by {epoch.parted[1]:.1f} "
                      "deviations; lower learning_rate, or raise batch")
     for number, (rate, limit) in enumerate(zip(epoch.rates, epoch.saturation, strict=True), 1):
         if rate < SILENT:
-            found.append(f"layer {number} is silent: it fires at {rate:.1%} of the steps; raise "
+            warnings.append(f"layer {number} is silent: it fires at {rate:.1%} of the steps; raise "
                          "target_rate or rate_weight, or lower learning_rate")
         elif rate > BUSY:
-            found.append(f"layer {number} is saturated: it fires at {rate:.1%} of the steps; lower "
-                         "target_rate, or raise rate_weight")
+            warnings.append(f"layer {number} is saturated: it fires at {rate:.1%} of the steps; "
+                         "lower target_rate, or raise rate_weight")
         elif limit > AT_LIMIT:
-            found.append(f"layer {number} is saturated: {limit:.1%} of its stored membranes are at "
-                         "a limit; give them more membrane_bits")
-    return found
+            warnings.append(f"layer {number} is saturated: {limit:.1%} of its stored membranes are "
+                         "at a limit; give them more membrane_bits")
+    return warnings
 
 
 def percents(values: Iterable[float]) -> str:

@@ -31,12 +31,12 @@ class Recipe:
 
     def load(self, folder: str | Path | None = None) -> data.Dataset:
         """Its data set, see `data.load`."""
-        its = {"test": self.config.test} if self.config.test else {}
+        its = {"test_data": self.config.test} if self.config.test else {}
         return data.load(self.config.data, folder, **its)
 
-    def fitted(self, found: data.Dataset) -> "Recipe":
-        """The recipe with its network fitted to *found*, see `fitting.fitted`."""
-        return replace(self, network=fitted(self.network, found))
+    def fitted(self, dataset: data.Dataset) -> "Recipe":
+        """The recipe with its network fitted to *dataset*, see `fitting.fitted`."""
+        return replace(self, network=fitted(self.network, dataset))
 
     def inputs(self, values: Array) -> data.Bytes:
         """*values* of its data set as its network takes them, see `fitting.inputs`."""

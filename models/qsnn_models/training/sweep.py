@@ -54,10 +54,10 @@ def sweep(recipe: Recipe, space: Space, train: Training, *, trials: int, storage
         raise ModelsError("training.holdout must be the same in all trials of a sweep, which it "
                           "judges; give --holdout instead")
     optuna = _optuna()
-    found = _study(optuna, recipe, space, storage, study or recipe.network.name)
+    running = _study(optuna, recipe, space, storage, study or recipe.network.name)
     objective = _Objective(optuna, recipe, space, train, say)
-    found.optimize(objective, n_trials=trials, catch=(ModelsError,))
-    return _best(optuna, found, recipe, objective.errors)
+    running.optimize(objective, n_trials=trials, catch=(ModelsError,))
+    return _best(optuna, running, recipe, objective.errors)
 
 
 def _optuna() -> Any:

@@ -33,9 +33,9 @@ class Exported(nn.Module):
 
     def forward(self, x: Tensor) -> Output:
         steps = () if self.student.coding == "direct" else (self.student.steps,)
-        found = self.call(x.cpu().reshape(len(x), *steps, *self.student.structure.shape))
-        nothing = found.new_zeros(0)
-        return Output(found.to(x.device), nothing, nothing)
+        logits = self.call(x.cpu().reshape(len(x), *steps, *self.student.structure.shape))
+        nothing = logits.new_zeros(0)
+        return Output(logits.to(x.device), nothing, nothing)
 
 
 Teacher = QSNN | Exported
@@ -59,17 +59,17 @@ def read(path: Path, student: NetworkConfig) -> Teacher:
 def _exported(path: Path, student: NetworkConfig) -> Exported:
     """The network in the .pt2 file *path*. Raises CheckpointError."""
     steps = 1 if student.coding == "direct" else student.steps
-    found = Exported(_program(path), student)
+    program = Exported(_program(path), student)
     wanted = (3, student.structure.classes)
     try:
-        answer = found(torch.zeros(3, steps, *student.structure.shape)).logits.shape
+        answer = program(torch.zeros(3, steps, *student.structure.shape)).logits.shape
     except (RuntimeError, TypeError, ValueError, AssertionError) as error:
         raise CheckpointError(f"teacher must take the student's inputs, any number of them, which "
                               f"{path} does not: {str(error).splitlines()[0]}") from None
     if answer != wanted:
         raise CheckpointError(f"teacher must answer 3 inputs with {wanted}, not {tuple(answer)!r} "
                               f"as {path} does")
-    return found
+    return program
 
 
 def _program(path: Path) -> Callable[[Tensor], Tensor]:
@@ -84,10 +84,10 @@ def _program(path: Path) -> Callable[[Tensor], Tensor]:
 
 
 def _trained(path: Path, student: NetworkConfig) -> QSNN:
-    found = checkpoint.read(path)
+    program = checkpoint.read(path)
     try:
         known = {field.name for field in fields(NetworkConfig)}
-        config = NetworkConfig(**{k: v for k, v in found["network"].items() if k in known})
+        config = NetworkConfig(**{k: v for k, v in program["network"].items() if k in known})
         model = QSNN(config)
         model.load_state_dict(tensors(path))
     except checkpoint.UNREADABLE as error:

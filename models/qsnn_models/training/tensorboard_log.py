@@ -57,10 +57,10 @@ class BoardLog:
 
 def scalars(epoch: Epoch) -> dict[str, float]:
     """What is logged of *epoch*, by TensorBoard's tags."""
-    found = {"loss": epoch.loss, "accuracy/training": epoch.accuracy}
+    values = {"loss": epoch.loss, "accuracy/training": epoch.accuracy}
     for name, value in (("evaluation", epoch.evaluated), ("held_out", epoch.holdout)):
         if value is not None:
-            found[f"accuracy/{name}"] = value
+            values[f"accuracy/{name}"] = value
     for number, (rate, limit) in enumerate(zip(epoch.rates, epoch.saturation, strict=True), 1):
-        found |= {f"firing_rate/layer{number}": rate, f"membranes_at_limit/layer{number}": limit}
-    return found
+        values |= {f"firing_rate/layer{number}": rate, f"membranes_at_limit/layer{number}": limit}
+    return values

@@ -10,12 +10,14 @@ from . import augment
 
 Device = Literal["auto", "cpu", "cuda"]
 Amp = Literal["off", "tf32", "bf16"]
+Optimizer = Literal["adam", "adamw", "sgd"]
+Loss = Literal["auto", "count", "potential", "tet"]
 
 AT_LEAST_ONE = ("epochs", "batch", "threads")
 COUNTS = ("holdout", "seed")
 SHARES = ("dropout", "label_smoothing", "ema")      # 0 <= x < 1
-POSITIVE = ("learning_rate", "teacher_temperature")
-NOT_NEGATIVE = ("rate_weight",)
+POSITIVE = ("learning_rate", "teacher_temperature", "surrogate_width")
+NOT_NEGATIVE = ("rate_weight", "weight_decay")
 LARGEST = 2 ** 63 - 1
 MOST_THREADS = 256              # far beyond that torch ends the process
 
@@ -29,11 +31,15 @@ class TrainConfig:
     Loss: cross entropy with ``label_smoothing``, plus ``rate_weight · (1/|S|) Σ_l (r_l - t_l)²``
     over the spiking layers S, r_l a layer's mean firing rate (the spike half of WS-DR).
     ``target_rate`` is t for all layers, or one a layer; Q-SNN's is 0.5, a low one buys energy;
-    ``rate_weight`` 0 switches the term off.
+    ``rate_weight`` 0 switches the term off. ``loss`` says of what the cross entropy is: ``count``
+    (of spikes) or ``potential``, which must be the network's readout, as ``auto`` is; ``tet`` is
+    the mean of the steps' own.
 
     ``teacher`` ("" for none, "float", a checkpoint's path, or a .pt2 file's) adds Hinton's
     distillation, see `teacher.py`: ``(1 - teacher_weight) · CE + teacher_weight · KL`` at
     ``teacher_temperature``.
+    ``optimizer`` is Adam, AdamW or SGD with a momentum of 0.9; ``weight_decay`` is of the latent
+    weights alone. ``surrogate_width``: see `LIF`.
     ``ema`` > 0 keeps a moving average of the latent weights, which is then the result.
     ``start`` is another run's checkpoint to begin from. ``augment``: see `augment.parse`.
     ``holdout`` training images, the same for every seed, are kept back and only measured.
@@ -63,6 +69,10 @@ class TrainConfig:
     device: Device = "auto"
     amp: Amp = "off"
     test: str = ""
+    optimizer: Optimizer = "adam"
+    weight_decay: float = 0.0
+    loss: Loss = "auto"
+    surrogate_width: float = 1.0
 
     def __post_init__(self) -> None:
         if isinstance(self.target_rate, list):      # JSON has no tuples
@@ -77,7 +87,9 @@ class TrainConfig:
                 (("teacher_weight",), "from 0 to 1", lambda v: 0 <= v <= 1),
                 (("target_rate",), "from 0 to 1, one or one a layer", _are_shares),
                 (("device",), _or(Device), lambda v: v in get_args(Device)),
-                (("amp",), _or(Amp), lambda v: v in get_args(Amp))):
+                (("amp",), _or(Amp), lambda v: v in get_args(Amp)),
+                (("optimizer",), _or(Optimizer), lambda v: v in get_args(Optimizer)),
+                (("loss",), _or(Loss), lambda v: v in get_args(Loss))):
             for name in names:
                 if not fits(getattr(self, name)):
                     raise ModelsError(f"{name} must be {needed}, not {getattr(self, name)!r}")

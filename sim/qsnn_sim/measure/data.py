@@ -118,7 +118,7 @@ def read_samples(path: str | Path, graph: Graph) -> Samples:
 
 def _beyond(graph: Graph, x: NDArray[Any]) -> str:
     """What to say of real *x* of which much lies where no training sample did."""
-    share = graph.input.beyond(x)
+    share = graph.input.beyond(x, graph.steps)
     return "" if share <= MUCH else (
         f"{share:.0%} of x lie beyond the range that was learnt in training, and are taken as its "
         "ends: store x in the unit of the training data")
