@@ -198,6 +198,6 @@ def _run(command: tuple[str, ...], folder: Path) -> None:
 
 def _failed(command: tuple[str, ...], run: "subprocess.CompletedProcess[str]") -> ToolError:
     lines = (run.stderr + run.stdout).strip().splitlines()[-3:]
-    program = re.search(r"yosys|nextpnr[-_]\w+|icepack|ecppack|gowin_pack", " ".join(command))
-    return ToolError(f"{program[0] if program else command[0]} must succeed, and it ended with exit "
+    which = re.search(r"yosys|nextpnr[-_]\w+|icepack|ecppack|gowin_pack", " ".join(command))
+    return ToolError(f"{which[0] if which else command[0]} must succeed, and it ended with exit "
                      f"code {run.returncode!r}: {' / '.join(lines)}; report this with the model")
