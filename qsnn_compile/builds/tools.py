@@ -86,12 +86,12 @@ def find_tools(family: Family) -> Tools:
     """The tools to use for *family*. Raises ToolError where there are none."""
     three = (YOSYS, family.nextpnr, family.packer)
     if all(shutil.which(tool.program) for tool in three):
-        yosys = _version_of(("yosys", "-V"))
-        numbers = tuple(map(int, re.findall(r"\d+", yosys)[:2]))
+        native_yosys = _version_of(("yosys", "-V"))
+        numbers = tuple(map(int, re.findall(r"\d+", native_yosys)[:2]))
         if numbers >= OLDEST_YOSYS:
             native = [(tool.program,) for tool in three]
             return Tools(native[0], native[1], native[2], {
-                "yosys": yosys, "nextpnr": _version_of((*native[1], "--version"))})
+                "yosys": native_yosys, "nextpnr": _version_of((*native[1], "--version"))})
     try:
         versions = {name: f"{tool.package} {version(tool.package)}"
                     for name, tool in zip(("yosys", "nextpnr", "packer"), three, strict=True)}
