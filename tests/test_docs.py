@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from qsnn_compile.cli import pages
+
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = [*sorted(DOCS.glob("*.md")), DOCS.parent / "README.md", DOCS.parent / "CONTRIBUTING.md"]
 
@@ -32,3 +34,7 @@ def test_links_and_files_that_a_page_names_are_there(page):
     for path in re.findall(r"`((?:qsnn_compile|hw|sim|models|runtime|docs|tests)/[\w/.-]+\.\w+)`",
                            text):
         assert (DOCS.parent / path).exists(), f"{page.name} names {path}"
+
+
+def test_the_page_of_commands_is_what_the_commands_say():
+    assert (DOCS / "commands.md").read_text() == pages.page()

@@ -99,9 +99,9 @@ def read_report(folder: str | Path) -> Report:
                           f"'report.json'; qsnnc model.onnx -o {folder} makes one") from None
     except (ValueError, RecursionError) as error:
         raise ReportError(f"{path}: must be JSON: {error}; compile the model again") from None
-    found = report.get("schema") if isinstance(report, dict) else None
-    if found != SCHEMA:
-        raise ReportError(f"{path}: schema must be {SCHEMA}, not {found!r}; compile the model "
+    schema = report.get("schema") if isinstance(report, dict) else None
+    if schema != SCHEMA:
+        raise ReportError(f"{path}: schema must be {SCHEMA}, not {schema!r}; compile the model "
                           "again with this version of qsnnc")
     missing = REQUIRED - report.keys()
     if missing:
@@ -148,12 +148,12 @@ def _layers(machine: Machine, stages: Sequence[Stage]) -> list[dict[str, Any]]:
 
 def _bounds(proved: Bounds) -> dict[str, Any]:
     """The proven range of every intermediate, over all channels and steps."""
-    found: dict[str, Any] = {
+    ranges: dict[str, Any] = {
         name: {"current": _ends(linear.current), "inputs": _ends(linear.total)}
         for name, linear in proved.linear.items()}
-    found |= {name: _neuron_bounds(neuron) for name, neuron in proved.neurons.items()}
-    found["readout"] = {"accumulator": _ends(proved.accumulator), "scores": _ends(proved.scores)}
-    return found
+    ranges |= {name: _neuron_bounds(neuron) for name, neuron in proved.neurons.items()}
+    ranges["readout"] = {"accumulator": _ends(proved.accumulator), "scores": _ends(proved.scores)}
+    return ranges
 
 
 def _neuron_bounds(neuron: NeuronBounds) -> dict[str, list[int]]:
@@ -217,13 +217,13 @@ def _why(report: Report) -> str:
     """Where the clock is from."""
     asked, placed = report.get("clock_asked_mhz"), report["fmax_mhz"]
     if asked is None:
-        found = (f"the fastest that leaves {MARGIN:.0%} to what was placed"
-                 if report.get("clock_from") == "placed" else "the board's table's")
+        reason = (f"the fastest that leaves {MARGIN:.0%} to what was placed"
+                  if report.get("clock_from") == "placed" else "the board's table's")
     elif asked == report["clock_mhz"]:
-        found = "as asked"
+        reason = "as asked"
     else:
-        found = f"the fastest that the board makes and is not above the {asked:g} MHz asked for"
-    return found if placed else f"{found}; not placed: add --bitstream"
+        reason = f"the fastest that the board makes and is not above the {asked:g} MHz asked for"
+    return reason if placed else f"{reason}; not placed: add --bitstream"
 
 
 def _fmax(report: Report) -> list[str]:

@@ -86,12 +86,12 @@ def find_tools(family: Family) -> Tools:
     """The tools to use for *family*. Raises ToolError where there are none."""
     three = (YOSYS, family.nextpnr, family.packer)
     if all(shutil.which(tool.program) for tool in three):
-        found = _version_of(("yosys", "-V"))
-        numbers = tuple(map(int, re.findall(r"\d+", found)[:2]))
+        native_yosys = _version_of(("yosys", "-V"))
+        numbers = tuple(map(int, re.findall(r"\d+", native_yosys)[:2]))
         if numbers >= OLDEST_YOSYS:
             native = [(tool.program,) for tool in three]
             return Tools(native[0], native[1], native[2], {
-                "yosys": found, "nextpnr": _version_of((*native[1], "--version"))})
+                "yosys": native_yosys, "nextpnr": _version_of((*native[1], "--version"))})
     try:
         versions = {name: f"{tool.package} {version(tool.package)}"
                     for name, tool in zip(("yosys", "nextpnr", "packer"), three, strict=True)}
@@ -124,9 +124,9 @@ def place(tools: Tools, folder: Path, device: Device, seed: int, mhz: float) -> 
         if not any(text in run.stderr for text in NO_PLACEMENT):
             raise _failed(tools.nextpnr, run)
         return Placed(seed, None, {})
-    found = json.loads(report.read_text(encoding="utf-8"))
-    return Placed(seed, min(clock["achieved"] for clock in found["fmax"].values()),
-                  _used(found, device))
+    answer = json.loads(report.read_text(encoding="utf-8"))
+    return Placed(seed, min(clock["achieved"] for clock in answer["fmax"].values()),
+                  _used(answer, device))
 
 
 def pack_only(tools: Tools, folder: Path, device: Device) -> dict[str, int]:
@@ -198,6 +198,6 @@ def _run(command: tuple[str, ...], folder: Path) -> None:
 
 def _failed(command: tuple[str, ...], run: "subprocess.CompletedProcess[str]") -> ToolError:
     lines = (run.stderr + run.stdout).strip().splitlines()[-3:]
-    found = re.search(r"yosys|nextpnr[-_]\w+|icepack|ecppack|gowin_pack", " ".join(command))
-    return ToolError(f"{found[0] if found else command[0]} must succeed, and it ended with exit "
+    which = re.search(r"yosys|nextpnr[-_]\w+|icepack|ecppack|gowin_pack", " ".join(command))
+    return ToolError(f"{which[0] if which else command[0]} must succeed, and it ended with exit "
                      f"code {run.returncode!r}: {' / '.join(lines)}; report this with the model")

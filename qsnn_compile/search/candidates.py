@@ -95,15 +95,15 @@ def candidates(graph: Graph, device: Device, lanes: Sequence[int],
     """The machines of *graph*, legalised, with *lanes* lanes in all: the orders, banks, units,
     columns and steps a pass that go with them. Of several *lanes*, none of which a bank has more
     than it can use. Raises MachineError where no machine could work."""
-    found, refused = list[Candidate](), None
+    machines, refused = list[Candidate](), None
     for prepared, banks, each, units in _shapes(graph, lanes, mode):
         try:
-            found += _columned(prepared, device, banks, each, units)
+            machines += _columned(prepared, device, banks, each, units)
         except MachineError as error:
             refused = error
-    if refused is not None and not found:
+    if refused is not None and not machines:
         raise refused
-    return found
+    return machines
 
 
 def _shapes(graph: Graph, lanes: Sequence[int],

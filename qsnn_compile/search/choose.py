@@ -80,7 +80,7 @@ def choose(graph: Graph, target: Target, aim: Aim = FASTEST) -> tuple[Machine, I
     """
     aim.check(target.device)
     tried = candidates(graph, target.device, aim.lanes_tried(target.device), aim.mode)
-    found, least = None, inf
+    best, least = None, inf
     for bound, one in _bounded(tried, target, aim):
         if bound >= least:
             break                       # an image adds to what a machine needs, and to no clocks
@@ -90,10 +90,10 @@ def choose(graph: Graph, target: Target, aim: Aim = FASTEST) -> tuple[Machine, I
         needed = predict(machine, image, target.device)
         cost = aim.cost(target, one, needed)
         if cost < least and _allowed(one, needed, target, aim):
-            found, least = (machine, image), cost
-    if found is None:
+            best, least = (machine, image), cost
+    if best is None:
         raise DoesNotFit(_refused(graph, tried, target, aim))
-    return found
+    return best
 
 
 def nanojoules(target: Target, machine: Machine, clocks: float, lc: int) -> float | None:

@@ -45,7 +45,7 @@ def _rotations(machine: Machine, index: int) -> int:
 def _pass_clocks(machine: Machine, index: int) -> float:
     """Clocks of a pass' words, and of its transfer."""
     layer, merged = machine.parameters.layers[index], machine.timing.stride[index]
-    clocks = [_word_clocks(found, merged) for found in layer.maps]
+    clocks = [_word_clocks(memory_map, merged) for memory_map in layer.maps]
     return 1 + max(sum(count * clocks[source] for source, count in
                        Counter(word.source for word in window).items())
                    for window in layer.windows) / _passes(layer)
@@ -69,11 +69,11 @@ def _wait(machine: Machine, index: int) -> float:
     return max(timing.rotation[index], rotations - beside * _pass_clocks(machine, behind))
 
 
-def _word_clocks(found: Map, merged: int) -> float:
+def _word_clocks(memory_map: Map, merged: int) -> float:
     """Clocks of a word: an event for each plane of each spike, one where there is none."""
-    if found.kind == "list":
-        return found.words * PIXELS * found.planes
-    if found.kind == "values":
-        return 1 + PIXELS * (found.planes - 1)
+    if memory_map.kind == "list":
+        return memory_map.words * PIXELS * memory_map.planes
+    if memory_map.kind == "values":
+        return 1 + PIXELS * (memory_map.planes - 1)
     spikes = WORD * min(1.0, ACTIVITY * math.pow(merged, REPETITION))
-    return max(1.0, spikes * found.planes)
+    return max(1.0, spikes * memory_map.planes)

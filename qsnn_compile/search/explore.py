@@ -125,11 +125,11 @@ def explore(graph: Graph, target: Target, executor: Executor, *, lanes: int | No
 
 def front(points: Iterable[Point]) -> list[Point]:
     """Those of which no other has both fewer clocks and fewer logic cells, the fastest first."""
-    found: list[Point] = []
+    unbeaten: list[Point] = []
     for point in sorted(points, key=lambda point: (point.clocks, point.needed.lc)):
-        if not found or point.needed.lc < found[-1].needed.lc:
-            found.append(point)
-    return found
+        if not unbeaten or point.needed.lc < unbeaten[-1].needed.lc:
+            unbeaten.append(point)
+    return unbeaten
 
 
 def placed(points: Sequence[Point], target: Target, executor: Executor, *,
@@ -142,11 +142,11 @@ def placed(points: Sequence[Point], target: Target, executor: Executor, *,
 
 def best(points: Sequence[Point]) -> dict[Goal, Point]:
     """For each goal the point of *points* that it asks for, where that can be said."""
-    found = {"latency": min(points, key=lambda point: point.clocks),
-             "area": min(points, key=lambda point: point.needed.lc)}
+    choices = {"latency": min(points, key=lambda point: point.clocks),
+               "area": min(points, key=lambda point: point.needed.lc)}
     if all(point.nanojoules is not None for point in points):
-        found["energy"] = min(points, key=lambda point: point.nanojoules or 0.0)
-    return {goal: found[goal] for goal in GOALS if goal in found}
+        choices["energy"] = min(points, key=lambda point: point.nanojoules or 0.0)
+    return {goal: choices[goal] for goal in GOALS if goal in choices}
 
 
 def _spread(executor: Executor, function: Callable[..., Answer], tasks: Sequence[tuple[Any, ...]],

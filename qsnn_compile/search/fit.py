@@ -35,14 +35,14 @@ def excess(needed: Resources, device: Device) -> dict[str, tuple[int, int]]:
 
 def nearest(tried: list[Candidate], device: Device) -> Candidate:
     """The machine that needs the least too much; of several, the fastest."""
-    found, least = tried[0], (inf, inf)
+    best, least = tried[0], (inf, inf)
     for one in sorted(tried, key=lambda one: _overload(one.floor, device)):
         if _overload(one.floor, device) > least[0]:
             break
         rated = _overload(one.needed, device), one.clocks
         if rated < least:
-            found, least = one, rated
-    return found
+            best, least = one, rated
+    return best
 
 
 def _overload(needed: Resources, device: Device) -> float:
@@ -71,13 +71,13 @@ def _want(one: Candidate, key: str, needed: int, limit: int) -> str:
 
 def _arrays(one: Candidate, key: str) -> Counter[str]:
     """Memories of each array of the machine, by the array's name."""
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     if key == "spram":
-        found["weights"] = one.needed.spram
+        counts["weights"] = one.needed.spram
     if key == "ebr":
         for memory in one.memories:
-            found[ARRAYS[memory.kind]] += memory.ebr
-    return +found
+            counts[ARRAYS[memory.kind]] += memory.ebr
+    return +counts
 
 
 def _advice(graph: Graph, one: Candidate, device: Device) -> Iterator[str]:

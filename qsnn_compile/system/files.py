@@ -18,14 +18,14 @@ def opened(path: str | Path, *, most: int = LARGEST) -> BinaryIO:
     have. Every reader of a user's file (models, data, checkpoints, reports) opens it here.
     """
     try:
-        found = Path(path).stat()
+        status = Path(path).stat()
     except ValueError as error:                     # a NUL in the name
         raise OSError(errno.EINVAL, f"no name of a file: {error}") from None
-    if stat.S_ISDIR(found.st_mode):
+    if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "not a regular file but a device, a FIFO or a socket")
-    if found.st_size > most:
+    if status.st_size > most:
         raise OSError(errno.EFBIG, f"larger than {most:,} bytes")
     return Path(path).open("rb")
 

@@ -29,7 +29,7 @@ import campaign_batch
 from campaign_batch import Result
 from campaign_state import PAGE, STATE, State, page
 
-from qsnn_compile.cli import explore
+from qsnn_compile.cli.executors import executor
 from qsnn_compile.system.errors import QsnnError
 from qsnn_compile.system.processes import Stopped, held, stoppable
 from qsnn_sim.rtl.simulators import SIMULATORS, check_tools
@@ -78,13 +78,13 @@ def campaign(state: State, options: argparse.Namespace, console: Console) -> Non
     ends, numbers = time.monotonic() + 3600 * options.hours, islice(state.todo(), options.batches)
     most = options.jobs if options.dask is None else DASK_BATCHES
     running: dict[Future[Result], int] = {}
-    with explore._executor(options) as executor:
+    with executor(options.jobs, options.dask) as workers:
         while True:
             while len(running) < most and time.monotonic() < ends:
                 number = next(numbers, None)
                 if number is None:
                     break
-                running[executor.submit(campaign_batch.batch, number)] = number
+                running[workers.submit(campaign_batch.batch, number)] = number
             if not running:
                 return
             for done in wait(running, return_when=FIRST_COMPLETED).done:

@@ -15,8 +15,7 @@ from qsnn_compile.builds.tools import Implementation, Placed
 from qsnn_compile.chips import energy
 from qsnn_compile.chips.resources import Resources, predict
 from qsnn_compile.chips.targets import TargetError, target
-from qsnn_compile.cli import explore as command
-from qsnn_compile.cli import qsnn, qsnnc
+from qsnn_compile.cli import executors, qsnn, qsnnc
 from qsnn_compile.dialect.reader import import_onnx
 from qsnn_compile.ir import Dense, Graph, Input, Node, Readout, ints
 from qsnn_compile.passes import PASSES, run_passes
@@ -359,7 +358,7 @@ def test_a_dask_cluster_does_the_work(capsys):
 
 def test_a_dask_scheduler_that_is_not_there(capsys, monkeypatch):
     pytest.importorskip("distributed")
-    monkeypatch.setattr(command, "PATIENCE", "0.2s")
+    monkeypatch.setattr(executors, "PATIENCE", "0.2s")
     code, told = run(capsys, MODEL, "--dask", "tcp://127.0.0.1:9")
     assert code == 2 and "--dask must be the address of a scheduler that answers" in told.err
 

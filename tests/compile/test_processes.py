@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from qsnn_compile.cli import errors, explore
+from qsnn_compile.cli import errors, executors
 from qsnn_compile.system import processes
 from qsnn_compile.system.processes import Stopped, held, run, stoppable
 
@@ -122,7 +122,7 @@ def test_workers_end_with_an_error_and_not_with_their_work():
     numbers = []
 
     def work():
-        with explore._processes(1) as executor:
+        with executors.processes(1) as executor:
             numbers.append(executor.submit(os.getpid).result())
             executor.submit(time.sleep, 60)
             raise RuntimeError

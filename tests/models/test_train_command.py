@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from blobs import CONFIG, NETWORK, dataset
 
-from qsnn_compile.cli import train as cli
+from qsnn_compile.cli import qsnn, training
 from qsnn_models import data
 from qsnn_models.errors import ModelsError
 from qsnn_models.training import config_file
@@ -25,7 +25,7 @@ def command(monkeypatch, tmp_path):
     monkeypatch.setitem(zoo.RECIPES, "tiny", RECIPE)
     monkeypatch.setattr(data, "load", lambda name, folder: dataset())
     monkeypatch.chdir(tmp_path)
-    return lambda *options, name="tiny": cli.main([name, *options])
+    return lambda *options, name="tiny": qsnn.main(["train", name, *options])
 
 
 def test_the_command_writes_network_ledger_and_checkpoint(command, tmp_path, capsys):
@@ -91,7 +91,7 @@ def test_a_file_is_trained_as_the_recipe_it_holds(command, tmp_path):
 
 def test_the_list_of_recipes(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "300")
-    assert cli.main(["--list"]) == 0
+    assert qsnn.main(["train", "--list"]) == 0
     out = capsys.readouterr().out
     assert all(name in out and recipe.config.data.partition("?")[0] in out
                for name, recipe in zoo.RECIPES.items())
@@ -152,7 +152,7 @@ def test_a_fold_s_ledger_has_the_command_for_it_alone(folds, tmp_path):
     assert folds() == 0
     ledger = json.loads((tmp_path / "runs/tiny_1.ledger.json").read_text())
     words = shlex.split(ledger["command"])
-    assert cli.main([*words[2:], "--out", "again"]) == 0
+    assert qsnn.main([*words[1:], "--out", "again"]) == 0
     assert (tmp_path / "again/tiny_1.onnx").read_bytes() == (
         tmp_path / "runs/tiny_1.onnx").read_bytes()
     assert json.loads((tmp_path / "again/tiny_1.ledger.json").read_text())["command"] == (
@@ -165,7 +165,7 @@ def test_folds_are_resumed_where_they_were_begun(folds, tmp_path, monkeypatch):
     before = json.loads((runs / "tiny.folds.json").read_text())["folds"]
     (runs / "tiny_2.checkpoint.pt").unlink()
     trained = []
-    monkeypatch.setattr(cli, "train", lambda network, *rest, **options: trained.append(
+    monkeypatch.setattr(training, "train", lambda network, *rest, **options: trained.append(
         (network.name, options["resume"])) or train(network, *rest, **options))
     assert folds("--resume") == 0
     assert trained == [("tiny", True), ("tiny_1", True), ("tiny_2", False)]
@@ -234,7 +234,7 @@ def test_a_network_beyond_all_memory(command, capsys):
 ))
 def test_a_network_that_is_not_there(capsys, arguments, said, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert cli.main(arguments) == 2
+    assert qsnn.main(["train", *arguments]) == 2
     assert capsys.readouterr().err.startswith(said)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from blobs import CONFIG, NETWORK, dataset
 
-from qsnn_compile.cli import train as cli
+from qsnn_compile.cli import qsnn
 from qsnn_models import data
 from qsnn_models.training import checkpoint
 from qsnn_models.training import recipes as zoo
@@ -22,7 +22,7 @@ CHILD = """
 import sys, time
 from pathlib import Path
 from blobs import CONFIG, NETWORK, dataset
-from qsnn_compile.cli import train as cli
+from qsnn_compile.cli import qsnn
 from qsnn_models import data
 from qsnn_models.training import recipes as zoo
 from qsnn_models.training.progress import TrainingProgress
@@ -38,7 +38,7 @@ def tick(progress, batch):
 TrainingProgress.tick = tick
 zoo.RECIPES["tiny"] = zoo.Recipe(NETWORK, CONFIG)
 data.load = lambda name, folder: dataset()
-sys.exit(cli.main(["tiny", "--out", "."]))
+sys.exit(qsnn.main(["train", "tiny", "--out", "."]))
 """
 
 
@@ -64,8 +64,8 @@ def test_a_killed_training_resumes_to_the_same_bytes(tmp_path, monkeypatch):
 
     monkeypatch.setitem(zoo.RECIPES, "tiny", zoo.Recipe(NETWORK, CONFIG))
     monkeypatch.setattr(data, "load", lambda name, folder: dataset())
-    assert cli.main(["tiny", "--out", str(killed), "--resume"]) == 0
-    assert cli.main(["tiny", "--out", str(whole)]) == 0
+    assert qsnn.main(["train", "tiny", "--out", str(killed), "--resume"]) == 0
+    assert qsnn.main(["train", "tiny", "--out", str(whole)]) == 0
     assert (killed / "tiny.onnx").read_bytes() == (whole / "tiny.onnx").read_bytes()
     ours, theirs = (checkpoint.read(checkpoint.path_of(folder, "tiny"))["state"]
                     for folder in (killed, whole))

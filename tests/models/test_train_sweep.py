@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from blobs import CONFIG, NETWORK, dataset
 
-from qsnn_compile.cli import train as cli
+from qsnn_compile.cli import qsnn
 from qsnn_models import data
 from qsnn_models.errors import ModelsError
 from qsnn_models.training import config_file, search_space
@@ -175,7 +175,7 @@ def command(monkeypatch, tmp_path, write):
     monkeypatch.setattr(data, "load", lambda name, folder: dataset())
     monkeypatch.chdir(tmp_path)
     write(TOML)
-    return lambda *options: cli.main(["tiny", "--sweep", "sweep.toml", *options])
+    return lambda *options: qsnn.main(["train", "tiny", "--sweep", "sweep.toml", *options])
 
 
 def test_the_command_writes_the_best_as_a_file_to_train(command, tmp_path, capsys):

@@ -11,7 +11,7 @@ from boards import FakeBoard
 from qsnn_compile.builds.report import make_report, write_report
 from qsnn_compile.chips.resources import predict
 from qsnn_compile.chips.targets import target
-from qsnn_compile.cli import run as commands
+from qsnn_compile.cli import qsnn
 from qsnn_compile.ir import Dense, Graph, Input, Node, Readout, ints, to_text
 from qsnn_compile.lower.mapping import map_graph
 from qsnn_compile.lower.program import Program
@@ -123,7 +123,7 @@ def port(program, graph, monkeypatch):
     server = threading.Thread(target=serve, daemon=True)
     server.start()
     patient = functools.partial(UartDevice, timeout_s=600)
-    monkeypatch.setattr(commands, "UartDevice", patient)
+    monkeypatch.setattr("qsnn_runtime.devices.uart.UartDevice", patient)
     yield os.ttyname(host_end)
     os.close(host_end)
     server.join()
@@ -145,7 +145,7 @@ def test_run_command(program, graph, x, port, tmp_path, capsys):
     data, out = tmp_path / "x.npz", tmp_path / "out.json"
     expected = golden.run(graph, x)
     np.savez(data, x=x, y=expected.classes)
-    assert commands.run([str(build), "--port", port, "--data", str(data),
+    assert qsnn.main(["run", str(build), "--port", port, "--data", str(data),
                          "--json", str(out)]) == 0
     report = json.loads(out.read_text())
     assert report["classes"] == expected.classes.tolist()
@@ -157,15 +157,15 @@ def test_run_command(program, graph, x, port, tmp_path, capsys):
 
 def test_run_command_without_data(program, graph, port, tmp_path, capsys):
     build = save(program, graph, tmp_path / "build")
-    assert commands.run([str(build), "--port", port, "--json", "-"]) == 0
+    assert qsnn.main(["run", str(build), "--port", port, "--json", "-"]) == 0
     captured = capsys.readouterr()
     assert json.loads(captured.out) == {"port": port, "loaded": True}
     assert captured.err == f"weights loaded through {port}\n"
 
 
-def test_run_command_refuses_data_before_it_opens_the_port(program, graph, tmp_path):
+def test_run_command_refuses_data_before_it_opens_the_port(program, graph, tmp_path, capsys):
     build = save(program, graph, tmp_path / "build")
     (tmp_path / "x.npz").write_bytes(b"")
-    with pytest.raises(QsnnError, match="data must be a whole .npz file"):
-        commands.run([str(build), "--port", "/dev/no-such-port", "--data",
-                      str(tmp_path / "x.npz")])
+    assert qsnn.main(["run", str(build), "--port", "/dev/no-such-port", "--data",
+                      str(tmp_path / "x.npz")]) == 2
+    assert "data must be a whole .npz file" in capsys.readouterr().err

@@ -77,11 +77,11 @@ class Measured:
 
 def measure(build: Build, samples: Samples, *, record: bool = False,
             progress: Callable[[int], None] = lambda done: None) -> Measured:
-    """Run all samples; *progress* is told how many more are done. Input beats come one a clock."""
+    """Run all samples; *progress* is told how many are done. Input beats come one a clock."""
     parts = []
     for start in range(0, len(samples.x), BATCH):
         parts.append(_batch(build, samples.x[start:start + BATCH], record))
-        progress(len(parts[-1].classes))
+        progress(min(start + BATCH, len(samples.x)))
     return _joined(parts)
 
 
