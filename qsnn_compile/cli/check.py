@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 @command("check", epilog="Exit codes: 0 the float form does what the library does, 1 it does not "
          "or was not compared with the library (NIR without spk), 2 bad input.")
-@click.argument("model", type=FILE, help="An ONNX file of another library or of ours, or a NIR file.")
+@click.argument("model", type=FILE,
+                help="An ONNX file, of another library or of ours, or a NIR file.")
 @options.data(required=True, help="x [N, T, ...] and, where known, the library's spikes spk "
               "[N, T, ...] and the right classes y [N].")
 @options.steps
