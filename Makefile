@@ -7,7 +7,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 EVERYTHING := fpga,verify,import,board,train,events,plot,dask,dev
 
-.PHONY: demo test test-all lint check-tools clean
+# mutants: a change in the code that no test notices is a gap (docs/mutants.md).
+.PHONY: demo test test-all mutants lint check-tools clean
 
 demo: check-tools $(VENV)/.demo
 	@$(BIN)/python examples/demo.py
@@ -17,6 +18,9 @@ test: $(VENV)/.everything lint
 
 test-all: $(VENV)/.everything lint
 	$(BIN)/pytest -n 2 --dist worksteal
+
+mutants: $(VENV)/.everything
+	$(BIN)/python tests/bench/mutants.py
 
 lint: $(VENV)/.everything
 	$(BIN)/ruff check .
