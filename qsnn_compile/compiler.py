@@ -56,10 +56,10 @@ def compile_model(model: str | Path, *, target_name: str, output: str | Path | N
     if bitstream:
         find_tools(goal.family)         # before the work, not after it
     aim.mode.check()
-    found = read_model(model, steps, readout, options or Options())
+    network = read_model(model, steps, readout, options or Options())
     if understood is not None:
-        understood(found)
-    graph = legalised(model, found, watch, aim.mode)
+        understood(network)
+    graph = legalised(model, network, watch, aim.mode)
     machine, image = choose(graph, goal, aim)
     program = Program(machine, image, graph.input, goal.name, goal.board.name,
                       goal.board.clock_mhz, graph.readout.names)
@@ -122,12 +122,12 @@ def _read(model: str | Path, steps: int | None, readout: str | None, options: Op
     return graph
 
 
-def legalised(model: str | Path, found: Graph | Foreign, watch: Watch | None = None,
+def legalised(model: str | Path, network: Graph | Foreign, watch: Watch | None = None,
               mode: Mode = WINDOW) -> Graph:
-    """The network that the machine runs, of what *model* was *found* to hold. Raises Unsupported.
+    """The network that the machine runs, of *network*, read from *model*. Raises Unsupported.
     """
     try:
-        graph = runnable(found) if isinstance(found, Foreign) else found
+        graph = runnable(network) if isinstance(network, Foreign) else network
         check_steps(graph.steps)
         return run_passes(graph, pipeline(mode.stream), watch)
     except Unsupported as error:

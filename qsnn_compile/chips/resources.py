@@ -118,8 +118,8 @@ def _walker_bits(machine: Machine) -> int:
     """Adders and registers of addresses, places, rounds; the job as it moves on."""
     address = max(machine.layout.lines, machine.layout.value_words, 2).bit_length()
     maps = max(len(layer.maps) for layer in machine.parameters.layers)
-    sides = max(max(found.height, found.width) for layer in machine.parameters.layers
-                for found in layer.maps).bit_length()
+    sides = max(max(source.height, source.width) for layer in machine.parameters.layers
+                for source in layer.maps).bit_length()
     words = max(sum(len(layer.windows[0]) for layer in machine.parameters.layers), 2).bit_length()
     rounds = machine.timing.total_rounds.bit_length()
     job = (machine.layout.lines.bit_length() + machine.layout.membrane_slots.bit_length()

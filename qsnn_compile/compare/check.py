@@ -82,11 +82,11 @@ def check(model: str | Path, data: str | Path, options: Options, golden: Golden,
     network = replace(network, steps=frames.shape[1])
     graph, report = _quantised(network, frames, options, told)
     runtime, answers = run_source(model, network, frames, options.told())
-    found = run(network, frames)
+    floats = run(network, frames)
     fixed = golden(graph, frames if network.coding == "frames" else frames[:, 0])
     reference = answers if stored is None else stored
-    if reference.size != found.output.size:
-        raise DataError(f"{data}: spk must hold {found.output.size} answers, one for each sample, "
+    if reference.size != floats.output.size:
+        raise DataError(f"{data}: spk must hold {floats.output.size} answers, one for each sample, "
                         f"step and output, not {reference.shape!r}; store those of x")
     if min(samples := frames.shape[:2]) > 1 and samples[0] != samples[1] and \
             reference.shape[:2] == samples[::-1]:
@@ -94,7 +94,7 @@ def check(model: str | Path, data: str | Path, options: Options, golden: Golden,
                         "which seems to have the steps first; store np.swapaxes(spk, 0, 1)")
     source = Source(runtime, stored is not None, reference, answers,
                     read_labels(data, len(frames)), tuple(notes))
-    return _compared(str(model), source, network, graph, report, found, fixed, options)
+    return _compared(str(model), source, network, graph, report, floats, fixed, options)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,12 +142,12 @@ def _stored(data: str | Path) -> Array | None:
 
 
 def _compared(model: str, source: Source, network: Network, graph: ir.Graph, report: Report,
-              found: Run, fixed: Result, options: Options) -> Check:
-    samples, steps = found.output.shape[:2]
+              run: Run, fixed: Result, options: Options) -> Check:
+    samples, steps = run.output.shape[:2]
     rows = (samples, steps, -1)
-    truth, floats = source.reference.reshape(rows), found.output.reshape(rows)
+    truth, floats = source.reference.reshape(rows), run.output.reshape(rows)
     integers = _answers(network, graph, report, fixed, floats)
-    wrong, tied = _differs(floats, truth, network), _ties(found, network, rows)
+    wrong, tied = _differs(floats, truth, network), _ties(run, network, rows)
     bad = None if integers is None else _differs(integers, truth, network)
     run_wrong = None if not source.stored else int(
         _differs(source.answers.reshape(rows), truth, network).sum())
@@ -158,7 +158,7 @@ def _compared(model: str, source: Source, network: Network, graph: ir.Graph, rep
         model, source.runtime, source.name, source.stored or source.runtime != EQUATIONS,
         truth.size, run_wrong, int((wrong & ~tied).sum()), int((wrong & tied).sum()),
         None if bad is None else int(bad.sum()), options.weight_bits, options.membrane_bits,
-        layer_checks(network, graph, report, found.spikes, fixed),
+        layer_checks(network, graph, report, run.spikes, fixed),
         by_step(wrong & ~tied), () if bad is None else by_step(bad), first(wrong & ~tied),
         None if bad is None else first(bad),
         samples, float((chosen[FIXED] == chosen[source.name]).mean()),
@@ -197,15 +197,15 @@ def _differs(a: Array, b: Array, network: Network) -> NDArray[np.bool_]:
     return np.asarray(~np.isclose(a, b, rtol=1e-3, atol=1e-4))
 
 
-def _ties(found: Run, network: Network, rows: tuple[int, ...]) -> NDArray[np.bool_]:
+def _ties(run: Run, network: Network, rows: tuple[int, ...]) -> NDArray[np.bool_]:
     """Where a potential anywhere lay so near its threshold that the answer may differ: from that
     step of that sample on."""
-    samples, steps = found.output.shape[:2]
+    samples, steps = run.output.shape[:2]
     near = np.zeros((samples, steps, 1), np.bool_)
-    for tied in found.tied.values():
+    for tied in run.tied.values():
         near |= tied.reshape(samples, steps, -1).any(axis=2, keepdims=True)
     return np.broadcast_to(np.logical_or.accumulate(near, axis=1),
-                           found.output.reshape(rows).shape)
+                           run.output.reshape(rows).shape)
 
 
 def _answers(network: Network, graph: ir.Graph, report: Report, fixed: Result, like: Array

@@ -128,8 +128,8 @@ def _states(model: onnx.ModelProto, inputs: Mapping[str, Dims], file: str
             other[:1] == dims[:1] for other in inputs.values())
         blocks[name], env[name] = input_block(trace, shape, 0 if same else None)
     values = Interpreter(trace, file).run(model.graph, dict(env))
-    outputs = {value.name: first_sample(found)
-               for value, found in zip(model.graph.output, values, strict=True)}
+    outputs = {value.name: first_sample(array)
+               for value, array in zip(model.graph.output, values, strict=True)}
     pairs = pair_states(trace, blocks, outputs)
     left = [name for name in inputs if name not in pairs]
     if len(left) != 1:
@@ -144,8 +144,8 @@ def _scanned(model: onnx.ModelProto, inputs: Mapping[str, Dims]) -> str:
     """The input over which a Scan or Loop runs: the others start its states."""
     carried = {name for node in model.graph.node if node.op_type in ("Loop", "Scan")
                for name in node.input[-_scan_inputs(node):]}
-    found = [name for name in inputs if name in carried]
-    return (found or list(inputs)[:1])[0]
+    fed = [name for name in inputs if name in carried]
+    return (fed or list(inputs)[:1])[0]
 
 
 def _scan_inputs(node: onnx.NodeProto) -> int:
@@ -178,10 +178,10 @@ def _whole(engine: Engine, sample: Array, source: str, inputs: Mapping[str, Dims
                           f"{inputs[source]!r}; use data of as many steps as the file has")
     outputs = engine({**feed, source: data.reshape(shape).astype(types[source])})
     wanted = steps * int(np.prod(shapes(network)[network.output]))
-    answer = next((found for found in outputs.values() if found.size == wanted), None)
+    answer = next((array for array in outputs.values() if array.size == wanted), None)
     if answer is None:
         raise SourceError(f"outputs must have one of {wanted} numbers, the answers of {steps} "
-                          f"steps, not {[found.shape for found in outputs.values()]!r}; give data "
+                          f"steps, not {[array.shape for array in outputs.values()]!r}; give data "
                           "of as many steps as the file has")
     return answer.reshape(steps, -1)
 

@@ -66,8 +66,8 @@ def _dequantize(builder: Builder, node: OnnxNode, inputs: list[Value | None]) ->
         node.fail("weights and scale must be constants, not computed values; freeze the network "
                   "before exporting it")
     if not (scale.value == 1).all():
-        found = float(scale.value.ravel()[np.flatnonzero(scale.value.ravel() != 1)[0]])
-        node.fail(f"scale must be 1.0, not {found!r}; fold the scale into the neuron's threshold, "
+        first = float(scale.value.ravel()[np.flatnonzero(scale.value.ravel() != 1)[0]])
+        node.fail(f"scale must be 1.0, not {first!r}; fold the scale into the neuron's threshold, "
                   "bias and step (qsnn train does)")
     shift = zero.value if isinstance(zero, Const) else 0
     return Const(stored.value.astype(np.int64) - shift, quantised=True)
@@ -124,10 +124,10 @@ def _usual(node: OnnxNode, only: dict[str, object], advice: str) -> None:
 
 
 def _pair(node: OnnxNode, name: str, usual: list[int]) -> tuple[int, int]:
-    found = node.attributes.get(name, usual)
-    if len(found) != 2:
-        node.fail(f"{name} must be two numbers, not {found!r}; the front end takes 2-d images")
-    return found[0], found[1]
+    pair = node.attributes.get(name, usual)
+    if len(pair) != 2:
+        node.fail(f"{name} must be two numbers, not {pair!r}; the front end takes 2-d images")
+    return pair[0], pair[1]
 
 
 def _pad(builder: Builder, node: OnnxNode, inputs: list[Value | None]) -> Result:

@@ -60,11 +60,11 @@ def _membrane_bits(node: OnnxNode) -> int:
 
 
 def _reset(node: OnnxNode) -> Reset:
-    found = node.attributes.get("reset")
+    written = node.attributes.get("reset")
     for reset in get_args(Reset):
-        if found == reset:
+        if written == reset:
             return cast(Reset, reset)
-    node.fail(f"reset must be 'hard', 'soft' or 'none', not {found!r}; export the file again")
+    node.fail(f"reset must be 'hard', 'soft' or 'none', not {written!r}; export the file again")
 
 
 def _synapse(node: OnnxNode, rank: int) -> Synapse:

@@ -87,9 +87,9 @@ def _check_operators(file: OnnxFile) -> None:
                        if isinstance(value, onnx.GraphProto)]
 
 
-def _steps(file: OnnxFile, given: int | None, found: int | None) -> int:
-    if given is None and found is not None and "qsnn.steps" not in file.metadata:
-        return found
+def _steps(file: OnnxFile, given: int | None, frames: int | None) -> int:
+    if given is None and frames is not None and "qsnn.steps" not in file.metadata:
+        return frames
     steps = file.integer("steps", "add --steps T, the number of time steps", given)
     if steps < 1:
         file.fail(f"steps must be at least 1, not {steps!r}; give the number of time steps")

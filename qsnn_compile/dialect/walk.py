@@ -139,11 +139,11 @@ def _per_channel(start: Ints) -> Ints:
 
 def _through(nodes: list[OnnxNode]) -> dict[str, str]:
     """Each output of a Cast or Identity → the value that it passes on."""
-    found: dict[str, str] = {}
+    origins: dict[str, str] = {}
     for node in nodes:
         if node.op in ("Cast", "CastLike", "Identity"):
-            found[node.outputs[0]] = found.get(node.inputs[0], node.inputs[0])
-    return found
+            origins[node.outputs[0]] = origins.get(node.inputs[0], node.inputs[0])
+    return origins
 
 
 def _settle(file: OnnxFile, builder: Builder, ends: dict[str, Value | None]) -> None:

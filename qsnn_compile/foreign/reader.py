@@ -169,16 +169,16 @@ def quantise_file(path: str | Path, options: Options, *, steps: int | None = Non
     return Foreign(network, graph, report, data, labels)
 
 
-def runnable(found: Foreign) -> ir.Graph:
+def runnable(foreign: Foreign) -> ir.Graph:
     """The graph, if the core has what its nodes need. Raises Unsupported, in the words of the file:
     the IR says some of them in many nodes."""
-    for node in found.network.nodes:
+    for node in foreign.network.nodes:
         reason = _lacking(node)
         if reason is not None:
             origin = f" ({node.origin})" if node.origin else ""
             raise Unsupported(f"node {node.name!r}{origin}: {reason}; it is understood: qsnn check "
                               "simulates it with the golden model")
-    return found.graph
+    return foreign.graph
 
 
 def _lacking(node: Node) -> str | None:

@@ -147,11 +147,11 @@ class _Run:
 
     def _linear(self, name: str, op: Dense | Conv2d, x: Interval, shape: Shape) -> Interval:
         if name not in self.sums or not self.sums[name][0].same(x):
-            found = linear(op, x, shape)
-            self.sums[name] = (x, found)
-            old = self.linear.get(name, found)
-            self.linear[name] = Linear(old.current | found.current, old.partial | found.partial,
-                                       old.total | found.total)
+            bounds = linear(op, x, shape)
+            self.sums[name] = (x, bounds)
+            old = self.linear.get(name, bounds)
+            self.linear[name] = Linear(old.current | bounds.current, old.partial | bounds.partial,
+                                       old.total | bounds.total)
         return self.sums[name][1].current
 
     def _most(self, name: str) -> int:
@@ -175,11 +175,11 @@ class _Run:
             decayed = Interval(i.lo * op.synapse.decay >> op.synapse.decay_shift,
                                i.hi * op.synapse.decay >> op.synapse.decay_shift)
             x = decayed + x
-        found = self.latest[name] = neuron(op, x, u)
+        ranges = self.latest[name] = neuron(op, x, u)
         if previous is None:
-            self.neurons[name] = replace(found, u=found.u | u)
-        self.neurons[name] = self.neurons[name] | found
-        return found.spikes
+            self.neurons[name] = replace(ranges, u=ranges.u | u)
+        self.neurons[name] = self.neurons[name] | ranges
+        return ranges.spikes
 
 
 def neuron(op: Neuron, summed: Interval, u: Interval) -> NeuronBounds:

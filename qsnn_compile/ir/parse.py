@@ -194,10 +194,10 @@ class _Parser:
         return self.tokens[self.place]
 
     def accept(self, text: str) -> bool:
-        found = self.peek()[1] == text
-        if found:
+        matches = self.peek()[1] == text
+        if matches:
             self.step()
-        return found
+        return matches
 
     def expect(self, text: str) -> None:
         self._check(self.peek()[1] == text, f"expected {text!r}", self.peek()[1])

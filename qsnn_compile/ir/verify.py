@@ -28,11 +28,11 @@ def verify(graph: Graph) -> None:
     """
     _check_frame(graph)
     _check_names(graph)
-    found = shapes(graph)
+    known = shapes(graph)
     currents = _currents(graph)
     for node in graph.nodes:
-        _check_node(node, found, currents)
-    _check_readout(graph, found, currents)
+        _check_node(node, known, currents)
+    _check_readout(graph, known, currents)
     magnitudes(graph)
 
 
@@ -89,25 +89,25 @@ def _check_names(graph: Graph) -> None:
 
 def _currents(graph: Graph) -> set[str]:
     """Names of the signed values. The others are activations: spikes, pixels, counts."""
-    found: set[str] = set()
+    names: set[str] = set()
     size = -1
-    while size != len(found):                       # again, for a Delay of a later node
-        size = len(found)
+    while size != len(names):                       # again, for a Delay of a later node
+        size = len(names)
         for node in graph.nodes:
-            signed = isinstance(node.op, Dense | Conv2d) or not found.isdisjoint(node.inputs)
+            signed = isinstance(node.op, Dense | Conv2d) or not names.isdisjoint(node.inputs)
             if signed and not isinstance(node.op, Neuron):
-                found.add(node.name)
-    return found
+                names.add(node.name)
+    return names
 
 
-def _check_node(node: Node, found: Mapping[str, Shape], currents: set[str]) -> None:
+def _check_node(node: Node, known: Mapping[str, Shape], currents: set[str]) -> None:
     where = f"node {node.name!r}"
     check = _CHECKS.get(type(node.op))
     if isinstance(node.op, Dense | Conv2d):
         require(node.inputs[0] not in currents, where,
                 "input must be an activation (unsigned), not a current", node.inputs[0])
     if check is not None:
-        check(where, node.op, found[node.name])
+        check(where, node.op, known[node.name])
 
 
 def _check_weight(where: str, op: Dense | Conv2d, shape: Shape) -> None:
@@ -168,22 +168,22 @@ def _check_multi_spike(where: str, op: Neuron) -> None:
                 "threshold must be positive with max_spikes > 1", int(op.threshold.min()))
 
 
-def _check_readout(graph: Graph, found: Mapping[str, Shape], currents: set[str]) -> None:
+def _check_readout(graph: Graph, known: Mapping[str, Shape], currents: set[str]) -> None:
     readout = graph.readout
     source, where = readout.source, f"{readout.kind} readout"
     require(readout.kind in get_args(ReadoutKind), "readout",
             f"kind must be one of {get_args(ReadoutKind)}", readout.kind)
-    if readout.kind == "last" and source not in found and source.endswith(".u"):
+    if readout.kind == "last" and source not in known and source.endswith(".u"):
         source = source.removesuffix(".u")
-        require(source in found and isinstance(graph[source].op, Neuron), where,
+        require(source in known and isinstance(graph[source].op, Neuron), where,
                 "source 'NODE.u' must be the membrane of a neuron", readout.source)
-    require(source in found, where, "source must be a value of the graph", readout.source)
+    require(source in known, where, "source must be a value of the graph", readout.source)
     if readout.kind == "count":
         require(source not in currents, where, "source must be spikes, not a current", source)
         plain = readout.gain.shape == readout.bias.shape == () and readout.gain == 1
         require(plain and readout.bias == 0, where, "gain and bias must be 1 and 0",
                 (readout.gain.tolist(), readout.bias.tolist()))
-    classes = (math.prod(found[source]),)
+    classes = (math.prod(known[source]),)
     _check_array(where, "gain", readout.gain, classes)
     _check_array(where, "bias", readout.bias, classes)
     _check_classes(where, readout.names, classes[0])

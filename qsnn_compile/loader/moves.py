@@ -18,8 +18,8 @@ def numbers(values: Any) -> list[int]:
 
 def axes_of(node: OnnxNode, given: Array | None) -> list[int] | None:
     """The axes an operator names, by input or (older opsets) by attribute."""
-    found = node.attributes.get("axes") if given is None else given
-    return None if found is None else numbers(found)
+    values = node.attributes.get("axes") if given is None else given
+    return None if values is None else numbers(values)
 
 
 def _reshape(node: OnnxNode, x: Array, shape: Array | None = None) -> Array:
@@ -36,8 +36,8 @@ def _flatten(node: OnnxNode, x: Array) -> Array:
 
 
 def _squeeze(node: OnnxNode, x: Array, axes: Array | None = None) -> Array:
-    found = axes_of(node, axes)
-    return np.squeeze(x, None if found is None else tuple(found))
+    removed = axes_of(node, axes)
+    return np.squeeze(x, None if removed is None else tuple(removed))
 
 
 def _unsqueeze(node: OnnxNode, x: Array, axes: Array | None = None) -> Array:
@@ -119,12 +119,12 @@ def _concat(node: OnnxNode, *parts: Array) -> Array:
 def split(node: OnnxNode, x: Array, sizes: Array | None = None) -> list[Array]:
     """The parts of Split, along its axis."""
     axis = node.integer("axis", 0)
-    found = node.attributes.get("split") if sizes is None else numbers(sizes)
-    if found is None:
+    parts = node.attributes.get("split") if sizes is None else numbers(sizes)
+    if parts is None:
         count = node.attributes.get("num_outputs", len(node.outputs))
         chunk = -(-x.shape[axis] // count)
         return np.split(x, range(chunk, x.shape[axis], chunk), axis)
-    return np.split(x, np.cumsum(found)[:-1], axis)
+    return np.split(x, np.cumsum(parts)[:-1], axis)
 
 
 MOVES: dict[str, Callable[..., Array]] = {

@@ -54,9 +54,9 @@ class OnnxNode:
     @cached_property
     def attributes(self) -> dict[str, Any]:
         """Attributes by name; strings decoded."""
-        found = {a.name: onnx.helper.get_attribute_value(a) for a in self.proto.attribute}
+        values = {a.name: onnx.helper.get_attribute_value(a) for a in self.proto.attribute}
         return {name: value.decode() if isinstance(value, bytes) else value
-                for name, value in found.items()}
+                for name, value in values.items()}
 
     def fail(self, message: str) -> NoReturn:
         """Raise OnnxError with file and node before *message*."""
@@ -128,13 +128,13 @@ class OnnxFile:
         """Metadata *key*, a JSON object; empty where the file has none."""
         text = self.metadata.get(f"qsnn.{key}", "{}")
         try:
-            found = json.loads(text)
+            content = json.loads(text)
         except ValueError:
-            found = None
-        if not isinstance(found, dict):
+            content = None
+        if not isinstance(content, dict):
             self.fail(f"metadata qsnn.{key} must be a JSON object, not {text!r}; "
                       "export the file again")
-        return found
+        return content
 
 
 def load(path: str | Path) -> OnnxFile:

@@ -45,7 +45,7 @@ class _Lowering:
         self.nodes = _live(graph)
         self.values: dict[str, Value] = {
             graph.input.name: _whole(graph.input.name, three(graph.input.shape))}
-        self.found: dict[str, Stage] = {}
+        self.waiting: dict[str, Stage] = {}
         self.pads: set[int] = set()         # around the input's values
         for node in self.nodes:             # a Delay may read what comes later
             if isinstance(node.op, Neuron):
@@ -61,7 +61,7 @@ class _Lowering:
         source = self.graph.readout.source
         stage = self._potential(source) if self.graph.readout.kind == "potential" else \
             self._count(source)
-        return (*self.found.values(), stage)
+        return (*self.waiting.values(), stage)
 
     # -- the readout -------------------------------------------------------------------------------
 
@@ -81,7 +81,7 @@ class _Lowering:
         return Stage(source, value, None, value.shape, pooling, value.spread, value.pace)
 
     def _count(self, source: str) -> Stage:
-        stage = self.found.pop(source, None)
+        stage = self.waiting.pop(source, None)
         if stage is None:
             raise Unsupported(f"readout source {source!r} must be a neuron for readout 'count', "
                               "not another node; read the neurons out, or --readout potential")
@@ -213,7 +213,7 @@ class _Lowering:
     def _pool_spikes(self, node: Node, value: Spikes, shape: Shape3,
                      spread: tuple[Pair, ...]) -> None:
         assert isinstance(node.op, MaxPool)
-        name, stage = node.inputs[0], self.found.get(node.inputs[0])
+        name, stage = node.inputs[0], self.waiting.get(node.inputs[0])
         readers = [other.name for other in self.nodes if name in other.inputs]
         if name == self.graph.readout.source or (stage is not None and len(readers) > 1):
             raise Unsupported(f"node {node.name!r}: a max pool of spikes must be the only one that "
@@ -224,7 +224,7 @@ class _Lowering:
         if node.op.flipped.any():
             raise Unsupported(f"node {node.name!r}: flipped must be 0 for a pool of spikes, not 1; "
                               "pool the current before the neuron")
-        self.found[name] = replace(stage, shape=shape, pooling="or", spread=spread,
+        self.waiting[name] = replace(stage, shape=shape, pooling="or", spread=spread,
                                    pace=node.op.stride)
         self.values[node.name] = _whole(name, shape)
 
@@ -235,7 +235,7 @@ class _Lowering:
             raise Unsupported(f"node {node.name!r}: a neuron's input must be a current, not the "
                               f"spikes {node.inputs[0]!r}; put weights between")
         pooling: Pooling = "max" if value.maximum else "sum" if value.is_pooled else "none"
-        self.found[node.name] = Stage(node.name, value, node.op, value.shape, pooling,
+        self.waiting[node.name] = Stage(node.name, value, node.op, value.shape, pooling,
                                       value.spread, value.pace)
 
 

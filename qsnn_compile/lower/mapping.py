@@ -50,7 +50,7 @@ class Prepared:
     """What all machines of a network share: its layers as they are stored, the proven ranges."""
 
     graph: Graph
-    found: list[Channels]
+    mapped: list[Channels]
     common: Shared
     stepwise: bool
     mode: Mode = WINDOW
@@ -63,8 +63,8 @@ def prepare(graph: Graph, stepwise: bool | None = None, mode: Mode = WINDOW) -> 
     stepwise = must if stepwise is None else stepwise
     low = lowered(graph, endless=mode.stream)
     common = shared(graph, low.bounds)
-    found = [channels(graph, stage, common, stepwise) for stage in low.stages]
-    return Prepared(graph, found, common, stepwise, mode)
+    mapped = [channels(graph, stage, common, stepwise) for stage in low.stages]
+    return Prepared(graph, mapped, common, stepwise, mode)
 
 
 def map_graph(graph: Graph, *, lanes: int, units: int = 2, banks: int = 1,
@@ -113,7 +113,7 @@ def machine_of(prepared: Prepared, banks: int, lanes: int, units: int,
         decay_shift=common.shift, synapse_bits=common.synapse_bits,
         synapse_shift=common.synapse_shift, clamps=common.clamps)
     machine = Machine(parameters=parameters, arithmetic=arithmetic)
-    return with_widths(machine, prepared.found, pad, common.proved), (pad, readout_pad)
+    return with_widths(machine, prepared.mapped, pad, common.proved), (pad, readout_pad)
 
 
 def with_image(prepared: Prepared, machine: Machine,
@@ -121,15 +121,15 @@ def with_image(prepared: Prepared, machine: Machine,
     """*machine* with its digest, and what its memories hold."""
     firing, silent = _by_kind(prepared)
     image = Image(_neuron_image(machine, firing, pads[0]), _readout_image(machine, silent, pads[1]),
-                  tuple(_weights(machine, prepared.found, bank)
+                  tuple(_weights(machine, prepared.mapped, bank)
                         for bank in range(machine.parameters.banks)))
     return replace(machine, digest=digest(machine, image)), image
 
 
 def _by_kind(prepared: Prepared) -> tuple[list[Channels], list[Channels]]:
     """The layers that fire, and the one that doesn't."""
-    return ([one for one in prepared.found if one.fires],
-            [one for one in prepared.found if not one.fires])
+    return ([one for one in prepared.mapped if one.fires],
+            [one for one in prepared.mapped if not one.fires])
 
 
 def recurrent(graph: Graph) -> bool:
@@ -140,7 +140,7 @@ def recurrent(graph: Graph) -> bool:
 def most_columns(prepared: Prepared, wanted: int | None = None) -> int:
     """Steps side by side in a line of the spike memory: *wanted*, or as many as save time, where
     there is a line of them. Values have no columns that a readout could take at once."""
-    graph, last = prepared.graph, prepared.found[-1]
+    graph, last = prepared.graph, prepared.mapped[-1]
     mixed = not last.fires and has_values(graph) and any(
         part.synapses.spikes.origin == graph.input.name for part in last.parts)
     if prepared.stepwise or mixed:
@@ -171,8 +171,8 @@ def _parameters(prepared: Prepared, banks: int, lanes: int, units: int,
 def _laid_out(prepared: Prepared, banks: int, lanes: int) -> tuple[Map, tuple[Layer, ...]]:
     """The map of the input, and the layers with their windows."""
     shape = Shape(banks, lanes, prepared.stepwise)
-    return (input_map(prepared.graph, prepared.found, shape),
-            layers(prepared.graph, prepared.found, shape))
+    return (input_map(prepared.graph, prepared.mapped, shape),
+            layers(prepared.graph, prepared.mapped, shape))
 
 
 def spare(layout: Layout, index: int) -> int:
@@ -191,11 +191,11 @@ def lane_channels(layout: Layout, index: int, group: int) -> tuple[np.ndarray, n
     return channel, lane * parameters.units if alone else lane
 
 
-def _weights(machine: Machine, found: list[Channels], bank: int) -> tuple[int, ...]:
+def _weights(machine: Machine, mapped: list[Channels], bank: int) -> tuple[int, ...]:
     """Rows [layer][turn][part][tap][channel][plane], lane l in bit l."""
     rows: list[int] = []
     for index, layer in enumerate(machine.parameters.layers):
-        bits = np.concatenate([part.row_bits() for part in found[index].parts])
+        bits = np.concatenate([part.row_bits() for part in mapped[index].parts])
         for turn in range(machine.layout.group_rounds[index]):
             group = bank % layer.group_banks + turn * layer.group_banks
             if not layer.fires:
@@ -238,11 +238,11 @@ def _bank_table(machine: Machine, firing: list[Channels], name: str, bank: int,
     return table
 
 
-def _neuron_places(found: Channels, layer: object, place: int) -> list[tuple[int, int]]:
+def _neuron_places(mapped: Channels, layer: object, place: int) -> list[tuple[int, int]]:
     """Where the neurons of an output place lie in the parameters' map: one, or one a pass."""
-    if not found.each:
+    if not mapped.each:
         return [(0, 0)]
-    stage = found.stage
+    stage = mapped.stage
     y, x = divmod(place, stage.shape[2])
     if stage.pooling != "or":
         return [(y, x)]

@@ -77,16 +77,16 @@ class Program:
                 Input(**given),
                 manifest["target"], manifest["board"], manifest["clock_mhz"],
                 tuple(map(str, manifest.get("class_names", ()))))
-            found = digest(machine, program.image)
+            actual = digest(machine, program.image)
         except (AttributeError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
             raise ProgramError(
                 f"{folder / 'program.json'}: must be a program of format {FORMAT}, not a damaged "
                 f"one ({type(error).__name__}: {error}); compile the model again with "
                 "qsnnc") from None
-        if found != machine.digest:
+        if actual != machine.digest:
             raise ProgramError(
                 f"{folder}: memory images must have digest {machine.digest!r}, "
-                f"not {found!r}; one was changed or belongs to another "
+                f"not {actual!r}; one was changed or belongs to another "
                 "program: compile the model again with qsnnc")
         return program
 
@@ -121,9 +121,9 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise ProgramError(f"{path}: must be a readable JSON file: {error}; "
                            "compile the model again with qsnnc") from None
-    found = manifest.get("format") if isinstance(manifest, dict) else None
-    if found != FORMAT:
-        raise ProgramError(f"{path}: format must be {FORMAT}, not {found!r}; "
+    version = manifest.get("format") if isinstance(manifest, dict) else None
+    if version != FORMAT:
+        raise ProgramError(f"{path}: format must be {FORMAT}, not {version!r}; "
                            "compile the model again with this version of qsnnc")
     return dict(manifest)
 

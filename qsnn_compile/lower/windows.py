@@ -23,26 +23,26 @@ class Shape:
     stepwise: bool = False
 
 
-def layers(graph: Graph, found: list[Channels], shape: Shape) -> tuple[Layer, ...]:
+def layers(graph: Graph, mapped: list[Channels], shape: Shape) -> tuple[Layer, ...]:
     """The layers of the machine, with their windows."""
     made: list[Layer] = []
-    for index, channels in enumerate(found):
-        made.append(_layer(graph, found, index, channels, shape, made))
+    for index, channels in enumerate(mapped):
+        made.append(_layer(graph, mapped, index, channels, shape, made))
     return tuple(made)
 
 
-def input_map(graph: Graph, found: list[Channels], shape: Shape) -> Map:
+def input_map(graph: Graph, mapped: list[Channels], shape: Shape) -> Map:
     """The map of the network's input, as its readers see it."""
-    stage, part = next((channels.stage, part) for channels in found for part in channels.parts
+    stage, part = next((channels.stage, part) for channels in mapped for part in channels.parts
                        if part.synapses.spikes.origin == graph.input.name)
-    return replace(_map(graph, found, part, stage, shape), origin=(0, 0), stride=(1, 1), planes=1,
+    return replace(_map(graph, mapped, part, stage, shape), origin=(0, 0), stride=(1, 1), planes=1,
                    shift=0, sum_shift=0)
 
 
-def _layer(graph: Graph, found: list[Channels], index: int, channels: Channels, shape: Shape,
+def _layer(graph: Graph, mapped: list[Channels], index: int, channels: Channels, shape: Shape,
            before: list[Layer]) -> Layer:
     stage = channels.stage
-    maps = tuple(_map(graph, found, part, stage, shape) for part in channels.parts)
+    maps = tuple(_map(graph, mapped, part, stage, shape) for part in channels.parts)
     passes = list(stage.spread) if stage.pooling in ("max", "or") else [None]
     words: list[Word] = []
     for place in passes:
@@ -56,7 +56,7 @@ def _layer(graph: Graph, found: list[Channels], index: int, channels: Channels, 
     groups = -(-count // shape.lanes)
     if not channels.fires:
         banks = shape.banks                 # they share its inputs
-    elif index == len(found) - 1:
+    elif index == len(mapped) - 1:
         banks = 1                           # the readout looks at the first bank
     else:
         banks = _group_banks(groups, height * width, width, shape.banks)
@@ -78,12 +78,12 @@ def _ended(words: list[Word]) -> list[Word]:
     return words
 
 
-def _split(words: list[Word], found: Map, channels: Channels,
+def _split(words: list[Word], source: Map, channels: Channels,
            shape: Shape) -> tuple[tuple[Word, ...], ...]:
     """The window of each bank: a readout's inputs are dealt out."""
     if channels.fires or shape.banks == 1:
         return (tuple(words),) * shape.banks
-    outside = found.height - found.origin[0]
+    outside = source.height - source.origin[0]
     nothing = replace(words[0], source=0, dy=outside, ends=False, final=False)
     dealt = []
     for bank in range(shape.banks):
@@ -94,16 +94,16 @@ def _split(words: list[Word], found: Map, channels: Channels,
     return tuple(dealt)
 
 
-def _map(graph: Graph, found: list[Channels], part: Part, stage: Stage, shape: Shape) -> Map:
+def _map(graph: Graph, mapped: list[Channels], part: Part, stage: Stage, shape: Shape) -> Map:
     synapses, spikes = part.synapses, part.synapses.spikes
     pace, (count, height, width) = spikes.pace, spikes.shape
     is_input = spikes.origin == graph.input.name
     kind: Kind = "values" if is_input and has_values(graph) else "spikes"
-    if kind == "values" and _is_list(graph, found, synapses, stage, shape):
+    if kind == "values" and _is_list(graph, mapped, synapses, stage, shape):
         return Map("list", -1, 1, 1, count * height * width, 1, planes=part.planes,
                    shift=part.shift, sum_shift=part.sum_shift)
     layer = -1 if is_input else next(
-        i for i, channels in enumerate(found) if channels.stage.name == spikes.origin)
+        i for i, channels in enumerate(mapped) if channels.stage.name == spikes.origin)
     inside = (height, width)                # windows that overlap lie inside the map
     if all(max(at) < step for at, step in zip(zip(*spikes.spread, strict=True), pace,
                                               strict=True)):
@@ -116,15 +116,15 @@ def _map(graph: Graph, found: list[Channels], part: Part, stage: Stage, shape: S
                part.sum_shift)
 
 
-def _is_list(graph: Graph, found: list[Channels], part: Synapses, stage: Stage,
+def _is_list(graph: Graph, mapped: list[Channels], part: Synapses, stage: Stage,
              shape: Shape) -> bool:
     """Whether the input is kept as a list: *part* takes each pixel once, and nothing else reads it.
 
     Banks read the list in step, which they lose where layers take turns in every time step.
     """
-    readers = [other for channels in found for other in channels.parts
+    readers = [other for channels in mapped for other in channels.parts
                if other.synapses.spikes.origin == graph.input.name]
-    alone = len(readers) == 1 and len(found[0].parts) == 1 and readers[0] is found[0].parts[0]
+    alone = len(readers) == 1 and len(mapped[0].parts) == 1 and readers[0] is mapped[0].parts[0]
     whole = (part.weight.shape[2:] == part.spikes.shape[1:] and part.before == (0, 0)
              and stage.current.shape[1:] == (1, 1) and not part.spikes.is_pooled
              and not stage.current.is_pooled and stage.spread == ONE)
@@ -135,17 +135,17 @@ def _is_list(graph: Graph, found: list[Channels], part: Synapses, stage: Stage,
 def _words(channels: Channels, number: int, part: Part, maps: tuple[Map, ...],
            place: tuple[int, int] | None) -> Iterator[Word]:
     """The words of one part: tap by tap, 16 channels or one value each."""
-    synapses, found = part.synapses, maps[number]
+    synapses, source_map = part.synapses, maps[number]
     first = sum(other.rows for other in channels.parts[:number])
-    if found.kind == "list":
+    if source_map.kind == "list":
         yield Word(number, 0, 0, 0, first)
         return
-    inputs, step = part.stored.shape[1], WORD if found.kind == "spikes" else 1
+    inputs, step = part.stored.shape[1], WORD if source_map.kind == "spikes" else 1
     spread = channels.stage.spread if place is None else (place,)
     for (py, px), (ky, kx), (sy, sx) in _taps(part, spread):
         dy = (py * synapses.stride[0] + ky) * synapses.spikes.pace[0] + sy
         dx = (px * synapses.stride[1] + kx) * synapses.spikes.pace[1] + sx
-        for index in range(found.words):
+        for index in range(source_map.words):
             row = first + part.row(ky, kx, min(index * step, inputs))
             yield Word(number, dy, dx, index, row)
 
@@ -158,16 +158,16 @@ def _taps(part: Part, spread: tuple[tuple[int, int], ...]
                 yield place, (tap[0], tap[1]), inner
 
 
-def _early(found: Map, word: Word, index: int, before: list[Layer], shape: Shape) -> bool:
+def _early(source_map: Map, word: Word, index: int, before: list[Layer], shape: Shape) -> bool:
     """Whether the layer before has written *word* when its last round begins.
 
     In a round each bank writes one group of channels. So where the layer before has a single
     place, every word is early but those of the last round; where it has several places, none is.
     """
-    if found.layer < max(index - 1, 0) or found.previous:
+    if source_map.layer < max(index - 1, 0) or source_map.previous:
         return True
-    source = before[found.layer]
-    if source.places > 1 or found.origin != (0, 0):
+    source = before[source_map.layer]
+    if source.places > 1 or source_map.origin != (0, 0):
         return False
     groups = -(-source.channels // shape.lanes)
     turns = -(-groups // source.group_banks)

@@ -51,19 +51,19 @@ def read_data(file: str | Path, name: str = "x") -> Array:
             if name not in data.names:
                 raise DataError(f"{file}: must hold the array {name!r}, not {data.names!r};"
                                 f" store it with np.savez(file, {name}={name})")
-            found = data[name]
+            array = data[name]
     except ArrayError as error:
         raise DataError(f"{file}: array {name!r} must be readable numbers, not damaged or of "
                         f"objects: {error!s:.80}; store it again with np.savez") from None
-    if found.dtype.kind not in "biuf":
+    if array.dtype.kind not in "biuf":
         raise DataError(f"{file}: {name} must hold integers, booleans or floats, not "
-                        f"{found.dtype}; convert it with {name}.astype(np.float32)")
-    if found.ndim == 0 or found.size == 0:
+                        f"{array.dtype}; convert it with {name}.astype(np.float32)")
+    if array.ndim == 0 or array.size == 0:
         raise DataError(f"{file}: {name} must have samples, [N, ...], not the shape "
-                        f"{found.shape!r}; store at least one")
-    if not np.isfinite(found).all():
+                        f"{array.shape!r}; store at least one")
+    if not np.isfinite(array).all():
         raise DataError(f"{name} must be finite, not NaN or infinite; mend the data")
-    return found
+    return array
 
 
 def read_labels(file: str | Path, samples: int) -> NDArray[np.int64] | None:
@@ -215,8 +215,8 @@ def observe(network: Network, x: Array, steps: int) -> Mapping[str, Range]:
                 stored = _stored(node.op, machine.potentials[node.name],
                                  machine.values[node.name])
                 ranges[node.name] = _wider(ranges.get(node.name), stored)
-    for name, found in ranges.items():
-        if not (np.isfinite(found.low).all() and np.isfinite(found.high).all()):
+    for name, seen in ranges.items():
+        if not (np.isfinite(seen.low).all() and np.isfinite(seen.high).all()):
             raise DataError(f"node {name!r}: its membrane must stay finite, not grow without end "
                             "on these inputs; check the decays and weights, or the data")
     return ranges

@@ -41,11 +41,11 @@ def check_shapes(network: Network) -> None:
     for node in network.nodes:
         for rule, value in _own(node.op):
             _fail(node, rule, value)
-    found = shapes(network)
+    known = shapes(network)
     for node in network.nodes:
-        for rule, value in _wrong(node, [found[name] for name in node.inputs]):
+        for rule, value in _wrong(node, [known[name] for name in node.inputs]):
             _fail(node, rule, value)
-    total = sum(prod(shape) for shape in found.values())
+    total = sum(prod(shape) for shape in known.values())
     if total > MOST:
         raise ShapeError(f"a step must compute at most {MOST} numbers, not {total!r}; use a "
                          "smaller network")
@@ -117,20 +117,20 @@ def _goes(value: np.ndarray, shape: Shape) -> bool:
 
 def shapes(network: Network) -> dict[str, Shape]:
     """The shape of the input and of every node, by name. Raises ShapeError where there is none."""
-    found: dict[str, Shape] = {INPUT: network.input_shape}
+    known: dict[str, Shape] = {INPUT: network.input_shape}
     left: list[Node] = list(network.nodes)
     while left:
-        ready = [n for n in left if n.inputs[0] in found or isinstance(n.op, Linear)]
+        ready = [n for n in left if n.inputs[0] in known or isinstance(n.op, Linear)]
         if not ready:
             names = ", ".join(node.name for node in left)
             raise ShapeError(f"nodes must follow from the input, not {names}; connect them")
         for node in ready:
-            source = found.get(node.inputs[0], ())
+            source = known.get(node.inputs[0], ())
             if isinstance(node.op, Convolution | Pool) and len(source) != 3:
                 _fail(node, "input must be an image [C, height, width]", source)
-            found[node.name] = _shape(node.op, source)
-        left = [node for node in left if node.name not in found]
-    return found
+            known[node.name] = _shape(node.op, source)
+        left = [node for node in left if node.name not in known]
+    return known
 
 
 def _shape(op: Op, shape: Shape) -> Shape:

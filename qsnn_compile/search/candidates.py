@@ -118,7 +118,7 @@ def _shapes(graph: Graph, lanes: Sequence[int],
 
 def _widest(prepared: Prepared, units: int) -> int:
     """Lanes of a bank beyond which none has a channel, in any layer."""
-    most = max(one.count * (1 if one.fires else units) for one in prepared.found)
+    most = max(one.count * (1 if one.fires else units) for one in prepared.mapped)
     return max(LEAST_LANES, 1 << (most - 1).bit_length())
 
 

@@ -15,18 +15,17 @@ Outcomes = dict[str, dict[str, Any]]
 REASONS: dict[str, dict[str, str]] = tomllib.loads(
     Path(__file__).with_name("mutants_reasons.toml").read_text(encoding="utf-8"))
 
-HEAD = """# Mutants
-A mutant is one change in the code: another operator, number, comparison or constant. Where no test of the code's own package fails with it, the tests have a gap, or the change means nothing.
+HEAD = (
+    "# Mutants\n"
+    "A mutant is one change in the code: another operator, number, comparison or constant. Where "
+    "no test of the code's own package fails with it, the tests have a gap, or the change means "
+    "nothing.\n\n"
+    "```\nmake mutants            # goes on where the last run stopped\n```\n\n"
+    "{count} places, drawn with seed {seed}, {killed} killed: **{share:.1%}**. "
+    "`tests/bench/mutants_rooms.py` says which tests answer for which code; annotations and "
+    "decorators are left out. **unseen**: no quick test runs the line.\n\n"
+    "| code | mutants | killed | survived | unseen |\n|---|---:|---:|---:|---:|\n")
 
-```
-make mutants            # goes on where the last run stopped
-```
-
-{count} places, drawn with seed {seed}, {killed} killed: **{share:.1%}**. `tests/bench/mutants_rooms.py` says which tests answer for which code; annotations and decorators are left out. **unseen**: no quick test runs the line.
-
-| code | mutants | killed | survived | unseen |
-|---|---:|---:|---:|---:|
-"""
 
 
 def read(file: Path) -> Outcomes:

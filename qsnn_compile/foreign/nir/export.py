@@ -166,18 +166,18 @@ def _check_neuron(name: str, op: ir.Neuron) -> None:
 
 def _biases(graph: ir.Graph) -> dict[str, tuple[str | None, int]]:
     """For each layer, the neuron whose bias and shift f it takes: the one that reads it."""
-    found: dict[str, tuple[str | None, int]] = {}
+    biases: dict[str, tuple[str | None, int]] = {}
     for node in graph.nodes:
         if isinstance(node.op, ir.Neuron) and (node.op.bias.any() or node.op.gain_shift):
             source = graph[node.inputs[0]] if node.inputs[0] != graph.input.name else None
             if source is None or not isinstance(source.op, ir.Dense | ir.Conv2d):
                 raise NirError(f"node {node.name!r}: bias must follow a layer directly for NIR, "
                                f"not {node.inputs[0]!r}; move the pool behind the neuron")
-            if source.name in found:
+            if source.name in biases:
                 raise NirError(f"node {source.name!r}: must feed one neuron layer for NIR, not "
                                "two; split it")
-            found[source.name] = (node.name, node.op.gain_shift)
-    return found
+            biases[source.name] = (node.name, node.op.gain_shift)
+    return biases
 
 
 def _per_channel(values: ir.Ints, channels: int, name: str) -> Reals:

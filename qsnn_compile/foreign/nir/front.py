@@ -182,8 +182,8 @@ def plain(key: str) -> str:
 
 def pair(value: Any) -> tuple[int, int]:
     """One number or two, as two."""
-    found = np.broadcast_to(np.asarray(value, dtype=np.int64), (2,))
-    return int(found[0]), int(found[1])
+    both = np.broadcast_to(np.asarray(value, dtype=np.int64), (2,))
+    return int(both[0]), int(both[1])
 
 
 def _dilated(weight: np.ndarray, dilation: tuple[int, int]) -> np.ndarray:

@@ -34,9 +34,9 @@ def flattened(graph: "nir.NIRGraph") -> Wire:
     nodes, edges = _without_inner_ports(nodes, edges, graph)
     sources = [key for key, node in nodes.items() if type(node).__name__ == "Input"]
     sinks = [key for key, node in nodes.items() if type(node).__name__ == "Output"]
-    for what, found in (("Input", sources), ("Output", sinks)):
-        if len(found) != 1:
-            raise NirError(f"graph must have one {what} node, not {found!r}")
+    for what, ends in (("Input", sources), ("Output", sinks)):
+        if len(ends) != 1:
+            raise NirError(f"graph must have one {what} node, not {ends!r}")
     for a, b in edges:
         for name in (a, b):
             if name not in nodes:
@@ -46,11 +46,11 @@ def flattened(graph: "nir.NIRGraph") -> Wire:
 
 def _sizes(source: "nir.NIRNode") -> tuple[int, ...]:
     """The shape that the Input node says."""
-    found = np.asarray(next(iter((source.input_type or {"": ()}).values()))).reshape(-1)
-    if found.dtype.kind not in "iuf" or not (np.abs(found) < 1 << 31).all():
-        raise NirError(f"Input: shape must be of whole numbers, not {found.tolist()!r}; write the "
+    sizes = np.asarray(next(iter((source.input_type or {"": ()}).values()))).reshape(-1)
+    if sizes.dtype.kind not in "iuf" or not (np.abs(sizes) < 1 << 31).all():
+        raise NirError(f"Input: shape must be of whole numbers, not {sizes.tolist()!r}; write the "
                        "file again with nir.write")
-    return tuple(int(n) for n in found)
+    return tuple(int(n) for n in sizes)
 
 
 def _inlined(graph: "nir.NIRGraph", prefix: str) -> "tuple[dict[str, nir.NIRNode], Edges]":
@@ -73,10 +73,10 @@ def _inlined(graph: "nir.NIRGraph", prefix: str) -> "tuple[dict[str, nir.NIRNode
 
 
 def _port(name: str, graph: "nir.NIRNode", kind: str) -> str:
-    found = [key for key, node in graph.nodes.items() if type(node).__name__ == kind]
-    if len(found) != 1:
-        raise NirError(f"subgraph {name!r}: must have one {kind} node, not {found!r}")
-    return f"{name}/{found[0]}"
+    keys = [key for key, node in graph.nodes.items() if type(node).__name__ == kind]
+    if len(keys) != 1:
+        raise NirError(f"subgraph {name!r}: must have one {kind} node, not {keys!r}")
+    return f"{name}/{keys[0]}"
 
 
 def _without_inner_ports(nodes: "dict[str, nir.NIRNode]", edges: Edges, graph: "nir.NIRGraph"

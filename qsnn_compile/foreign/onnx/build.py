@@ -218,9 +218,9 @@ def shaped(neuron: Neuron, shape: tuple[int, ...]) -> Neuron:
     """*neuron* with its parameters as small as they can be: a number, one a channel, or all."""
     names = ("threshold", "decay", "gain", "offset", "reset_value", "clamp", "initial",
              "raised")
-    found: dict[str, Any] = {name: getattr(neuron, name) for name in names}
+    given: dict[str, Any] = {name: getattr(neuron, name) for name in names}
     small: dict[str, Any] = {name: reals(broadcastable(value, shape))
-                             for name, value in found.items() if value is not None}
+                             for name, value in given.items() if value is not None}
     return replace(neuron, **small)
 
 

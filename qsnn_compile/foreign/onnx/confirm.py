@@ -61,16 +61,16 @@ def _stepped(step: Step, names: dict[str, int], frames: Array) -> dict[str, Arra
     """What the file's neurons give [samples, steps, size], step after step."""
     trace, blocks = step.trace, step.trace.blocks
     given = {s.before: np.zeros((len(frames), blocks[s.before].size)) for s in step.states}
-    found: dict[str, list[Array]] = {name: [] for name in names}
+    spikes: dict[str, list[Array]] = {name: [] for name in names}
     x, = step.inputs
     for number in range(frames.shape[1]):
         given[x] = frames[:, number]
         wanted = [*names.values(), *(s.after for s in step.states)]
         values = evaluate(trace, wanted, given)
         for name, block in names.items():
-            found[name].append(values[block])
+            spikes[name].append(values[block])
         given = {s.before: values[s.after].astype(np.float64) for s in step.states}
-    return {name: np.stack(values, 1).astype(np.float64) for name, values in found.items()}
+    return {name: np.stack(values, 1).astype(np.float64) for name, values in spikes.items()}
 
 
 def _unrolled(step: Step, names: dict[str, int], frames: Array) -> dict[str, Array]:
@@ -81,14 +81,14 @@ def _unrolled(step: Step, names: dict[str, int], frames: Array) -> dict[str, Arr
     wanted = {(name, number): when[block] for name, block in names.items()
               for number, when in copies.items() if block in when}
     values = evaluate(step.trace, list(wanted.values()), given)
-    found: dict[str, Array] = {}
+    spikes: dict[str, Array] = {}
     for name, block in names.items():
         size = step.trace.blocks[block].size
-        found[name] = np.full((len(frames), steps, size), np.nan)
+        spikes[name] = np.full((len(frames), steps, size), np.nan)
         for number in range(steps):
             if (name, number) in wanted:
-                found[name][:, number] = values[wanted[name, number]]
-    return found
+                spikes[name][:, number] = values[wanted[name, number]]
+    return spikes
 
 
 def _copies(step: Step) -> dict[int, dict[int, int]]:
@@ -167,11 +167,11 @@ def _refuse_stale(step: Step, neurons: Neurons) -> None:
 
 
 def _constants(trace: Trace, blocks: set[int]) -> dict[bytes, tuple[str, Array]]:
-    found: dict[bytes, tuple[str, Array]] = {}
+    origins: dict[bytes, tuple[str, Array]] = {}
     for index in blocks:
         block = trace.blocks[index]
         for operand in block.operands:
             if operand.value is not None:
                 value = np.asarray(operand.value, np.float64)
-                found.setdefault(value.tobytes(), (block.origin, value))
-    return found
+                origins.setdefault(value.tobytes(), (block.origin, value))
+    return origins

@@ -134,7 +134,7 @@ class _Reader:
 
     def _run(self, trace: Trace, env: dict[str, Value]) -> dict[str, Value]:
         values = Interpreter(trace, self.file).run(self.graph, dict(env))
-        return {value.name: found for value, found in zip(self.graph.output, values, strict=True)}
+        return {value.name: result for value, result in zip(self.graph.output, values, strict=True)}
 
     # -- unrolled --------------------------------------------------------------------------------
 
@@ -182,9 +182,9 @@ class _Reader:
                       for axis, size in enumerate(dims))
         ids, frames = frames_of(trace, shape, plan)
         env: dict[str, Value] = {name: Sym(ids)}
-        for other, found in self.inputs.items():
+        for other, dims in self.inputs.items():
             if other != name:
-                env[other] = Const(np.zeros(sizes(found, 1), np.float32))
+                env[other] = Const(np.zeros(sizes(dims, 1), np.float32))
         return frames, self._run(trace, env)
 
     def _x(self) -> tuple[str, Dims]:
@@ -254,12 +254,12 @@ def _output(step: Step, neurons: Neurons, builder: Builder
 
 def _neuron_blocks(neurons: Neurons, builder: Builder) -> dict[str, int]:
     """The block that each neuron node's spikes are."""
-    found: dict[str, int] = {}
+    owners: dict[str, int] = {}
     for placed in neurons.placed:
         for block, sink in placed.sinks.items():
             name = builder.neuron(placed)
             node = builder.find(name)
             amplitude = getattr(node.op, "amplitude", 1.0) if node is not None else 1.0
             if sink.factor is not None and np.all(sink.factor == amplitude):
-                found[name] = block
-    return found
+                owners[name] = block
+    return owners

@@ -29,15 +29,15 @@ class Activity:
         self.listed: Ints = np.count_nonzero(frames.reshape(len(x), -1), axis=1)
         self._counts: dict[tuple[int, str, bool], NDArray[np.uint8]] = {}
 
-    def words(self, found: Map, layer: int) -> NDArray[np.uint8]:
+    def words(self, source: Map, layer: int) -> NDArray[np.uint8]:
         """Spikes of the words of a map that *layer* reads, [steps, height, width, words, N]; of all
         columns where the layer takes them merged."""
-        merged = found.kind == "spikes" and self.machine.timing.stride[layer] > 1
-        key = (found.layer, found.kind, merged)
+        merged = source.kind == "spikes" and self.machine.timing.stride[layer] > 1
+        key = (source.layer, source.kind, merged)
         if key not in self._counts:
-            train = self.maps[found.layer]
+            train = self.maps[source.layer]
             train = _merged(train, self.machine.parameters.columns) if merged else train
-            counts = _words(train) if found.kind == "spikes" else (train != 0).astype(np.uint8)
+            counts = _words(train) if source.kind == "spikes" else (train != 0).astype(np.uint8)
             self._counts[key] = np.ascontiguousarray(np.moveaxis(counts, 0, -1))
         return self._counts[key]
 
@@ -52,29 +52,29 @@ class Window:
         self.maps = layer.maps
         self.source, self.dy, self.dx, self.index = np.array(
             [(word.source, word.dy, word.dx, word.index) for word in part]).T
-        self.tables = [activity.words(found, index) for found in layer.maps
-                       if found.kind != "list"]
-        self.direct = [found.layer < 0 and activity.machine.parameters.one_frame
-                       for found in layer.maps]
+        self.tables = [activity.words(source, index) for source in layer.maps
+                       if source.kind != "list"]
+        self.direct = [source.layer < 0 and activity.machine.parameters.one_frame
+                       for source in layer.maps]
 
     def counts(self, items: Sequence[Item], step: int) -> Ints:
         """[words, items, N]"""
         samples = self.tables[0].shape[-1]
         counts = np.zeros((len(self.words), len(items), samples), dtype=np.int64)
         silent = np.array([item.silent for item in items])
-        for number, (found, table) in enumerate(zip(self.maps, self.tables, strict=True)):
-            if found.previous and step == 0:
+        for number, (source, table) in enumerate(zip(self.maps, self.tables, strict=True)):
+            if source.previous and step == 0:
                 continue
             mine = self.source == number
             origin = np.array([item.origins[number] for item in items])
             y = self.dy[mine, None] + origin[:, 1]
             x = self.dx[mine, None] + origin[:, 2]
-            inside = (y >= 0) & (y < found.height) & (x >= 0) & (x < found.width)
-            at = 0 if self.direct[number] else step - found.previous
-            pad = 0 if not found.pad else WORD if found.kind == "spikes" else 1
+            inside = (y >= 0) & (y < source.height) & (x >= 0) & (x < source.width)
+            at = 0 if self.direct[number] else step - source.previous
+            pad = 0 if not source.pad else WORD if source.kind == "spikes" else 1
             read = table[at, np.where(inside, y, 0), np.where(inside, x, 0),
                          self.index[mine, None]]
-            counts[mine] = found.planes * np.where(
+            counts[mine] = source.planes * np.where(
                 (inside & ~silent)[..., None], read.astype(np.int64),
                 np.where(silent, 0, pad)[:, None])
         return counts

@@ -79,8 +79,8 @@ def run(machine: Machine, x: Any, spikes: Sequence[Any], *, arrivals: Any = None
     x = np.asarray(x)
     if arrivals is None:
         arrivals = np.broadcast_to(np.arange(layout.input_beats), (len(x), layout.input_beats))
-    found = _Run(machine, Activity(machine, x, spikes), np.asarray(arrivals, np.int64))
-    return found.timing(None if exits is None else np.asarray(exits, np.int64))
+    core = _Run(machine, Activity(machine, x, spikes), np.asarray(arrivals, np.int64))
+    return core.timing(None if exits is None else np.asarray(exits, np.int64))
 
 
 class _Banks:

@@ -25,8 +25,8 @@ class Answers:
 
     def settled(self, margin: int) -> NDArray[np.bool_]:
         """After which steps the best score leads by *margin* or more, [N, T]."""
-        found: NDArray[np.bool_] = self.leads >= margin
-        return found
+        reached: NDArray[np.bool_] = self.leads >= margin
+        return reached
 
     def exits(self, margin: int) -> Ints:
         """The first step after which that is so, else the last one, [N]."""

@@ -76,9 +76,9 @@ class _Batch:
         self.values: dict[str, Array] = {}
         self.membranes: dict[str, Array] = {}
         self.synapses: dict[str, Ints] = {}
-        found = shapes(graph)
+        known = shapes(graph)
         for node in graph.nodes:
-            zero = np.zeros((len(data), *found[node.name]), dtype=np.int64)
+            zero = np.zeros((len(data), *known[node.name]), dtype=np.int64)
             if isinstance(node.op, Delay):
                 self.values[node.inputs[0]] = zero      # what it sends at the first step
             if isinstance(node.op, Neuron):
@@ -109,9 +109,9 @@ class _Batch:
 
     def read(self, source: str) -> Array:
         """The value, or for ``NODE.u`` the stored membrane, that a readout reads; flattened."""
-        found = (self.values[source] if source in self.values
+        value = (self.values[source] if source in self.values
                  else self.membranes[source.removesuffix(".u")])
-        return flatten(Flatten(), found).astype(np.int64)
+        return flatten(Flatten(), value).astype(np.int64)
 
 
 def _run_batch(graph: Graph, data: Array, record: Record) -> Result:
@@ -165,9 +165,9 @@ def _still(graph: Graph) -> set[str]:
 def _batch_size(graph: Graph) -> int:
     """So many samples that the largest value stays near a processor's cache, and the unfolded
     windows of the largest convolution near 16 MB."""
-    found = shapes(graph)
-    value = max(math.prod(shape) for shape in found.values())
-    taps = max((node.op.weight[0].size * node.op.groups * math.prod(found[node.name][1:])
+    known = shapes(graph)
+    value = max(math.prod(shape) for shape in known.values())
+    taps = max((node.op.weight[0].size * node.op.groups * math.prod(known[node.name][1:])
                 for node in graph.nodes if isinstance(node.op, Conv2d)), default=1)
     return max(1, (1 << 19) // value if value * 8 > taps else (1 << 22) // taps)
 

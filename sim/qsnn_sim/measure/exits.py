@@ -26,22 +26,22 @@ def margins_of(build: Build, given: Sequence[int] | None) -> tuple[int, ...]:
     return () if machine.parameters.exit_margin is None else (machine.parameters.exit_margin,)
 
 
-def exit_rows(build: Build, samples: Samples, found: Measured,
+def exit_rows(build: Build, samples: Samples, measured: Measured,
               margins: Sequence[int]) -> list[dict[str, Any]]:
     """For each margin what all samples do if they end when their answer is settled, beside what
     they do without (`docs/streaming.md`)."""
-    return [exit_row(build, samples, found, margin) for margin in margins]
+    return [exit_row(build, samples, measured, margin) for margin in margins]
 
 
-def exit_row(build: Build, samples: Samples, found: Measured, margin: int) -> dict[str, Any]:
+def exit_row(build: Build, samples: Samples, measured: Measured, margin: int) -> dict[str, Any]:
     """The row of one margin."""
-    answers, n = found.answers, np.arange(len(found.answers.classes))
+    answers, n = measured.answers, np.arange(len(measured.answers.classes))
     ends = answers.exits(margin)
     machine = build.program.machine
     parameters = machine.parameters
     compared = ends + 1 if parameters.streaming else np.ones_like(ends)    # answers, a clock each
     extra = compared if parameters.exit_margin is None else 0
-    whole, clocks = found.ends[:, -1], found.ends[n, ends] + extra
+    whole, clocks = measured.ends[:, -1], measured.ends[n, ends] + extra
     right = _accuracy(answers.classes[n, ends], samples)
     full = _accuracy(answers.classes[:, -1], samples)
     return {

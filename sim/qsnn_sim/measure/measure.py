@@ -42,9 +42,9 @@ class Clock:
     def __call__(self, machine: Machine) -> Timed:
         """Their mean clocks on *machine*, and the mean of their roof."""
         clocks = cycle.run(machine, self.x, self.spikes).latency
-        found = roof(machine, self.work)
+        least = roof(machine, self.work)
         return Timed(float(clocks.mean()),
-                     float(np.maximum(found.lanes, found.units).sum(axis=1).mean()))
+                     float(np.maximum(least.lanes, least.units).sum(axis=1).mean()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,16 +91,16 @@ def _batch(build: Build, x: NDArray[np.uint8], record: bool) -> Measured:
         return _stream(build, x, record)
     result = golden.run(build.graph, x, record="all" if record else "spikes")
     timing = cycle.run(machine, x, layer_spikes(build.graph, result))
-    found, n = stream.answers(build.graph, result.reads), np.arange(len(x))
+    said, n = stream.answers(build.graph, result.reads), np.arange(len(x))
     margin = machine.parameters.exit_margin
-    last = (np.full(len(x), build.graph.steps - 1) if margin is None else found.exits(margin))
+    last = (np.full(len(x), build.graph.steps - 1) if margin is None else said.exits(margin))
     ends = timing.latency[:, None] + timing.answers - timing.result[:, None]
     asked = work(build.graph, x, result)
     bounds = roof(machine, asked)
     shown = last if machine.parameters.exits else -1
-    return Measured(found.classes[n, last], result.scores, ends[n, shown],
+    return Measured(said.classes[n, last], result.scores, ends[n, shown],
                     timing.layer_clocks, asked.sops, timing.lane_clocks, asked.events, bounds.lanes,
-                    bounds.units, found, ends, timing.latency, result.spikes if record else {},
+                    bounds.units, said, ends, timing.latency, result.spikes if record else {},
                     result.membranes)
 
 
@@ -111,12 +111,12 @@ def _stream(build: Build, x: NDArray[np.uint8], record: bool) -> Measured:
     result = golden.run(graph, frames, record="all" if record else "spikes")
     spikes = [stream.shifted(train) for train in layer_spikes(graph, result)]
     timing = cycle.run(machine, frames.reshape(-1, *frames.shape[2:]), spikes)
-    found = stream.answers(build.graph, result.reads, stream=True)
+    said = stream.answers(build.graph, result.reads, stream=True)
     asked = _each_step(work(graph, frames, result), graph.steps)
     bounds = roof(machine, asked)
-    ends = timing.latency.reshape(found.classes.shape).cumsum(axis=1)
-    return Measured(found.classes[:, -1], result.scores, timing.latency, timing.layer_clocks,
-                    asked.sops, timing.lane_clocks, asked.events, bounds.lanes, bounds.units, found,
+    ends = timing.latency.reshape(said.classes.shape).cumsum(axis=1)
+    return Measured(said.classes[:, -1], result.scores, timing.latency, timing.layer_clocks,
+                    asked.sops, timing.lane_clocks, asked.events, bounds.lanes, bounds.units, said,
                     ends, timing.latency, result.spikes if record else {}, result.membranes)
 
 
@@ -142,14 +142,14 @@ def _joined(parts: list[Measured]) -> Measured:
     return Measured(**{name: join(name) for name in Measured.__dataclass_fields__})
 
 
-def summary(build: Build, samples: Samples, found: Measured) -> dict[str, Any]:
+def summary(build: Build, samples: Samples, measured: Measured) -> dict[str, Any]:
     """The report of ``qsnn sim``; docs/simulation.md describes its keys."""
     machine, clock_mhz = build.program.machine, build.program.clock_mhz
     parameters = machine.parameters
     worst, transfer = cycle.worst_case(machine), machine.layout.input_beats - 1
-    clocks = _spread(found.latency, worst)
-    with_input = _spread(found.latency + transfer, worst + transfer)
-    right = None if samples.y is None else int(np.count_nonzero(found.classes == samples.y))
+    clocks = _spread(measured.latency, worst)
+    with_input = _spread(measured.latency + transfer, worst + transfer)
+    right = None if samples.y is None else int(np.count_nonzero(measured.classes == samples.y))
     return {
         "name": build.graph.name, "digest": machine.digest, "clock_mhz": clock_mhz,
         "clock_placed": build.report["resources"] is not None,
@@ -157,16 +157,16 @@ def summary(build: Build, samples: Samples, found: Measured) -> dict[str, Any]:
         "samples": len(samples.x), "steps": parameters.steps, "streaming": parameters.streaming,
         "exit_margin": parameters.exit_margin,
         "accuracy": None if right is None else right / len(samples.x),
-        "by_class": by_class(build.graph.readout.names, samples.y, found.classes),
+        "by_class": by_class(build.graph.readout.names, samples.y, measured.classes),
         "clocks": clocks,
         "clocks_with_input": with_input,
         "latency_us": _microseconds(clocks, clock_mhz),
         "latency_us_with_input": _microseconds(with_input, clock_mhz),
-        "sops": float(found.sops.sum(axis=1).mean()),
-        "utilisation": _utilisation(found.lane_clocks.sum(), machine, found.window.sum()),
-        "roof_clocks": float(_roof(found).sum(axis=1).mean()),
-        **_energies(build, found, transfer),
-        "layers": list(_layers(build, found)),
+        "sops": float(measured.sops.sum(axis=1).mean()),
+        "utilisation": _utilisation(measured.lane_clocks.sum(), machine, measured.window.sum()),
+        "roof_clocks": float(_roof(measured).sum(axis=1).mean()),
+        **_energies(build, measured, transfer),
+        "layers": list(_layers(build, measured)),
     }
 
 
@@ -186,8 +186,8 @@ def by_class(names: tuple[str, ...], y: NDArray[np.int64] | None,
     return rows
 
 
-def _roof(found: Measured) -> NDArray[np.float64]:
-    return np.maximum(found.lane_roof, found.unit_roof)
+def _roof(measured: Measured) -> NDArray[np.float64]:
+    return np.maximum(measured.lane_roof, measured.unit_roof)
 
 
 def _spread(values: NDArray[np.int64], worst: int) -> dict[str, float | int]:
@@ -207,7 +207,7 @@ def _utilisation(lane_clocks: Any, machine: Machine, clocks: Any) -> float:
     return float(lane_clocks / (machine.parameters.banks * machine.parameters.lanes * clocks))
 
 
-def _energies(build: Build, found: Measured, transfer: int) -> dict[str, Any]:
+def _energies(build: Build, measured: Measured, transfer: int) -> dict[str, Any]:
     """Per inference, from the first input beat on, for the core works as beats arrive; at the
     samples' mean clocks: the model is linear in them."""
     constants = energy.DEVICES.get(build.report["device"])
@@ -215,21 +215,21 @@ def _energies(build: Build, found: Measured, transfer: int) -> dict[str, Any]:
         return {"energy_nj": None, "energy_model": None}
     placed = build.report["resources"]
     lc = (placed or build.report["predicted"])["lc"]
-    clocks = float(found.latency.mean()) + transfer
+    clocks = float(measured.latency.mean()) + transfer
     return {
         "energy_nj": asdict(energy.inference(constants, clocks, build.program.clock_mhz, lc)),
         "energy_model": energy.describe(constants, lc, placed is not None)}
 
 
-def _layers(build: Build, found: Measured) -> Iterator[dict[str, Any]]:
+def _layers(build: Build, measured: Measured) -> Iterator[dict[str, Any]]:
     machine, stages = build.program.machine, lower(build.graph)
     for index, (layer, stage) in enumerate(zip(machine.parameters.layers, stages, strict=True)):
-        clocks = found.layer_clocks[:, index]
-        means = {name: float(getattr(found, name)[:, index].mean())
+        clocks = measured.layer_clocks[:, index]
+        means = {name: float(getattr(measured, name)[:, index].mean())
                  for name in ("events", "sops", "lane_roof", "unit_roof")}
         yield {
             "name": layer.name, "channels": layer.channels, "height": layer.height,
             "width": layer.width, "fan_in": fan_in(stage), **means,
-            "clocks": float(clocks.mean()), "roof_clocks": float(_roof(found)[:, index].mean()),
-            "utilisation": _utilisation(found.lane_clocks[:, index].sum(), machine,
-                                        found.window.sum())}
+            "clocks": float(clocks.mean()), "roof_clocks": float(_roof(measured)[:, index].mean()),
+            "utilisation": _utilisation(measured.lane_clocks[:, index].sum(), machine,
+                                        measured.window.sum())}

@@ -64,14 +64,14 @@ def _part(stage: Stage, part: Synapses, train: NDArray[Any],
 
 def _reach(stage: Stage, part: Synapses, axis: int) -> Ints:
     """How many windows of neurons each row (or column) of the map lies in."""
-    spikes, found = part.spikes, np.zeros(part.spikes.shape[1 + axis], dtype=np.int64)
+    spikes, reads = part.spikes, np.zeros(part.spikes.shape[1 + axis], dtype=np.int64)
     offsets = sorted({at[axis] for at in spikes.spread})
     for place in _places(stage, axis):
         for tap in range(part.weight.shape[2 + axis]):
             at = place * part.stride[axis] + tap - part.before[axis]
             if 0 <= at < spikes.size[axis]:
-                found[[at * spikes.pace[axis] + offset for offset in offsets]] += 1
-    return found
+                reads[[at * spikes.pace[axis] + offset for offset in offsets]] += 1
+    return reads
 
 
 def _places(stage: Stage, axis: int) -> Iterable[int]:
@@ -103,15 +103,15 @@ class Roof:
     units: NDArray[np.float64]
 
 
-def roof(machine: Machine, found: Work) -> Roof:
+def roof(machine: Machine, work: Work) -> Roof:
     """The roof of *machine*: operations · W / all lanes, neuron updates / all units. Step by step a
     direct input's are done at every step. What the lanes add as pixels of a list arrive is not
     among the operations."""
     parameters = machine.parameters
-    bits = (found.bits + (parameters.times - 1) * found.direct).astype(np.float64)
+    bits = (work.bits + (parameters.times - 1) * work.direct).astype(np.float64)
     if parameters.lists:
         first = parameters.layers[0]
         channels = min(first.channels, first.group_banks * machine.layout.group_size[0])
-        bits[:, 0] -= found.events[:, 0] * channels
-    updates = np.broadcast_to(found.updates / (parameters.banks * parameters.units), bits.shape)
+        bits[:, 0] -= work.events[:, 0] * channels
+    updates = np.broadcast_to(work.updates / (parameters.banks * parameters.units), bits.shape)
     return Roof(bits / (parameters.banks * parameters.lanes), updates)

@@ -64,11 +64,11 @@ class Comparison:
         return not (self.spike_mismatches or self.result_mismatches or self.clock_mismatches)
 
 
-def compare(machine: Machine, expected: Sequence[Trace], found: Sequence[Trace],
+def compare(machine: Machine, expected: Sequence[Trace], actual: Sequence[Trace],
             engine: str = "RTL") -> Comparison:
     """The models' traces of some samples against those of *engine*."""
     pairs = [_Pair(machine, number, *traces, engine)
-             for number, traces in enumerate(zip(expected, found, strict=True))]
+             for number, traces in enumerate(zip(expected, actual, strict=True))]
     partings = (pair.first() for pair in pairs)
     return Comparison(
         len(pairs), sum(pair.wrong_spikes() for pair in pairs),
@@ -147,7 +147,7 @@ class _Pair:
             yield self._divergence(one, "result valid", "cycle model", one, other)
 
     def _divergence(self, clock: int, place: str, model: str, expected: object,
-                    found: object) -> Divergence:
-        words = ["nothing" if value in (ABSENT, None) else value for value in (expected, found)]
+                    actual: object) -> Divergence:
+        words = ["nothing" if value in (ABSENT, None) else value for value in (expected, actual)]
         return Divergence(self.sample, clock, place, f"{model} {words[0]}",
                           f"{self.engine} {words[1]}")

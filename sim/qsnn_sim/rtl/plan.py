@@ -120,11 +120,11 @@ def plan(program: Program, graph: Graph, x: Any, traffic: Traffic = Traffic(),
     if parameters.streaming:
         return _stream_plan(program, graph, data, traffic, prefix)
     result, margin = golden.run(graph, data, record="spikes"), parameters.exit_margin
-    found, samples = stream.answers(graph, result.reads), np.arange(len(data))
-    ends = np.full(len(data), graph.steps - 1) if margin is None else found.exits(margin)
-    settled = found.settled(margin or 0)[samples, ends].astype(np.int64)
-    return Plan(program, data, pass_spikes(graph, result), found.classes[samples, ends],
-                found.scores[samples, ends], np.ones_like(ends), settled, ends, traffic, prefix)
+    answers, samples = stream.answers(graph, result.reads), np.arange(len(data))
+    ends = np.full(len(data), graph.steps - 1) if margin is None else answers.exits(margin)
+    settled = answers.settled(margin or 0)[samples, ends].astype(np.int64)
+    return Plan(program, data, pass_spikes(graph, result), answers.classes[samples, ends],
+                answers.scores[samples, ends], np.ones_like(ends), settled, ends, traffic, prefix)
 
 
 def _stream_plan(program: Program, graph: Graph, data: NDArray[np.uint8], traffic: Traffic,
@@ -144,13 +144,13 @@ def _stream_steps(program: Program, graph: Graph, frames: NDArray[np.uint8]) -> 
     """What a plan says of streams of *frames* [N, steps, ...], step by step."""
     longer = stream.by_frames(graph, frames.shape[1])
     result = golden.run(longer, frames, record="spikes")
-    found = stream.answers(graph, result.reads, stream=True)
-    settled = found.settled(program.machine.parameters.exit_margin or 0).astype(np.int64)
+    answers = stream.answers(graph, result.reads, stream=True)
+    settled = answers.settled(program.machine.parameters.exit_margin or 0).astype(np.int64)
     firsts = np.zeros_like(settled)
     firsts[:, 0] = 1
     trains = tuple(train.reshape(-1, 1, *train.shape[2:]) for train in pass_spikes(longer, result))
-    return (frames.reshape(-1, *frames.shape[2:]), trains, found.classes.ravel(),
-            found.scores.ravel(), firsts.ravel(), settled.ravel(), np.zeros_like(firsts).ravel())
+    return (frames.reshape(-1, *frames.shape[2:]), trains, answers.classes.ravel(),
+            answers.scores.ravel(), firsts.ravel(), settled.ravel(), np.zeros_like(firsts).ravel())
 
 
 def _before(train: NDArray[np.uint8], first: NDArray[np.bool_]) -> NDArray[np.uint8]:

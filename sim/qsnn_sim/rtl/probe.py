@@ -35,21 +35,21 @@ class View:
 
     def clocks(self, machine: Machine, timing: Timing, bank: int) -> Ints:
         """The clocks in which the probe is valid, [N, slots]."""
-        found = np.empty((len(timing.result), len(self.slot)), dtype=np.int64)
+        rotated = np.empty((len(timing.result), len(self.slot)), dtype=np.int64)
         for index in np.unique(self.layer):
             mine = self.layer == index
-            found[:, mine] = timing.rotations[index][:, bank, self.rotation[mine]]
-        return found + self.slot + slot_to_probe(machine)
+            rotated[:, mine] = timing.rotations[index][:, bank, self.rotation[mine]]
+        return rotated + self.slot + slot_to_probe(machine)
 
     def spikes(self, samples: int, trains: Sequence[NDArray[Any]]) -> NDArray[np.int8]:
         """What it shows of *trains*, [N, T, passes, C, H, W] of each layer that fires: [N, slots,
         units], 0 in spare lanes. N is *samples*, also where no layer fires."""
-        found = np.zeros((samples, *self.neuron.shape), dtype=np.int8)
+        fired = np.zeros((samples, *self.neuron.shape), dtype=np.int8)
         for index in np.unique(self.layer):
             mine, flat = self.layer == index, trains[index].reshape(*trains[index].shape[:2], -1)
             shown = flat[:, self.step[mine, None], self.neuron[mine]]
-            found[:, mine] = np.where(self.neuron[mine] == SPARE, 0, shown)
-        return found
+            fired[:, mine] = np.where(self.neuron[mine] == SPARE, 0, shown)
+        return fired
 
 
 def slot_to_probe(machine: Machine) -> int:
@@ -84,8 +84,8 @@ def _neurons(machine: Machine, item: Item, part: int) -> Ints:
     lanes = np.arange(used * units).reshape(used, units)
     channel[:, :units] = item.group * machine.layout.group_size[item.layer] + lanes
     neuron = (part * layer.channels + channel) * layer.places + item.place
-    found: Ints = np.where(channel < layer.channels, neuron, SPARE)
-    return found
+    numbers: Ints = np.where(channel < layer.channels, neuron, SPARE)
+    return numbers
 
 
 def _shown(machine: Machine, bank: int) -> Iterator[tuple[Item, int, int, int]]:

@@ -40,15 +40,15 @@ class Reach:
         while todo:
             index = todo[-1]
             if index not in self._memo:
-                found = self._edge(index)
-                if found is None:
+                edge = self._edge(index)
+                if edge is None:
                     sources = operand_blocks(self.step.trace.blocks[index], self.step.trace)
                     missing = [s for s in sources if s not in self._memo]
                     if missing:
                         todo += missing
                         continue
-                    found = frozenset().union(*(self._memo[s] for s in sources))
-                self._memo[index] = found
+                    edge = frozenset().union(*(self._memo[s] for s in sources))
+                self._memo[index] = edge
             todo.pop()
         return self._memo[top]
 
@@ -89,8 +89,8 @@ def _sources(step: Step, state: State) -> list[State] | None:
         return [others[state.after]]
     if not elementwise(step.trace.blocks[state.after]):
         return None
-    found = region(step.trace, state.after, frozenset(others))
-    ends = [index for index in found
+    inside = region(step.trace, state.after, frozenset(others))
+    ends = [index for index in inside
             if index in others or not operand_blocks(step.trace.blocks[index], step.trace)
             or not (elementwise(step.trace.blocks[index])
                     or step.trace.blocks[index].op == "argmin")]
@@ -128,10 +128,10 @@ def _components(states: list[State], closed: Mapping[int, set[int]]) -> list[lis
 def users(step: Step, extra: list[int]) -> dict[int, set[int]]:
     """The needed blocks that read each needed block; -1 stands for the answer."""
     tops = [*step.answers, *(state.after for state in step.states), *extra]
-    found: dict[int, set[int]] = {top: {-1} for top in step.answers}
+    readers: dict[int, set[int]] = {top: {-1} for top in step.answers}
     for index in cone(step.trace, tops, [state.before for state in step.states]):
         if index in {state.before for state in step.states}:
             continue
         for source in operand_blocks(step.trace.blocks[index], step.trace):
-            found.setdefault(source, set()).add(index)
-    return found
+            readers.setdefault(source, set()).add(index)
+    return readers

@@ -89,20 +89,20 @@ class Neurons:
         wanted = [*(state.after for state in own), *sinks]
         pieces = self._pieces(wanted, own)
         i = None if synapse is None else Var(synapse.before)
-        found = Reader(pieces, Var(membrane.before), i, origin).read()
-        self._check_whole(found, origin)
-        confirm(self.trace, found, (membrane.before, None if synapse is None else synapse.before),
+        reading = Reader(pieces, Var(membrane.before), i, origin).read()
+        self._check_whole(reading, origin)
+        confirm(self.trace, reading, (membrane.before, None if synapse is None else synapse.before),
                 (membrane.after, None if synapse is None else synapse.after), sinks, origin,
                 self._derived_of(membrane))
         shape = self._shape(membrane)
-        placed = Placed(replace(found, neuron=settled(found.neuron)), membrane,
-                        dict(zip(sinks, found.sinks, strict=True)), origin, shape)
+        placed = Placed(replace(reading, neuron=settled(reading.neuron)), membrane,
+                        dict(zip(sinks, reading.sinks, strict=True)), origin, shape)
         self.placed.append(placed)
         self.leaves.update(dict.fromkeys(sinks, placed))
         self.reach.finish(set(sinks))
 
-    def _check_whole(self, found: Found, origin: str) -> None:
-        for variable in found.weights:
+    def _check_whole(self, reading: Found, origin: str) -> None:
+        for variable in reading.weights:
             if not isinstance(variable, Var) or variable.at is not None:
                 raise NotAffine(f"{origin}: each neuron must have a current of its own, not share "
                                 "one with others; give the layer as many outputs as neurons")
@@ -134,13 +134,13 @@ class Neurons:
         """The blocks of this neuron that something else reads."""
         states = {membrane.before} | ({synapse.before} if synapse is not None else set())
         own = self._own(membrane, states)
-        found = [self.step.late.get(block, block) for block in sorted(own)
+        spiking = [self.step.late.get(block, block) for block in sorted(own)
                  if (membrane.before in self.reach.states(block) or block == membrane.after)
                  and not self.users.get(block, own) <= own]
         delayed = [s.after for s in [*self.groups.delays, *self.groups.derived]
                    if s.before in self.users and self._read_by_layer(s)
                    and self.reach.states(s.after) <= states and self.reach.states(s.after)]
-        return list(dict.fromkeys([*found, *delayed]))
+        return list(dict.fromkeys([*spiking, *delayed]))
 
     def _own(self, membrane: State, states: set[int]) -> set[int]:
         """The blocks of the neuron: the equation of its membrane, and what follows from its

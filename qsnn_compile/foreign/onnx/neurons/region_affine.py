@@ -49,19 +49,19 @@ class Region:
 
     def pieces(self, wanted: Sequence[int]) -> list[Piece]:
         """All pieces of the function from the variables to the blocks *wanted*."""
-        found: list[Piece] = []
+        done: list[Piece] = []
         todo: list[list[bool]] = [[]]
         while todo:
             self._prefix, self._memo, self._decisions = todo.pop(), {}, []
             values = tuple(self._value(block) for block in wanted)
-            found.append(Piece(tuple(self._decisions), values))
+            done.append(Piece(tuple(self._decisions), values))
             truths = [decision.truth for decision in self._decisions]
             todo += [[*truths[:i], not truths[i]] for i in range(len(self._prefix), len(truths))]
-            if len(found) + len(todo) > MAX_PIECES:
+            if len(done) + len(todo) > MAX_PIECES:
                 origin = self.trace.blocks[wanted[0]].origin
                 raise NotAffine(f"{origin}: the neuron must have at most {MAX_PIECES} cases, not "
                                 "more; use a simpler neuron")
-        return found
+        return done
 
     # -- values ----------------------------------------------------------------------------------
 

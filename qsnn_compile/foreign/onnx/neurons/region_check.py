@@ -19,37 +19,37 @@ Array = NDArray[Any]
 POINTS = 400
 
 
-def confirm(trace: Trace, found: Found, before: tuple[int, int | None],
+def confirm(trace: Trace, reading: Found, before: tuple[int, int | None],
             after: tuple[int, int | None], sinks: Sequence[int], origin: str,
             derived: Mapping[int, int]) -> None:
-    """Raise NotAffine unless *found* gives what the blocks *after* and *sinks* give; a *derived*
+    """Raise NotAffine unless *reading* gives what the blocks *after* and *sinks* give; a *derived*
     block has the value of another one."""
     size = trace.blocks[before[0]].size
-    points = _points(found, size)
-    total = sum((w * points[x.block] for x, w in found.weights.items() if isinstance(x, Var)),
+    points = _points(reading, size)
+    total = sum((w * points[x.block] for x, w in reading.weights.items() if isinstance(x, Var)),
                 start=np.zeros((1, size)))
-    unit = np.where(found.unit == 0, 1.0, found.unit)
+    unit = np.where(reading.unit == 0, 1.0, reading.unit)
     current = np.broadcast_to(points["i"], points["u"].shape)
-    given: dict[int, Array] = {x.block: points[x.block] for x in found.weights
+    given: dict[int, Array] = {x.block: points[x.block] for x in reading.weights
                                if isinstance(x, Var)}
     given[before[0]] = points["u"]
     if before[1] is not None:
         given[before[1]] = current * unit
     for block, same in derived.items():
         given[block] = evaluate(trace, [same], given)[same]
-    ours = advance(_broadcast(found.neuron), State(points["u"], current), total)
+    ours = advance(_broadcast(reading.neuron), State(points["u"], current), total)
     wanted = [after[0], *([] if after[1] is None else [after[1]]), *sinks]
     theirs = evaluate(trace, wanted, given)
-    tied = near(found.neuron, ours.v) | _near_late(found.neuron, points["u"])
-    if found.below:
-        tied |= points["u"] > found.neuron.threshold
+    tied = near(reading.neuron, ours.v) | _near_late(reading.neuron, points["u"])
+    if reading.below:
+        tied |= points["u"] > reading.neuron.threshold
     tied[:, :] &= ~points["exact"]
-    _compare(found, ours, theirs, after, sinks, unit, tied, origin)
+    _compare(reading, ours, theirs, after, sinks, unit, tied, origin)
 
 
-def _points(found: Found, size: int) -> dict[Any, Array]:
+def _points(reading: Found, size: int) -> dict[Any, Array]:
     """Old states and currents, many samples of each: around the thresholds, and on them."""
-    rng, neuron = np.random.default_rng(1), found.neuron
+    rng, neuron = np.random.default_rng(1), reading.neuron
     scale = _scale(neuron)
     u = rng.normal(0, 1, (POINTS, size)) * scale * rng.choice([0.3, 1, 4], (POINTS, 1))
     if neuron.grid is not None:
@@ -60,13 +60,13 @@ def _points(found: Found, size: int) -> dict[Any, Array]:
     if neuron.synapse is None:
         points["i"] = np.zeros((POINTS, size))
     points["i"][:40] = 0
-    for number, x in enumerate(found.weights):
+    for number, x in enumerate(reading.weights):
         spread = rng.choice([0.3, 1, 4], (POINTS, 1))
         value = rng.normal(0, 1, (POINTS, size)) * scale / np.abs(gain) * spread
         value[:20] = _edges(neuron, gain, size) if number == 0 else 0
         if isinstance(x, Var):
             points[x.block] = value
-    points["exact"] = _exact(neuron, points, found, size)
+    points["exact"] = _exact(neuron, points, reading, size)
     return points
 
 
@@ -82,12 +82,12 @@ def _edges(neuron: Neuron, gain: Array, size: int) -> Array:
     return np.asarray(np.broadcast_to(target / gain, (size,)) * shares)
 
 
-def _exact(neuron: Neuron, points: Mapping[Any, Array], found: Found, size: int) -> Array:
+def _exact(neuron: Neuron, points: Mapping[Any, Array], reading: Found, size: int) -> Array:
     """Where the potential is exactly the threshold: gain · (θ/gain) must come out as θ."""
     exact = np.zeros((POINTS, size), np.bool_)
-    if len(found.weights) != 1 or neuron.synapse is not None or neuron.grid is not None:
+    if len(reading.weights) != 1 or neuron.synapse is not None or neuron.grid is not None:
         return exact
-    current = next(points[x.block] for x in found.weights if isinstance(x, Var))
+    current = next(points[x.block] for x in reading.weights if isinstance(x, Var))
     v = neuron.gain * current[:1] + neuron.offset
     simple = np.isclose(np.log2(np.abs(neuron.gain)) % 1, 0) if np.all(neuron.gain) else False
     exact[:1] = (v == neuron.threshold) & simple & (neuron.offset == 0)
@@ -104,14 +104,14 @@ def _broadcast(neuron: Neuron) -> Neuron:
     return replace(neuron, initial=reals(0))
 
 
-def _compare(found: Found, ours: Advance, theirs: Mapping[int, Array],
+def _compare(reading: Found, ours: Advance, theirs: Mapping[int, Array],
              after: tuple[int, int | None], sinks: Sequence[int], unit: Array, tied: Array,
              origin: str) -> None:
     """Equal spikes outside ties, and equal states where the spikes are."""
     pairs = [(after[0], ours.state.u)]
     if after[1] is not None:
         pairs.append((after[1], ours.state.i * unit))
-    for block, sink in zip(sinks, found.sinks, strict=True):
+    for block, sink in zip(sinks, reading.sinks, strict=True):
         if sink.factor is not None:
             pairs.append((block, ours.count * sink.factor))
     for block, mine in pairs:

@@ -109,10 +109,10 @@ def ratio(form: Affine, base: Affine) -> tuple[Array, Array] | None:
 
 def implied(known: Decision, form: Affine) -> bool | None:
     """What *known* says about *form*; a border case that both share counts with either."""
-    found = ratio(form, known.form)
-    if found is None:
+    factors = ratio(form, known.form)
+    if factors is None:
         return None
-    factor, shift = found
+    factor, shift = factors
     tiny = CLOSE * (1 + float(np.max(np.abs(shift))))
     if (factor > 0).all():
         if known.truth and (shift >= -tiny).all():
@@ -159,10 +159,10 @@ def relative(weights: dict[Variable, Array]) -> tuple[dict[Variable, Array], Arr
 
 def crossing(decision: Decision, shown: Affine) -> tuple[Array, bool] | None:
     """The threshold that *decision* says *shown* lies below, and whether it must be exceeded."""
-    found = ratio(decision.form, shown)
-    if found is None:
+    factors = ratio(decision.form, shown)
+    if factors is None:
         return None
-    factor, shift = found
+    factor, shift = factors
     if (factor > 0).all() and not decision.truth:
         return -shift / factor, decision.strict
     if (factor < 0).all() and decision.truth:

@@ -19,10 +19,10 @@ def find_levels(trace: Trace, block: Block) -> tuple[int, Array]:
     argument = _argument(trace, block)
     levels = np.unique(np.asarray(block.params.table, np.float64))
     probes = _probes(levels, trace.blocks[argument].size)
-    found = evaluate(trace, [block.index], {argument: probes})[block.index]
+    answers = evaluate(trace, [block.index], {argument: probes})[block.index]
     middle = (levels[1:] + levels[:-1]) / 2
     expected = levels[np.searchsorted(middle, probes, side="left")]
-    if not np.allclose(found, expected):
+    if not np.allclose(answers, expected):
         raise OnnxError(f"{block.origin}: a table must be looked up by its nearest entry, not by "
                         "another rule; qsnn knows quantised states only")
     return argument, levels

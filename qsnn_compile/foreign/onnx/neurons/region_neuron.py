@@ -106,10 +106,10 @@ class Reader:
             return None
         for piece in quiet:
             if self._was_above(piece) and self._core(piece.values[0])[0].close(self.potential):
-                found = [c[0] for d in piece.decisions
+                thresholds = [c[0] for d in piece.decisions
                          if (c := crossing(d, self.potential)) is not None]
-                higher = [c for c in found if not np.allclose(c, threshold)]
-                if higher and len(higher) == len(found):
+                higher = [c for c in thresholds if not np.allclose(c, threshold)]
+                if higher and len(higher) == len(thresholds):
                     return reals(higher[0] - threshold)
         return None
 
@@ -191,11 +191,11 @@ class Reader:
         if floors:
             return self._counted(floors, spiking)
         shown = self.base.values[0] if self.grid is not None else self.potential
-        found = [c for d in self.base.decisions if (c := crossing(d, shown)) is not None]
-        if not found:
+        crossings = [c for d in self.base.decisions if (c := crossing(d, shown)) is not None]
+        if not crossings:
             self.fail("a spike must come from comparing the new potential with a threshold, not "
                       "from another number; check the neuron's equation")
-        threshold, strict = min(found, key=lambda c: float(np.min(c[0])))
+        threshold, strict = min(crossings, key=lambda c: float(np.min(c[0])))
         if self.grid is not None:
             return between(self.grid, threshold, strict), True, 1
         return threshold, strict, 1
@@ -218,14 +218,14 @@ class Reader:
         """The threshold of a neuron that fires floor(v / θ) times."""
         counts = [x for x in dict.fromkeys(floors) if isinstance(x, FloorVar)]
         fitting = [(x, r) for x in counts if (r := ratio(x.of, self.potential)) is not None]
-        count, found = fitting[0] if fitting else (counts[0], None)
-        if found is None or np.any(np.abs(found[1]) > 1e-6) or (found[0] <= 0).any():
+        count, fitted = fitting[0] if fitting else (counts[0], None)
+        if fitted is None or np.any(np.abs(fitted[1]) > 1e-6) or (fitted[0] <= 0).any():
             self.fail("several spikes in a step must be floor(v / threshold), not another number")
         per = next(p.values[k].terms[count] for p in self.active for k in spiking
                    if count in p.values[k].terms)
         caps = [np.max(p.values[k].const / per) for p in self.active for k in spiking
                 if not p.values[k].terms and np.any(p.values[k].const)]
-        return 1 / found[0], False, float(max(caps)) if caps else float("inf")
+        return 1 / fitted[0], False, float(max(caps)) if caps else float("inf")
 
     def _reset(self, late: Sequence[Piece]) -> tuple[Literal["hard", "soft", "none"], Array]:
         fired = [self._core(p.values[0])[0] for p in self.active]

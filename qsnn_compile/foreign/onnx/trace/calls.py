@@ -112,9 +112,9 @@ def _reduce(run: Runner, node: OnnxNode, x: Value, axes: Value | None = None) ->
     given = None if axes is None else run.raw(axes)
     if isinstance(x, Sym):
         return pools.reduction(run.trace, node, x, given)
-    found = node.attributes.get("axes") if given is None else [int(a) for a in given]
+    folded = node.attributes.get("axes") if given is None else [int(a) for a in given]
     keep = bool(node.attributes.get("keepdims", 1))
-    return Const(np.asarray(_FOLD[node.op](x.value, axis=None if found is None else tuple(found),
+    return Const(np.asarray(_FOLD[node.op](x.value, axis=None if folded is None else tuple(folded),
                                            keepdims=keep)))
 
 

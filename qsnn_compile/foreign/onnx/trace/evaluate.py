@@ -53,8 +53,8 @@ def _block(trace: Trace, block: Block, values: Mapping[int, Array], samples: int
 def _operand(operand: Operand, values: Mapping[int, Array], dtype: DTypeLike) -> Array:
     if operand.value is not None:
         return operand.value if operand.value.dtype == np.bool_ else operand.value.astype(dtype)
-    found = values[operand.block]
-    return found if operand.at is None else found[:, operand.at]
+    array = values[operand.block]
+    return array if operand.at is None else array[:, operand.at]
 
 
 def gather(trace: Trace, block: Block, values: Mapping[int, Array], samples: int,
@@ -83,6 +83,6 @@ def _apply(block: Block, x: Array) -> Array:
         return pooled(x, params.kind, params.kernel, params.stride)
     if block.op in ("argmin", "argmax"):
         values = x[..., ::-1] if params else x
-        found = np.argmin(values, -1) if block.op == "argmin" else np.argmax(values, -1)
-        return np.asarray(x.shape[-1] - 1 - found if params else found)
+        index = np.argmin(values, -1) if block.op == "argmin" else np.argmax(values, -1)
+        return np.asarray(x.shape[-1] - 1 - index if params else index)
     raise ValueError(f"{block.op} has no value")

@@ -66,9 +66,9 @@ class Interpreter:
 
     def _constants(self, graph: onnx.GraphProto) -> dict[str, Value]:
         if id(graph) not in self._loaded:
-            found: dict[str, Value] = {tensor.name: _constant_of(tensor)
+            constants: dict[str, Value] = {tensor.name: _constant_of(tensor)
                                        for tensor in graph.initializer}
-            self._loaded[id(graph)] = (graph, found)
+            self._loaded[id(graph)] = (graph, constants)
         return self._loaded[id(graph)][1]
 
     def _find(self, env: Env, name: str, user: str) -> Value:
@@ -90,12 +90,12 @@ class Interpreter:
 
     def _kept(self, node: OnnxNode, value: Value) -> Value:
         """*value*, as a constant where it is one. Raises OnnxError for values without end."""
-        found = self.trace.simplified(value, name_of(node))
-        self._numbers -= (found.ids if isinstance(found, Sym) else found.value).size
+        simple = self.trace.simplified(value, name_of(node))
+        self._numbers -= (simple.ids if isinstance(simple, Sym) else simple.value).size
         if self._numbers < 0:
             node.fail(f"all values together must have at most {NUMBERS} numbers; export one step, "
                       "or a smaller model")
-        return found
+        return simple
 
     def _dispatch(self, node: OnnxNode, args: list[Value | None], env: Env) -> Sequence[Value]:
         op = node.proto.op_type

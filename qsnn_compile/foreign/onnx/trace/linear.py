@@ -129,14 +129,14 @@ def conv(trace: Trace, node: OnnxNode, x: Value, w: Value, b: Value | None = Non
 def as_2d(node: OnnxNode) -> OnnxNode:
     """The node with its one axis as the second of two."""
     from onnx import helper
-    found = dict(node.attributes)
+    attributes = dict(node.attributes)
     for name, fill in (("kernel_shape", 1), ("strides", 1), ("dilations", 1)):
-        if name in found:
-            found[name] = [fill, *found[name]]
-    if "pads" in found:
-        begin, end = found["pads"]
-        found["pads"] = [0, begin, 0, end]
-    proto = helper.make_node(node.proto.op_type, node.inputs, node.outputs, node.name, **found)
+        if name in attributes:
+            attributes[name] = [fill, *attributes[name]]
+    if "pads" in attributes:
+        begin, end = attributes["pads"]
+        attributes["pads"] = [0, begin, 0, end]
+    proto = helper.make_node(node.proto.op_type, node.inputs, node.outputs, node.name, **attributes)
     return OnnxNode(node.file, proto)
 
 
@@ -184,8 +184,8 @@ def _unpadded(trace: Trace, x: Sym, padding: tuple[int, int, int, int]
 
 
 def pair_of(node: OnnxNode, name: str, default: int) -> tuple[int, int]:
-    found = node.attributes.get(name, [default, default])
-    return int(found[0]), int(found[1])
+    pair = node.attributes.get(name, [default, default])
+    return int(pair[0]), int(pair[1])
 
 
 def output_size(size: tuple[int, ...], kernel: tuple[int, ...], stride: tuple[int, int],

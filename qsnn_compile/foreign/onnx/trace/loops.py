@@ -53,11 +53,11 @@ def scan(run: Runner, node: OnnxNode, args: list[Value | None], env: Env) -> lis
         now = [_take(value, step, axis) for value, axis in zip(sequences, axes, strict=True)]
         outputs = run.run(body, _inside(env, names, [*carried, *now]))
         carried = outputs[:len(carried)]
-        for found, value in zip(collected, outputs[len(carried):], strict=True):
-            found.append(value)
+        for column, value in zip(collected, outputs[len(carried):], strict=True):
+            column.append(value)
     places = node.attributes.get("scan_output_axes", [0] * len(collected))
-    return [*carried, *(stack(run, node, found, axis)
-                        for found, axis in zip(collected, places, strict=True))]
+    return [*carried, *(stack(run, node, column, axis)
+                        for column, axis in zip(collected, places, strict=True))]
 
 
 def stack(run: Runner, node: OnnxNode, values: list[Value], axis: int) -> Value:

@@ -67,10 +67,10 @@ REDUCE: dict[str, Literal["max", "sum", "average"]] = {
 def reduction(trace: Trace, node: OnnxNode, x: Sym, axes: Array | None = None) -> Sym:
     """A sum, mean or maximum: a pool over a whole image, a chain of sums over steps, or a Linear
     of ones over neurons."""
-    found = axes_of(node, axes)
-    if found is None and not node.attributes.get("noop_with_empty_axes", 0):
-        found = list(range(x.ids.ndim))
-    where = sorted(axis % x.ids.ndim for axis in found or [])
+    reduced = axes_of(node, axes)
+    if reduced is None and not node.attributes.get("noop_with_empty_axes", 0):
+        reduced = list(range(x.ids.ndim))
+    where = sorted(axis % x.ids.ndim for axis in reduced or [])
     if not where:
         return x
     kind, keep = REDUCE[node.op], bool(node.attributes.get("keepdims", 1))

@@ -83,11 +83,11 @@ def quantize_linear(node: OnnxNode, x: Const, scale: Const, zero: Const | None =
 
 def clip(x: Const, low: Const | None, high: Const | None) -> Const:
     """Clip of integers: fewer of them are possible."""
-    found = x.quantised
+    grid = x.quantised
     floor = int(low.value) if low is not None else int(np.iinfo(x.value.dtype).min)
     ceiling = int(high.value) if high is not None else int(np.iinfo(x.value.dtype).max)
-    if found is not None:
-        floor, ceiling = max(floor, found.low), min(ceiling, found.high)
+    if grid is not None:
+        floor, ceiling = max(floor, grid.low), min(ceiling, grid.high)
     q = np.clip(x.value, floor, ceiling)
     return Const(q, Quantised(q, np.ones(()), floor, ceiling, "QCDQ"))
 
@@ -97,22 +97,22 @@ def dequantize_linear(node: OnnxNode, x: Const, scale: Const, zero: Const | None
     step = _along(node, scale.value, x.value)
     point = np.zeros((), np.int64) if zero is None else \
         _along(node, zero.value, x.value).astype(np.int64)
-    found = x.quantised or Quantised(
+    grid = x.quantised or Quantised(
         x.value, np.ones(()), int(np.iinfo(x.value.dtype).min), int(np.iinfo(x.value.dtype).max),
         x.value.dtype.name.upper())
     q = x.value.astype(np.int64) - point
-    source = f"{found.source} DequantizeLinear" if found.source != "QCDQ" else "QCDQ"
-    return _on_grid(q, step, found.low - int(point.max()), found.high - int(point.min()), source)
+    source = f"{grid.source} DequantizeLinear" if grid.source != "QCDQ" else "QCDQ"
+    return _on_grid(q, step, grid.low - int(point.max()), grid.high - int(point.min()), source)
 
 
 def moved(move: Callable[[Array], Array], x: Const) -> Const:
     """*x* with its elements moved, and its integers and scales with them."""
     if x.quantised is None:
         return Const(move(x.value))
-    found = x.quantised
-    scale = move(np.broadcast_to(found.scale, x.value.shape))
-    return Const(move(x.value), Quantised(move(found.q), scale, found.low, found.high,
-                                          found.source))
+    grid = x.quantised
+    scale = move(np.broadcast_to(grid.scale, x.value.shape))
+    return Const(move(x.value), Quantised(move(grid.q), scale, grid.low, grid.high,
+                                          grid.source))
 
 
 def _on_grid(q: Array, scale: Array, low: int, high: int, source: str) -> Const:

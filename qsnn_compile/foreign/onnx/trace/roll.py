@@ -104,25 +104,25 @@ def histories(trace: Trace, value: Value) -> list[tuple[int, tuple[int, ...]]]:
     if not isinstance(value, Sym):
         return []
     dull = 0 if is_spike(trace, Sym(value.ids.ravel()[-1:])) else 1
-    found: list[tuple[int, tuple[int, ...]]] = []
+    ranked: list[tuple[int, tuple[int, ...]]] = []
     for axis in range(min(2, value.ids.ndim - 1)):
         if value.ids.shape[axis] > 1:
             steps = [answer_blocks(trace, Sym(ids)) for ids in np.moveaxis(value.ids, axis, 0)]
             if all(len(blocks) == 1 for blocks in steps) and len(set(steps)) == len(steps):
-                found.append((dull, tuple(blocks[0] for blocks in steps)))
+                ranked.append((dull, tuple(blocks[0] for blocks in steps)))
     blocks = answer_blocks(trace, value)
     if len(blocks) == 1:
         terms = _terms(trace, blocks[0])
         if len(terms) > 1:
-            found.append((2, tuple(sorted(terms))))
+            ranked.append((2, tuple(sorted(terms))))
         else:
-            found += [(3 + dull, history) for history in _earlier(trace, blocks[0])]
-    return found
+            ranked += [(3 + dull, history) for history in _earlier(trace, blocks[0])]
+    return ranked
 
 
 def _terms(trace: Trace, top: int) -> list[int]:
     """The blocks whose sum (or mean) block *top* is."""
-    found, todo = [], [top]
+    terms, todo = [], [top]
     while todo:
         block = trace.blocks[todo.pop()]
         symbolic = [o for o in block.operands if o.value is None and o.at is None]
@@ -131,9 +131,9 @@ def _terms(trace: Trace, top: int) -> list[int]:
         if total or mean:
             todo += [o.block for o in symbolic]
         else:
-            found.append(block.index)
-    same = {(trace.blocks[i].op, trace.blocks[i].size) for i in found}
-    return found if len(same) == 1 and len(set(found)) == len(found) else [top]
+            terms.append(block.index)
+    same = {(trace.blocks[i].op, trace.blocks[i].size) for i in terms}
+    return terms if len(same) == 1 and len(set(terms)) == len(terms) else [top]
 
 
 def _earlier(trace: Trace, top: int) -> list[tuple[int, ...]]:

@@ -81,7 +81,7 @@ def pair_states(trace: Trace, inputs: Mapping[str, Block], outputs: Mapping[str,
                       if value.ids.size == block.size and block.index in regions[out]]
                for name, block in inputs.items()}
     fitness = {out: 0.0 if is_spike(trace, value) else 0.5 for out, value in spare.items()}
-    chosen = _assign({name: found for name, found in choices.items() if found}, fitness)
+    chosen = _assign({name: possible for name, possible in choices.items() if possible}, fitness)
     for name, block in inputs.items():
         if name not in chosen:
             same = [out for out, value in spare.items() if value.ids.size == block.size
@@ -92,10 +92,10 @@ def pair_states(trace: Trace, inputs: Mapping[str, Block], outputs: Mapping[str,
 
 
 def _behind(trace: Trace, value: Sym) -> set[int]:
-    found: set[int] = set()
+    blocks: set[int] = set()
     for owner in np.unique(trace.where(value.ids.ravel())):
-        found |= region(trace, int(owner))
-    return found
+        blocks |= region(trace, int(owner))
+    return blocks
 
 
 def _carries(trace: Trace, block: Block, value: Sym, name: str, out: str) -> bool:
@@ -110,19 +110,19 @@ def _alike(a: str, b: str) -> float:
 
 def is_spike(trace: Trace, value: Value) -> bool:
     """Whether *value* is the outcome of a comparison, scaled or not."""
-    found = trace.single(value.ids) if isinstance(value, Sym) else None
-    while found is not None and found[0].op == "Mul":
-        sources = [o.block for o in found[0].operands if o.value is None]
+    owner = trace.single(value.ids) if isinstance(value, Sym) else None
+    while owner is not None and owner[0].op == "Mul":
+        sources = [o.block for o in owner[0].operands if o.value is None]
         if len(sources) != 1:
             return False
-        found = trace.blocks[sources[0]], None
-    return found is not None and found[0].op in COMPARISONS
+        owner = trace.blocks[sources[0]], None
+    return owner is not None and owner[0].op in COMPARISONS
 
 
 def _assign(choices: Mapping[str, Sequence[str]], fitness: Mapping[str, float]) -> dict[str, str]:
     """One output each: where there are several ways, a state rather than its spike, and the one
     whose names are most alike."""
-    left = {name: list(found) for name, found in choices.items()}
+    left = {name: list(outputs) for name, outputs in choices.items()}
     chosen: dict[str, str] = {}
     while left:
         name = min(left, key=lambda n: len(left[n]))
@@ -131,8 +131,8 @@ def _assign(choices: Mapping[str, Sequence[str]], fitness: Mapping[str, float]) 
             chosen |= _best(tied, left[name])
         elif left[name]:
             chosen[name] = max(left[name], key=lambda out: _alike(name, out) + fitness[out])
-        left = {n: [o for o in found if o not in chosen.values()]
-                for n, found in left.items() if n not in chosen and n != name}
+        left = {n: [o for o in outputs if o not in chosen.values()]
+                for n, outputs in left.items() if n not in chosen and n != name}
     return chosen
 
 
@@ -148,11 +148,11 @@ def step_of(trace: Trace, x: Block, states: Mapping[str, Block], outputs: Mappin
     carried = []
     for name, out in pairs.items():
         value = outputs[out]
-        found = trace.single(value.ids) if isinstance(value, Sym) else None
-        if found is None or found[1] is not None:
+        owner = trace.single(value.ids) if isinstance(value, Sym) else None
+        if owner is None or owner[1] is not None:
             raise OnnxError(f"output {out!r} must be the new value of state {name!r} in the same "
                             "order, not rearranged; return the state as the neuron made it")
-        carried.append(State(states[name].index, found[0].index, name))
+        carried.append(State(states[name].index, owner[0].index, name))
     return Step(trace, frozenset({x.index}), tuple(carried), answer_blocks(trace, outputs[answer]))
 
 
@@ -162,11 +162,11 @@ def answer_blocks(trace: Trace, value: Value) -> tuple[int, ...]:
         raise OnnxError("the output must be computed from the input, not be a constant; export "
                         "the network again")
     owners = [int(owner) for owner in dict.fromkeys(trace.where(value.ids.ravel()).tolist())]
-    found: list[int] = []
+    blocks: list[int] = []
     for owner in owners:
         block = trace.blocks[owner]
         if block.op in ("after", "argmax") and block.reads is not None:
-            found += answer_blocks(trace, Sym(block.reads))
+            blocks += answer_blocks(trace, Sym(block.reads))
         else:
-            found.append(owner)
-    return tuple(dict.fromkeys(found))
+            blocks.append(owner)
+    return tuple(dict.fromkeys(blocks))

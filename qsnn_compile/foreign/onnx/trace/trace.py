@@ -121,8 +121,8 @@ class Trace:
     def apply(self, op: str, reads: Ids, shape: tuple[int, ...], params: Any, key: Hashable,
               origin: str) -> Ids:
         """Ids of the result of *op* on the elements *reads* of one sample."""
-        found = (key, reads.shape, reads.tobytes())
-        block = self.add(op, shape, found, reads=reads, params=params, origin=origin)
+        signature = (key, reads.shape, reads.tobytes())
+        block = self.add(op, shape, signature, reads=reads, params=params, origin=origin)
         return self.ids(block)
 
     # -- elementwise operations ------------------------------------------------------------------

@@ -99,9 +99,9 @@ class Testbench:
         arrivals = np.concatenate([self.arrivals, missing]).astype(np.int64).reshape(count, beats)
         begins = [*(arrivals[:, 0] + SETTLED).tolist(), self.clock + PATIENCE]
         answers = [*self.answers, *[(ABSENT, None)] * (count - len(self.answers))]
-        found = [Trace(*self.probe.between(begin, end), answer, clock)
+        actual = [Trace(*self.probe.between(begin, end), answer, clock)
                  for begin, end, (clock, answer) in zip(begins, begins[1:], answers, strict=False)]
-        return self.plan.traces(arrivals), found
+        return self.plan.traces(arrivals), actual
 
     async def _tick(self) -> None:
         """To where the next clock can be sampled."""

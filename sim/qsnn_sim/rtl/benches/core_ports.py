@@ -109,8 +109,8 @@ class ProbeMonitor:
                 ) -> tuple[tuple[Ints, ...], tuple[NDArray[np.int8], ...]]:
         """Clocks and spikes, as in `Trace`, of a sample seen from *begin* until before *end*."""
         entries = [entry for entry in self.seen if begin <= entry[0] < end]
-        found = [self._bank(entries, bank) for bank in range(self.machine.parameters.banks)]
-        return tuple(clocks for clocks, _ in found), tuple(spikes for _, spikes in found)
+        banks = [self._bank(entries, bank) for bank in range(self.machine.parameters.banks)]
+        return tuple(clocks for clocks, _ in banks), tuple(spikes for _, spikes in banks)
 
     def _bank(self, entries: list[tuple[int, int, str]],
               bank: int) -> tuple[Ints, NDArray[np.int8]]:
