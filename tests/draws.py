@@ -96,7 +96,7 @@ def features(machine: Machine) -> set[str]:
         "several groups": any(layout.groups[i] > 1 for i in range(len(parameters.layers))),
         "fewer channels than lanes": all(layer.channels < parameters.lanes
                                          for layer in parameters.layers),
-        "recurrence": any(found.previous for layer in parameters.layers for found in layer.maps),
+        "recurrence": any(source.previous for layer in parameters.layers for source in layer.maps),
         "several places": any(layer.places > 1 for layer in parameters.layers),
         "banks without work": idle,
         "banks without work at a list": parameters.lists and 0 in idle,

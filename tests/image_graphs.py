@@ -160,9 +160,9 @@ class Maker:
         if readout == "count":
             self.neuron()
         steps = int(self.rng.integers(1, 5))
-        found = (Readout("count", self.last) if readout == "count"
+        readout_made = (Readout("count", self.last) if readout == "count"
                  else random_readout(self.rng, readout, self.last, classes))
-        return Graph("images", steps, self.source, tuple(self.nodes), found)
+        return Graph("images", steps, self.source, tuple(self.nodes), readout_made)
 
 
 FEATURES = ("groups", "pool", "or", "spikesum", "residual", "recur", "each")

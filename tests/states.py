@@ -9,10 +9,10 @@ from qsnn_compile.ir import Neuron, Synapse, ints, shapes
 
 def with_states(graph, seed, odds=0.7):
     """*graph*, most layers of which get a synapse, and some a clamp."""
-    rng, found = np.random.default_rng([seed, 5]), shapes(graph)
+    rng, sizes = np.random.default_rng([seed, 5]), shapes(graph)
 
     def changed(node):
-        op, shape = node.op, found[node.name]
+        op, shape = node.op, sizes[node.name]
         if rng.random() < odds:
             op = replace(op, synapse=random_synapse(rng, shape))
         if rng.random() < odds / 2:

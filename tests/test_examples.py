@@ -41,12 +41,12 @@ def test_the_committed_file_spikes_as_the_library(library):
     if library == "brevitas":
         pytest.importorskip("qonnx")
     folder = EXAMPLES / library
-    found = check(folder / "network.onnx", folder / "data.npz", Options(), golden)
+    checked = check(folder / "network.onnx", folder / "data.npz", Options(), golden)
     spikes = np.load(folder / "data.npz")["spk"]
-    assert found.spikes == spikes.size == 256
+    assert checked.spikes == spikes.size == 256
     assert 0.02 < spikes.mean() < 0.9
-    assert found.runtime_mismatches == found.float_mismatches == found.ties == 0
-    assert found.fixed_mismatches <= 0.02 * spikes.size
+    assert checked.runtime_mismatches == checked.float_mismatches == checked.ties == 0
+    assert checked.fixed_mismatches <= 0.02 * spikes.size
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
@@ -62,9 +62,9 @@ def test_the_script_writes_the_file_anew(library, tmp_path):
     out = tmp_path / "out"
     subprocess.run([python, EXAMPLES / library / "export.py", out], check=True, timeout=300,
                    env={**os.environ, "PYTHONPATH": str(ROOT / "models")})
-    found, committed = np.load(out / "data.npz"), np.load(EXAMPLES / library / "data.npz")
-    assert np.array_equal(found["x"], committed["x"])
-    assert np.array_equal(found["spk"], committed["spk"])
+    arrays, committed = np.load(out / "data.npz"), np.load(EXAMPLES / library / "data.npz")
+    assert np.array_equal(arrays["x"], committed["x"])
+    assert np.array_equal(arrays["spk"], committed["spk"])
     assert check(out / "network.onnx", out / "data.npz", Options(), golden).float_mismatches == 0
 
 

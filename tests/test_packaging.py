@@ -91,8 +91,8 @@ def test_wheel_holds_every_module(elsewhere, tmp_path):
     assert ROOT not in installed.parents
     for name, folder in FOLDERS.items():
         sources = {path.relative_to(ROOT / folder) for path in (ROOT / folder).rglob("*.py")}
-        found = {path.relative_to(installed / name) for path in (installed / name).rglob("*.py")}
-        assert found == sources
+        packed = {path.relative_to(installed / name) for path in (installed / name).rglob("*.py")}
+        assert packed == sources
         assert (installed / name / "py.typed").exists()
 
 

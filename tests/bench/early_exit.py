@@ -30,22 +30,22 @@ def measured(options: argparse.Namespace, **mode: object) -> tuple[Build, Sample
 
 def layer_by_layer(options: argparse.Namespace) -> str:
     """What the same network takes where no step has an answer but the last."""
-    build, samples, found = measured(options)
+    build, samples, rates = measured(options)
     machine = build.program.machine
     parameters = machine.parameters
-    right = (found.classes == samples.y).mean()
+    right = (rates.classes == samples.y).mean()
     lanes = parameters.banks * parameters.lanes
     return (f"no early end, order {parameters.order!r}, {lanes} lanes: "
-            f"{right:.2%}, {found.latency.mean():,.0f} clocks")
+            f"{right:.2%}, {rates.latency.mean():,.0f} clocks")
 
 
-def table_of(name: str, build: Build, samples: Samples, found: Measured,
+def table_of(name: str, build: Build, samples: Samples, rates: Measured,
              margins: list[int]) -> Table:
-    whole = found.ends[:, -1].mean()
+    whole = rates.ends[:, -1].mean()
     table = Table("margin", "accuracy", "points lost", "settled", "steps", "clocks", "of all",
                   title=f"{name}, {build.program.machine.parameters.lanes} lanes: all "
                   f"{build.graph.steps} steps take {whole:,.0f} clocks", title_justify="left")
-    for row in exit_rows(build, samples, found, margins):
+    for row in exit_rows(build, samples, rates, margins):
         table.add_row(str(row["margin"]), f"{row['accuracy']:.2%}",
                       f"{100 * row['accuracy_lost']:.2f}", f"{row['settled']:.1%}",
                       f"{row['steps']:.2f}", f"{row['clocks']:,.0f}",

@@ -67,13 +67,14 @@ def fit(rows):
     table = np.array([list(features(built[0], memories(*built)).values()) for _, built, _ in rows])
     kept = list(range(len(names)))
     while True:
-        found, *_ = np.linalg.lstsq(table[:, kept] / cells[:, None], 1 - beside / cells,
+        coefficients, *_ = np.linalg.lstsq(table[:, kept] / cells[:, None], 1 - beside / cells,
                                     rcond=None)
-        if found.min() >= 0:
+        if coefficients.min() >= 0:
             break
-        kept.pop(int(found.argmin()))
+        kept.pop(int(coefficients.argmin()))
     weights = dict.fromkeys(names, 0.0)
-    weights.update({names[index]: round(float(w), 4) for index, w in zip(kept, found, strict=True)})
+    weights.update({names[index]: round(float(w), 4)
+                    for index, w in zip(kept, coefficients, strict=True)})
     return weights
 
 

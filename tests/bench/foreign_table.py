@@ -72,13 +72,13 @@ def row_of(path: Path) -> Row:
     name = LIBRARIES.get(library, library)
     try:
         read_foreign(path, options_of(path))
-        found = [checked(path, widths) for widths in WIDTHS] if data_of(path).exists() else []
+        checks = [checked(path, widths) for widths in WIDTHS] if data_of(path).exists() else []
     except QsnnError as error:
         return Row(name, form, f"refused: {short(error, path)}", 0, (), "")
-    read = (f"{found[0].float_mismatches} of {found[0].spikes} differ" if found else
+    read = (f"{checks[0].float_mismatches} of {checks[0].spikes} differ" if checks else
             "read (no spikes stored)")
-    wrong = tuple(one.fixed_mismatches for one in found)
-    return Row(name, form, read, found[0].spikes if found else 0, wrong, core(path))
+    wrong = tuple(one.fixed_mismatches for one in checks)
+    return Row(name, form, read, checks[0].spikes if checks else 0, wrong, core(path))
 
 
 def checked(path: Path, widths: tuple[int, int]) -> Check:
@@ -87,9 +87,9 @@ def checked(path: Path, widths: tuple[int, int]) -> Check:
         data = dict(np.load(data_of(path)))
         own = {"spk": data["spk_framework"]} if path.suffix == ".nir" else {}
         np.savez(Path(folder) / "x.npz", **data, **own)
-        found = check(path, Path(folder) / "x.npz", options_of(path, widths), golden)
-    assert found.compared_with_library
-    return found
+        made = check(path, Path(folder) / "x.npz", options_of(path, widths), golden)
+    assert made.compared_with_library
+    return made
 
 
 def core(path: Path) -> str:

@@ -121,10 +121,10 @@ def bits_of(graph, machine, image):
     width = parameters.lanes * parameters.banks
     weights = sum(node.op.weight.size * node.op.bits for node in graph.nodes
                   if isinstance(node.op, Dense | Conv2d))
-    found = [(layout.group_rounds[i] * layer.rows * width,
+    memory_bits = [(layout.group_rounds[i] * layer.rows * width,
               layout.place_banks[i] if layer.fires else parameters.banks)
              for i, layer in enumerate(parameters.layers)]
-    rows, once = sum(bits for bits, _ in found), sum(bits // n for bits, n in found)
+    rows, once = sum(bits for bits, _ in memory_bits), sum(bits // n for bits, n in memory_bits)
     neurons = sum(int(np.prod(shapes(graph)[node.name])) for node in graph.nodes
                   if isinstance(node.op, Neuron))
     others = dict.fromkeys(OTHERS.values(), 0)
@@ -144,9 +144,9 @@ def bits_table():
                   caption="membranes: of all neurons; layer by layer only one group's are kept")
     for name, choice in ZOO.items():
         graph = load(name)
-        found = bits_of(graph, *map_graph(graph, **choice))
-        numbers = [found.copies, found.membranes, found.kept, *found.others.values()]
-        table.add_row(name, f"{found.weights:,}", f"{found.unused:,}", f"{found.ratio:.3f}",
+        widths = bits_of(graph, *map_graph(graph, **choice))
+        numbers = [widths.copies, widths.membranes, widths.kept, *widths.others.values()]
+        table.add_row(name, f"{widths.weights:,}", f"{widths.unused:,}", f"{widths.ratio:.3f}",
                       *(f"{number:,}" for number in numbers))
     Console(width=140).print(table)
 
@@ -163,12 +163,12 @@ def grown_table():
     """Bits against their count as a network grows, and the points."""
     table = Table("784-N-N-10, N", "weights", "taken", "ratio", "membranes", "taken", "ratio")
     points = []
-    for wide, found in grown():
-        taken = found.weights + found.unused
-        table.add_row(f"{wide}", f"{found.weights:,}", f"{taken:,}", f"{found.ratio:.3f}",
-                      f"{found.membranes:,}", f"{found.kept:,}",
-                      f"{found.kept / found.membranes:.3f}")
-        points.append((found.weights, taken, found.membranes, found.kept))
+    for wide, row in grown():
+        taken = row.weights + row.unused
+        table.add_row(f"{wide}", f"{row.weights:,}", f"{taken:,}", f"{row.ratio:.3f}",
+                      f"{row.membranes:,}", f"{row.kept:,}",
+                      f"{row.kept / row.membranes:.3f}")
+        points.append((row.weights, taken, row.membranes, row.kept))
     Console().print(table)
     return np.array(points).T
 

@@ -60,8 +60,8 @@ def work(chosen: list[tuple[Row, Recipe]], folder: Path, one: Callable[[Recipe],
 def show(chosen: list[tuple[Row, Recipe]], folder: Path) -> None:
     """What is there and what is left."""
     for row, recipe in chosen:
-        found = {recipe_of(line): line for line in runs(folder / f"{row.task}.jsonl")}
-        state = f"{found[recipe]['accuracy']:.2%}" if recipe in found else "to do"
+        tables = {recipe_of(line): line for line in runs(folder / f"{row.task}.jsonl")}
+        state = f"{tables[recipe]['accuracy']:.2%}" if recipe in tables else "to do"
         print(f"{row.task:14} {row.label:40} seed {recipe.config.seed}  {state}")
 
 

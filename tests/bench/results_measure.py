@@ -32,17 +32,17 @@ BATCH = 500
 ON_CHIP = 1000          # samples whose clocks the cycle model counts
 
 
-def run(recipe: Recipe, found: data.Dataset) -> dict[str, Any]:
-    """Train *recipe* on *found* and measure it on the whole test set: a line of docs/results."""
+def run(recipe: Recipe, dataset: data.Dataset) -> dict[str, Any]:
+    """Train *recipe* on *dataset* and measure it on the whole test set: a line of docs/results."""
     network, config = recipe.network, recipe.config
-    train_x, test_x = recipe.inputs(found.train_x), recipe.inputs(found.test_x)
+    train_x, test_x = recipe.inputs(dataset.train_x), recipe.inputs(dataset.test_x)
     start = time.process_time()
-    model = train(network, config, train_x, found.train_y)
+    model = train(network, config, train_x, dataset.train_y)
     seconds = time.process_time() - start
     torch.set_num_threads(1)
     return {"network": asdict(network), "training": asdict(config),
             "test": f"{config.data}, all {len(test_x):,} test images",
-            **figures(model, test_x, found.test_y), **memory(model),
+            **figures(model, test_x, dataset.test_y), **memory(model),
             "train_cpu_seconds": round(seconds, 1), "torch": torch.__version__}
 
 
@@ -78,16 +78,16 @@ def counted(model: QSNN, play: Play, x: Array, y: Array) -> dict[str, Any]:
 def golden_play(graph: Graph) -> Play:
     """Classes ``[N]`` and spikes ``[N, T, ...]`` of each spiking layer, of the integers."""
     def play(x: Array) -> tuple[Array, list[Array]]:
-        found = golden.run(graph, x, record="spikes")
-        return found.classes, list(found.spikes.values())
+        result = golden.run(graph, x, record="spikes")
+        return result.classes, list(result.spikes.values())
     return play
 
 
 def torch_play(model: QSNN) -> Play:
     """The same of the module in evaluation, for a network that has no integers."""
     def play(x: Array) -> tuple[Array, list[Array]]:
-        found: list[torch.Tensor] = []
-        hooks = [block.register_forward_hook(lambda _, __, out: found.append(out.spikes))
+        result: list[torch.Tensor] = []
+        hooks = [block.register_forward_hook(lambda _, __, out: result.append(out.spikes))
                  for block in model.blocks]
         with torch.no_grad():
             classes = model.eval()(torch.from_numpy(x).float()).logits.argmax(1)
@@ -95,7 +95,7 @@ def torch_play(model: QSNN) -> Play:
             hook.remove()
         steps = model.config.steps
         return classes.numpy(), [spikes.expand(steps, *spikes.shape[1:]).transpose(0, 1).numpy()
-                                 for spikes in found]
+                                 for spikes in result]
     return play
 
 
@@ -114,8 +114,8 @@ def fan_out(layer: Layer) -> Array:
     if isinstance(layer, DenseLayer):
         return np.array([layer.outputs])
     rows, columns = (_windows(layer, axis) for axis in (1, 2))
-    found: Array = np.outer(rows, columns)[None] * (layer.outputs // layer.groups)
-    return found + layer.residual
+    fans: Array = np.outer(rows, columns)[None] * (layer.outputs // layer.groups)
+    return fans + layer.residual
 
 
 def _windows(layer: ConvLayer, axis: int) -> Array:
@@ -154,6 +154,6 @@ def on_chip(graph: Graph, x: Array) -> dict[str, Any]:
                     "refused": str(error).removeprefix(f"{path}: ")}
         build = Build.load(f"{folder}/build")
     samples = Samples(x[:ON_CHIP], None)
-    found = summary(build, samples, measure(build, samples))
-    return {"energy_nj": round(found["energy_nj"]["total"], 1),
-            "clocks": round(found["clocks_with_input"]["mean"], 1), "refused": ""}
+    summed = summary(build, samples, measure(build, samples))
+    return {"energy_nj": round(summed["energy_nj"]["total"], 1),
+            "clocks": round(summed["clocks_with_input"]["mean"], 1), "refused": ""}

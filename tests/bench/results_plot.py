@@ -68,8 +68,8 @@ def dots(place: Any, points: Iterable[Point]) -> None:
 def on_chip(place: Any, rows: Shown) -> None:
     """Energy by the model: the rows of bits, and crosses for spike targets, which buy energy."""
     frame(place, f"{TASKS[CHIP].title}, on UP5K", "energy of an inference, nJ (model)", "linear")
-    priced = [(row, mean(found), percent(lines)) for row, lines in rows
-              if (found := [line["energy_nj"] for line in lines if line["energy_nj"]])]
+    priced = [(row, mean(joules), percent(lines)) for row, lines in rows
+              if (joules := [line["energy_nj"] for line in lines if line["energy_nj"]])]
     dots(place, ((row.label, x, y) for row, x, y in priced if row.table == "bits"))
     for row, x, y in priced:
         if row.table == "spikes" and row.training.get("rate_weight") != 0.005:

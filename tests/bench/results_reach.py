@@ -67,12 +67,12 @@ GOALS = (
 
 def reach(folder: Path) -> str:
     """The table, for *folder* docs/results: a line for each goal and network that was trained."""
-    found = trained((folder.parents[1] / "models" / "zoo", folder / "reach"))
+    runs_read = trained((folder.parents[1] / "models" / "zoo", folder / "reach"))
     lines = ["| task | network | T | weights / membranes, bit | accuracy % | lowest | asked "
              "| runs | command |", "|---|---|---:|---|---:|---:|---:|---:|---|"]
     for goal in GOALS:
         kinds: dict[Any, list[Trained]] = {}
-        for run in filter(goal.fits, found):
+        for run in filter(goal.fits, runs_read):
             kinds.setdefault(run.kind, []).append(run)
         lines += [_line(goal, group) for group in kinds.values()]
     return "\n".join(lines)
@@ -82,8 +82,8 @@ def trained(places: Sequence[Path]) -> list[Trained]:
     """The runs in *places*, each seed and fold of a network once."""
     files = [file for pattern in ("*.ledger.json", "*.folds.json") for place in places
              for file in sorted(place.glob(pattern))]
-    found = [run for file in files for run in _read(json.loads(file.read_text()))]
-    return list({(run.kind, run.data, run.seed): run for run in found}.values())
+    ledgers = [run for file in files for run in _read(json.loads(file.read_text()))]
+    return list({(run.kind, run.data, run.seed): run for run in ledgers}.values())
 
 
 def _read(content: dict[str, Any]) -> Iterator[Trained]:

@@ -34,14 +34,14 @@ def rendered(text: str, folder: Path) -> str:
     makers = {"runs": account, "bits": bits, "reach": lambda _: reach(folder)} | {
         name: lambda known, name=name: ablation(name, known)
         for name in ("weights", "spikes", "membranes")}
-    return MADE.sub(lambda found: f"{found[1]}{makers[found[2]](known)}\n{found[3]}", text)
+    return MADE.sub(lambda lines: f"{lines[1]}{makers[lines[2]](known)}\n{lines[3]}", text)
 
 
 def shown(known: Known) -> list[tuple[Row, list[Line]]]:
     """Each row that was run, with its runs by seed."""
-    found = [(row, [known[recipe] for seed in SEEDS if (recipe := row.recipe(seed)) in known])
+    measured = [(row, [known[recipe] for seed in SEEDS if (recipe := row.recipe(seed)) in known])
              for row in ROWS]
-    return [(row, lines) for row, lines in found if lines]
+    return [(row, lines) for row, lines in measured if lines]
 
 
 def account(known: Known) -> str:
@@ -119,9 +119,9 @@ def operations(lines: Sequence[Line]) -> tuple[str, str]:
 
 def energy(lines: Sequence[Line]) -> str:
     """Nanojoules, or why there are none."""
-    found = [line["energy_nj"] for line in lines if line["energy_nj"] is not None]
-    if found:
-        return f"{mean(found):,.0f}"
+    joules = [line["energy_nj"] for line in lines if line["energy_nj"] is not None]
+    if joules:
+        return f"{mean(joules):,.0f}"
     return "too large" if "must fit" in lines[0]["refused"] else NONE
 
 

@@ -36,13 +36,13 @@ def main() -> None:
     table = Table("network", "images", "accuracy", "median", "p99", "worst", "used", "µs", "nJ",
                   caption="clocks and µs from the last pixel to the result, at the board's clock")
     for network, source in ZOO.items():
-        found = figures(network, data.load(source, options.data), options.samples)
-        clocks = found["clocks"]
-        table.add_row(network, f"{found['samples']:,}", f"{found['accuracy']:.2%}",
+        figures_of = figures(network, data.load(source, options.data), options.samples)
+        clocks = figures_of["clocks"]
+        table.add_row(network, f"{figures_of['samples']:,}", f"{figures_of['accuracy']:.2%}",
                       f"{clocks['median']:,.0f}", f"{clocks['p99']:,}",
-                      f"{clocks['worst_case']:,}", f"{found['utilisation']:.1%}",
-                      f"{found['latency_us']['median']:.1f}",
-                      f"{found['energy_nj']['total']:,.0f}")
+                      f"{clocks['worst_case']:,}", f"{figures_of['utilisation']:.1%}",
+                      f"{figures_of['latency_us']['median']:.1f}",
+                      f"{figures_of['energy_nj']['total']:,.0f}")
     Console().print(table)
 
 

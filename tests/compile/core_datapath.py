@@ -94,44 +94,44 @@ class Datapath:
 
     def _add(self, bank, item, part, step, time):
         for entry, word in part:
-            found = self.machine.parameters.layers[item.layer].maps[word.source]
+            total = self.machine.parameters.layers[item.layer].maps[word.source]
             for place, x in self._events(bank, item, entry, word, step, time):
-                row = item.row + word.row + place * found.planes
-                assert 0 <= row <= self.machine.layout.rows - found.planes
+                row = item.row + word.row + place * total.planes
+                assert 0 <= row <= self.machine.layout.rows - total.planes
                 assert x < 1 << self.machine.layout.value_bits
-                for plane in range(found.planes):
-                    amount = x << plane + found.shift
+                for plane in range(total.planes):
+                    amount = x << plane + total.shift
                     self.acc = self.acc + self.weights[bank][row + plane] * amount
-                self.sum_x += x << found.planes - 1 + found.sum_shift
+                self.sum_x += x << total.planes - 1 + total.sum_shift
 
     def _events(self, bank, item, entry, word, step, time):
         """(input behind the word's first, x) of what the word holds."""
-        machine, found = self.machine, self.machine.parameters.layers[item.layer].maps[word.source]
-        if found.kind == "list":
+        machine, listed = self.machine, self.machine.parameters.layers[item.layer].maps[word.source]
+        if listed.kind == "list":
             return [(i, x) for i, x in enumerate(self.values) if x]
         line, y, x = item.origins[word.source]
         now = step + time
-        if found.previous and now == 0:
+        if listed.previous and now == 0:
             return []
-        if not (0 <= y + word.dy < found.height and 0 <= x + word.dx < found.width):
-            size = 1 if found.kind == "values" else WORD
-            return [(i, found.pad) for i in range(size)] if found.pad else []
+        if not (0 <= y + word.dy < listed.height and 0 <= x + word.dx < listed.width):
+            size = 1 if listed.kind == "values" else WORD
+            return [(i, listed.pad) for i in range(size)] if listed.pad else []
         line += self.offsets[bank][entry]
-        if found.kind == "values":
+        if listed.kind == "values":
             frame = 0 if machine.parameters.coding == "direct" else now
             value = self.values[line + frame * machine.layout.frame_words]
             return [(0, value)] if value else []
-        return self._spikes(item, found, line, step, time)
+        return self._spikes(item, listed, line, step, time)
 
-    def _spikes(self, item, found, line, step, time):
-        machine, index = self.machine, found.layer
+    def _spikes(self, item, fired, line, step, time):
+        machine, index = self.machine, fired.layer
         columns = [step % machine.parameters.columns]
         if machine.parameters.order == "layer":
             line += step // machine.parameters.columns * machine.layout.line_words[index]
         elif index < 0:
             line += time * machine.layout.frame_words
         elif machine.parameters.kept(index):
-            line += (time - found.previous) % 2 * machine.layout.line_words[index]
+            line += (time - fired.previous) % 2 * machine.layout.line_words[index]
         if machine.parameters.merged(item.layer):
             line += (step - step // machine.parameters.columns) * machine.layout.line_words[index]
             columns = range(machine.parameters.columns)

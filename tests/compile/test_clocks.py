@@ -212,10 +212,10 @@ def check_times(build, clock, capsys):
     np.savez(build.parent / "x.npz", x=np.ones((2, *times, 12), np.uint8))
     assert qsnn.main(["sim", str(build), "--data", str(build.parent / "x.npz"), "--json",
                       str(build.parent / "sim.json")]) == 0
-    found = json.loads((build.parent / "sim.json").read_text())
+    content = json.loads((build.parent / "sim.json").read_text())
     assert f"lanes at {clock:g} MHz\n" in capsys.readouterr().out
-    assert found["clock_mhz"] == clock and found["clock_placed"]
-    assert found["latency_us"]["max"] == found["clocks"]["max"] / clock
+    assert content["clock_mhz"] == clock and content["clock_placed"]
+    assert content["latency_us"]["max"] == content["clocks"]["max"] / clock
 
 
 def test_without_a_bitstream_it_is_the_boards_table(command, tmp_path):

@@ -60,12 +60,12 @@ def graph():
 @pytest.fixture(scope="module")
 def fitting(graph):
     """All machines that fit, each with its typical clocks and, with its image, its needs."""
-    found = []
+    fits = []
     for one in candidates(graph, UP5K.device, UP5K.device.lanes):
         needed = predict(*one.complete(), UP5K.device)
         if not excess(needed, UP5K.device):
-            found.append((one.clocks, needed.lc, one.machine))
-    return found
+            fits.append((one.clocks, needed.lc, one.machine))
+    return fits
 
 
 @pytest.fixture(scope="module")
@@ -134,9 +134,9 @@ def test_limits_that_all_miss_say_by_how_much(graph, fitting):
     least = min(lc for _, lc, _ in fitting)
     with pytest.raises(DoesNotFit) as caught:
         choose(graph, UP5K, Aim(max_lc=least - 50, latency_us=0.5))
-    found = re.search(r"needs ([\d,]+) logic cells, ([\d,]+) too many, and takes ([\d.]+) µs, "
+    match = re.search(r"needs ([\d,]+) logic cells, ([\d,]+) too many, and takes ([\d.]+) µs, "
                       r"([\d.]+) µs too long", str(caught.value))
-    lc, over, us, late = (float(number.replace(",", "")) for number in found.groups())
+    lc, over, us, late = (float(number.replace(",", "")) for number in match.groups())
     assert lc - over == least - 50 and round(us - late, 1) == 0.5
     assert str(caught.value).endswith("- both limits raised")
 
@@ -160,9 +160,9 @@ def test_energy_of_a_chip_without_a_model(graph):
 
 def test_both_orders_and_batching_are_in_the_space():
     deep = run_passes(import_onnx("models/zoo/fashion_mnist_mlp.onnx"), PASSES)
-    found = [one.frame for one in candidates(deep, UP5K.device, (16,))]
-    assert {one.parameters.order for one in found} == {"layer", "step"}
-    assert any(one.parameters.batch_bits for one in found)
+    shapes_made = [one.frame for one in candidates(deep, UP5K.device, (16,))]
+    assert {one.parameters.order for one in shapes_made} == {"layer", "step"}
+    assert any(one.parameters.batch_bits for one in shapes_made)
 
 
 def test_one_step_has_one_order():
@@ -183,8 +183,8 @@ def test_banks_that_cannot_share_a_readout_are_not_in_the_space():
     graph = Graph("g", 1, Input((4,), 8, "direct"), nodes,
                   Readout("potential", "fc", ints([1]), ints([0])))
     legal = run_passes(graph, PASSES)
-    found = candidates(legal, target("ecp5-25f").device, (64, 32, 16))
-    assert {one.frame.parameters.banks for one in found} == {1}
+    machines_made = candidates(legal, target("ecp5-25f").device, (64, 32, 16))
+    assert {one.frame.parameters.banks for one in machines_made} == {1}
     wrong = "Banks must be 1 for a readout of the input itself, not 4"
     with (mock.patch("qsnn_compile.search.candidates._columned", side_effect=MachineError(wrong)),
           pytest.raises(MachineError, match=wrong)):
@@ -255,9 +255,9 @@ def test_placing_keeps_the_order_and_survives_a_design_that_finds_no_place(point
     made = Implementation((Placed(1, 40.0, {"lc": 9}),), {})
     outcomes = {id(points[0].candidate): made, id(points[1].candidate): None}
     with mock.patch.object(machines, "place", lambda one, goal: outcomes[id(one)]):
-        found = machines.placed(points[:2], UP5K, Inline())
-    assert [point.placed for point in found] == [made, None]
-    assert [point.clocks for point in found] == [point.clocks for point in points[:2]]
+        placed = machines.placed(points[:2], UP5K, Inline())
+    assert [point.placed for point in placed] == [made, None]
+    assert [point.clocks for point in placed] == [point.clocks for point in points[:2]]
 
 
 def test_place_writes_and_implements(points):

@@ -42,11 +42,11 @@ def test_pads_of_random_networks_never_fire():
         graph = random_graph(seed, 1)
         graph = with_states(graph, seed) if seed % 3 == 0 else graph
         mode = Mode(stream=seed % 2 == 1)
-        found = pads(graph, mode)
-        if found is not None:
+        padding = pads(graph, mode)
+        if padding is not None:
             seen += 1
             steps = 60 if mode.stream else graph.steps
-            at = [first_spike(*found, steps), first_spike(*found, steps, random.Random(seed))]
+            at = [first_spike(*padding, steps), first_spike(*padding, steps, random.Random(seed))]
             fired += [(seed, step) for step in at if step is not None]
     assert not fired, f"pads of network {fired[0][0]} fire in step {fired[0][1]}"
     assert seen > 100

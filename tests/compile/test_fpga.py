@@ -33,11 +33,11 @@ def made(folder):
 
 def test_median_and_best(runs, tmp_path):
     runs[0].update({1: 36.0, 2: 38.5, 3: 33.0})
-    found = made(tmp_path)
-    assert (found.fmax_mhz, found.resources, found.tools) == (36.0, USED, {"yosys": "x"})
-    assert (found.seed, found.best_mhz) == (2, 38.5) and not runs[1]
+    tool = made(tmp_path)
+    assert (tool.fmax_mhz, tool.resources, tool.tools) == (36.0, USED, {"yosys": "x"})
+    assert (tool.seed, tool.best_mhz) == (2, 38.5) and not runs[1]
     (tmp_path / "top.1.asc").touch()
-    fpga.pack(tmp_path, DEVICE, found)
+    fpga.pack(tmp_path, DEVICE, tool)
     assert runs[1] == [("icepack", "top.2.asc", "top.bin")] and not list(tmp_path.iterdir())
 
 

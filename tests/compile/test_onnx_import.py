@@ -40,9 +40,9 @@ def check(graph, path, shape, seed=0):
     a, b = (golden.run(g, data, record="all") for g in (graph, again))
     assert np.array_equal(a.scores, b.scores)
     for kind in ("spikes", "membranes"):
-        wanted, found = getattr(a, kind), getattr(b, kind)
-        assert wanted.keys() == found.keys()
-        assert all(np.array_equal(wanted[name], found[name]) for name in wanted)
+        wanted, board = getattr(a, kind), getattr(b, kind)
+        assert wanted.keys() == board.keys()
+        assert all(np.array_equal(wanted[name], board[name]) for name in wanted)
     assert (again.steps, again.input, again.readout.kind) == \
         (graph.steps, graph.input, graph.readout.kind)
     return again

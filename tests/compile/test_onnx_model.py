@@ -154,8 +154,8 @@ def test_the_extension_says_the_form(suffix: str, tmp_path: Path) -> None:
     model = plain()
     onnx.save(model, tmp_path / f"m{suffix}") if suffix != ".onnxtxt" else \
         (tmp_path / "m.onnxtxt").write_text(onnx.printer.to_text(model))
-    found = load_model(tmp_path / f"m{suffix}")
-    assert [n.op_type for n in found.graph.node] == ["Gemm", "Unsqueeze", "Scan"]
+    loaded = load_model(tmp_path / f"m{suffix}")
+    assert [n.op_type for n in loaded.graph.node] == ["Gemm", "Unsqueeze", "Scan"]
     assert is_foreign(tmp_path / f"m{suffix}")
     for data in (b"\x8e\xff", b"{", b"graph", b""):
         (tmp_path / f"bad{suffix}").write_bytes(data)

@@ -41,9 +41,9 @@ def test_saving_twice_gives_the_same_bytes(tmp_path):
 def broken(folder, change):
     program(7).save(folder)
     change(folder)
-    with pytest.raises(ProgramError) as found:
+    with pytest.raises(ProgramError) as changed:
         Program.load(folder)
-    return str(found.value).replace(str(folder), "build")
+    return str(changed.value).replace(str(folder), "build")
 
 
 def shorten(name):
@@ -130,10 +130,10 @@ def test_a_machine_that_could_not_work_is_not_loaded(tmp_path, damage, message):
     Program(machine, image, graph.input, "ice40", "icebreaker", 30.0).save(tmp_path)
     name = damage.split(":")[0]
     path.write_text(re.sub(rf"{name}: [^,\n]+", damage, path.read_text(), count=1))
-    with pytest.raises(ProgramError) as found:
+    with pytest.raises(ProgramError) as changed:
         Program.load(tmp_path)
     assert (f"{path}: must be a program of format 3, not a damaged one "
-            f"({message}") in str(found.value)
+            f"({message}") in str(changed.value)
 
 
 def test_digest_depends_on_machine_and_image():

@@ -33,10 +33,10 @@ def test_block_rams_of_a_memory(width, depth, rom, blocks):
 def test_the_zoo_machine(shape, blocks):
     """As yosys maps the core: 15 and 21 block RAMs."""
     machine, image = map_graph(zoo("fashion_mnist_mlp"), **shape)
-    found = Counter()
+    counted = Counter()
     for memory in memories(machine, image):
-        found[memory.kind] += memory.ebr
-    assert +found == blocks
+        counted[memory.kind] += memory.ebr
+    assert +counted == blocks
     assert spram(machine) == 4
 
 

@@ -51,11 +51,11 @@ def test_an_unknown_target_lists_them():
 def test_pins_and_oscillator_are_the_boards(name):
     module, _, platform = PLATFORMS[name][0].partition(".")
     pytest.importorskip("amaranth_boards")
-    found = getattr(importlib.import_module(f"amaranth_boards.{module}"), platform)
-    ios = {(r.name, r.number): r.ios for r in found.resources}
+    theirs = getattr(importlib.import_module(f"amaranth_boards.{module}"), platform)
+    ios = {(r.name, r.number): r.ios for r in theirs.resources}
     uart = {io.name: io.ios[0].names for io in ios["uart", 0] if hasattr(io, "ios")}
     board = target(name).board
-    clock = next(r for r in found.resources if r.name == found.default_clk)
+    clock = next(r for r in theirs.resources if r.name == theirs.default_clk)
     assert clock.ios[0].names == [board.pins["clk"]]
     assert clock.clock.frequency == board.oscillator_mhz * 1e6
     assert uart["rx"] == [board.pins["uart_rx"]] and uart["tx"] == [board.pins["uart_tx"]]
@@ -69,9 +69,9 @@ def test_pins_and_oscillator_are_the_boards(name):
                                         ("ecp5-45f", 1024), ("ecp5-85f", 2048), ("gw1nr-9", 128)])
 def test_lanes(name, lanes):
     """As many weight bits as the memories' ports give a clock, if there are cells for them."""
-    found = target(name).device.lanes
-    assert found[0] == lanes and found[-1] == 16
-    assert [2 * few for few in found[1:]] == list(found[:-1])
+    chosen = target(name).device.lanes
+    assert chosen[0] == lanes and chosen[-1] == 16
+    assert [2 * few for few in chosen[1:]] == list(chosen[:-1])
 
 
 # -- what is written for a board ------------------------------------------------------------------
@@ -139,8 +139,8 @@ def test_a_device_is_a_table_entry(monkeypatch, program, tmp_path):
 def test_memories_as_yosys_maps_them(family, width, depth, rom, blocks, place):
     """The counts are of synth_ecp5 and synth_gowin, a memory at a time."""
     made = next(one for one in FAMILIES if one.name == family)
-    found = Memory("m", width, depth, rom, family=made)
-    assert (found.ebr, found.place) == (blocks, place)
+    memory = Memory("m", width, depth, rom, family=made)
+    assert (memory.ebr, memory.place) == (blocks, place)
 
 
 @pytest.mark.parametrize("width,depth,rom,place", [

@@ -101,19 +101,19 @@ def float_weights(value):
 def renamed_operator(name, op, domain="", inputs=None):
     """The model with another operator in place of node *name*'s, well formed as such."""
     proto = model()
-    found = node(proto, name)
-    found.op_type, found.domain = op, domain
+    operator = node(proto, name)
+    operator.op_type, operator.domain = op, domain
     if inputs is not None:
-        del found.input[inputs:], found.attribute[:]
+        del operator.input[inputs:], operator.attribute[:]
     return proto
 
 
 def with_attribute(name, graph=None, **changes):
     proto = model(graph=graph)
-    found = node(proto, name)
-    kept = [a for a in found.attribute if a.name not in changes]
-    del found.attribute[:]
-    found.attribute.extend([*kept, *(helper.make_attribute(k, v) for k, v in changes.items())])
+    proto_node = node(proto, name)
+    kept = [a for a in proto_node.attribute if a.name not in changes]
+    del proto_node.attribute[:]
+    proto_node.attribute.extend([*kept, *(helper.make_attribute(k, v) for k, v in changes.items())])
     return proto
 
 

@@ -142,10 +142,10 @@ def outcome(name):
         arguments = f"{model}.onnx {arguments}"
     quiet = mock.patch.dict(os.environ, COLUMNS="100")
     with quiet, no_tools() if name == "missing_fpga" else contextlib.nullcontext():
-        found = end(lambda: qsnnc.main(arguments.split()))
+        ended = end(lambda: qsnnc.main(arguments.split()))
     left = set(os.listdir()) - before - {f"{model}.onnx"}
     assert not left, f"left behind: {left}"
-    return found
+    return ended
 
 
 def no_tools():

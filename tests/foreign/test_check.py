@@ -47,9 +47,9 @@ def test_integers_are_near_the_libraries():
             graph, report = quantise(network, weight_bits=bits[0], membrane_bits=bits[1],
                                      steps=frames.shape[1])
             spikes = run(graph, x.astype(np.float32), record="spikes").spikes
-            found = spikes[report.nodes[network.output]].ravel()
+            train = spikes[report.nodes[network.output]].ravel()
             size = next(n.op.amplitude for n in network.nodes if n.name == network.output)
-            wrong[bits] += int((found != np.rint(data["spk"].ravel() / size)).sum())
+            wrong[bits] += int((train != np.rint(data["spk"].ravel() / size)).sum())
     assert total >= 11_000
     assert wrong[16, 24] <= 0.001 * total
     assert wrong[8, 12] <= 0.02 * total
@@ -68,12 +68,12 @@ def test_cases(name, capsys):
     path = ONNX / f"{name}.onnx"
     code = qsnn.main(["check", str(path), "--data", str(data_of(path)), "--weight-bits", "16",
                       "--membrane-bits", "24", "--json", "-"])
-    found = json.loads(capsys.readouterr().out)
+    content = json.loads(capsys.readouterr().out)
     assert code == 0
-    assert found["runtime"] == "onnxruntime"
-    assert found["float_mismatches"] == found["runtime_mismatches"] == 0
-    assert found["fixed_mismatches"] <= 1
-    assert found["spikes"] == np.load(data_of(path))["spk"].size
+    assert content["runtime"] == "onnxruntime"
+    assert content["float_mismatches"] == content["runtime_mismatches"] == 0
+    assert content["fixed_mismatches"] <= 1
+    assert content["spikes"] == np.load(data_of(path))["spk"].size
 
 
 def test_qonnx_runs_its_own(capsys):
@@ -81,8 +81,9 @@ def test_qonnx_runs_its_own(capsys):
     pytest.importorskip("toposort")
     path = ONNX / "brevitas_b1_snntorch_dense_step_qonnx__dynamo.onnx"
     assert qsnn.main(["check", str(path), "--data", str(data_of(path)), "--json", "-"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert (found["runtime"], found["runtime_mismatches"], found["spikes"]) == ("qonnx", 0, 160)
+    content = json.loads(capsys.readouterr().out)
+    assert [content[key] for key in ("runtime", "runtime_mismatches", "spikes")] == [
+        "qonnx", 0, 160]
 
 
 SNNTORCH = ["check", str(NIR / "snntorch_dense.nir"), "--dt", "snntorch", "--data"]
@@ -92,11 +93,11 @@ def test_nir_without_the_library_is_no_success(capsys):
     pytest.importorskip("nir")
     command = [*SNNTORCH, str(NIR / "snntorch_dense.npz")]
     assert qsnn.main([*command, "--json", "-"]) == 1
-    found = json.loads(capsys.readouterr().out)
-    assert found["runtime"] == found["reference"] == "NIR's equations"
-    assert found["compared_with_library"] is False and found["runtime_mismatches"] is None
-    assert (found["spikes"], found["float_mismatches"]) == (320, 0)
-    assert found["notes"][0] == "dt = 0.0001 (snntorch's); NIR doesn't say it"
+    content = json.loads(capsys.readouterr().out)
+    assert content["runtime"] == content["reference"] == "NIR's equations"
+    assert content["compared_with_library"] is False and content["runtime_mismatches"] is None
+    assert (content["spikes"], content["float_mismatches"]) == (320, 0)
+    assert content["notes"][0] == "dt = 0.0001 (snntorch's); NIR doesn't say it"
     assert qsnn.main(command) == 1
     shown = capsys.readouterr().out
     assert "float normal form against NIR's equations: 0 of 320 differ (0.000%)\n" in shown
@@ -112,10 +113,10 @@ def test_nir_with_the_librarys_spikes(tmp_path, capsys):
     data = np.load(NIR / "snntorch_dense.npz")
     np.savez(tmp_path / "x.npz", x=data["x"], spk=data["spk_framework"])
     assert qsnn.main([*SNNTORCH, str(tmp_path / "x.npz"), "--json", "-"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["compared_with_library"] is True and found["runtime_mismatches"] == 0
-    assert found["reference"] == "spk of the data" and found["accuracy"] is None
-    assert len(found["warnings"]) == 2
+    content = json.loads(capsys.readouterr().out)
+    assert content["compared_with_library"] is True and content["runtime_mismatches"] == 0
+    assert content["reference"] == "spk of the data" and content["accuracy"] is None
+    assert len(content["warnings"]) == 2
     assert qsnn.main([*SNNTORCH, str(tmp_path / "x.npz"), "--reset", "hard"]) == 1
     shown = capsys.readouterr().out
     assert "NIR's equations against spk of the data: 111 of 320 differ" in shown
@@ -147,10 +148,10 @@ def test_a_potential_is_compared_by_its_classes(tmp_path, capsys):
     np.savez(tmp_path / "x.npz", x=x, spk=np.stack(answers, 1), y=y)
     command = ["check", str(tmp_path / "a.nir"), "--dt", "1", "--data", str(tmp_path / "x.npz")]
     assert qsnn.main([*command, "--json", "-"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["fixed_mismatches"] is None and found["same_class"] >= 0.95
-    assert found["accuracy"]["spk of the data"] == found["accuracy"]["float normal form"] == 1
-    assert found["accuracy"]["fixed point"] == found["same_class"]
+    content = json.loads(capsys.readouterr().out)
+    assert content["fixed_mismatches"] is None and content["same_class"] >= 0.95
+    assert content["accuracy"]["spk of the data"] == content["accuracy"]["float normal form"] == 1
+    assert content["accuracy"]["fixed point"] == content["same_class"]
     assert qsnn.main(command) == 0
     shown = capsys.readouterr().out
     assert ("fixed point, 8-bit weights, 12-bit membranes: the network ends in a potential, which "
@@ -175,9 +176,9 @@ def test_a_difference_is_found_and_placed(tmp_path, capsys):
     data["spk"][3, 2, 0, 1] = 1 - data["spk"][3, 2, 0, 1]
     np.savez(tmp_path / "x.npz", x=data["x"], spk=data["spk"])
     assert qsnn.main(["check", str(LEAKY), "--data", str(tmp_path / "x.npz"), "--json", "-"]) == 1
-    found = json.loads(capsys.readouterr().out)
-    assert found["float_mismatches"] == 1 and found["float_first"] == [3, 2, 1]
-    assert found["float_steps"] == [0, 0, 1, 0, 0]
+    content = json.loads(capsys.readouterr().out)
+    assert content["float_mismatches"] == 1 and content["float_first"] == [3, 2, 1]
+    assert content["float_steps"] == [0, 0, 1, 0, 0]
 
 
 def network(weight, threshold, bias=0.0):
@@ -204,14 +205,14 @@ def test_a_broken_layer_is_named_with_its_cure():
     narrow = graph.nodes[1].op
     assert narrow.bits == 6
     silent = golden(graph, np.zeros((8, 6, 4), np.int64))
-    found = layer_checks(made, graph, report, floats(made, x).spikes, silent)[0]
-    assert found.advice == ("layer 'lif' has gone silent: use more weight bits (--weight-bits), or "
+    layer = layer_checks(made, graph, report, floats(made, x).spikes, silent)[0]
+    assert layer.advice == ("layer 'lif' has gone silent: use more weight bits (--weight-bits), or "
                             "--membrane-bits 10")
     made = network(0.9, 1.0)
     graph, report = quantise(made, calibrate=np.abs(loud), membrane_bits=6)
     full = golden(graph, np.ones((8, 6, 4), np.int64))
-    found = layer_checks(made, graph, report, floats(made, x * 0).spikes, full)[0]
-    assert found.advice == ("layer 'lif' is saturated: use --membrane-bits 8, or calibrate with "
+    layer = layer_checks(made, graph, report, floats(made, x * 0).spikes, full)[0]
+    assert layer.advice == ("layer 'lif' is saturated: use --membrane-bits 8, or calibrate with "
                             "data like these (--calibrate)")
 
 
@@ -229,27 +230,27 @@ def end(command, capsys):
      "x must be [N, 3, 16], not (8, 5, 1, 16); arrange the samples so"),
 ], ids=["no data", "dt", "weight bits", "steps"])
 def test_check_refuses(arguments, message, capsys):
-    code, found = end(lambda: qsnn.main(["check", str(LEAKY), *arguments]), capsys)
+    code, ended = end(lambda: qsnn.main(["check", str(LEAKY), *arguments]), capsys)
     assert code == 2
-    assert found.startswith(f"qsnn check: {message}")
+    assert ended.startswith(f"qsnn check: {message}")
 
 
 def test_steps_before_samples_are_recognised(tmp_path, capsys):
     path = ONNX / "snntorch_leaky_dense_unrolled__dynamo.onnx"
     np.savez(tmp_path / "x.npz", x=np.swapaxes(np.load(data_of(path))["x"], 0, 1))
-    code, found = end(lambda: qsnn.main(["check", str(path), "--data", str(tmp_path / "x.npz")]),
+    code, ended = end(lambda: qsnn.main(["check", str(path), "--data", str(tmp_path / "x.npz")]),
                       capsys)
     assert code == 2
-    assert found == ("qsnn check: x must be samples first, [N, 5, 16], not (5, 8, 1, 16), which "
+    assert ended == ("qsnn check: x must be samples first, [N, 5, 16], not (5, 8, 1, 16), which "
                      "seems to have the steps first; store np.swapaxes(x, 0, 1)")
 
 
 def test_data_without_x(tmp_path, capsys):
     np.savez(tmp_path / "y.npz", y=np.zeros(3))
-    code, found = end(lambda: qsnn.main(["check", str(LEAKY), "--data", str(tmp_path / "y.npz")]),
+    code, ended = end(lambda: qsnn.main(["check", str(LEAKY), "--data", str(tmp_path / "y.npz")]),
                       capsys)
     assert code == 2
-    assert found == (f"qsnn check: {tmp_path / 'y.npz'}: must hold the array 'x', not ['y']; store "
+    assert ended == (f"qsnn check: {tmp_path / 'y.npz'}: must hold the array 'x', not ['y']; store "
                      "it with np.savez(file, x=x)")
 
 
@@ -286,9 +287,9 @@ def test_calibrated_with_data(tmp_path, capsys):
 ])
 def test_what_the_core_lacks(tmp_path, capsys, name, reason):
     path = ONNX / f"{name}.onnx"
-    code, found = end(lambda: qsnnc.main([str(path), "-o", str(tmp_path / "build")]), capsys)
+    code, ended = end(lambda: qsnnc.main([str(path), "-o", str(tmp_path / "build")]), capsys)
     assert code == 2
-    assert found == f"qsnnc: {path}: {reason}"
+    assert ended == f"qsnnc: {path}: {reason}"
 
 
 @pytest.mark.parametrize("name", [
@@ -305,10 +306,10 @@ def test_synaptic_neurons_run_in_the_core(tmp_path, name):
 
 def test_integers_take_no_widths(tmp_path, capsys):
     path = ZOO / "mnist_mlp.onnx"
-    code, found = end(lambda: qsnnc.main([str(path), "--weight-bits", "4", "-o",
+    code, ended = end(lambda: qsnnc.main([str(path), "--weight-bits", "4", "-o",
                                           str(tmp_path / "build")]), capsys)
     assert code == 2
-    assert found == (f"qsnnc: {path}: options for files of other libraries must be left out for a "
+    assert ended == (f"qsnnc: {path}: options for files of other libraries must be left out for a "
                      "file of integers, which says it all; leave out --weight-bits and the like")
 
 
@@ -323,26 +324,26 @@ def test_integers_take_no_widths(tmp_path, capsys):
 def test_data_that_are_no_samples(change, message, tmp_path, capsys):
     path = tmp_path / "x.npz"
     np.savez(path, **{**dict(np.load(DATA)), **change})
-    code, found = end(lambda: qsnn.main(["check", str(LEAKY), "--data", str(path)]), capsys)
+    code, ended = end(lambda: qsnn.main(["check", str(LEAKY), "--data", str(path)]), capsys)
     assert code == 2
-    assert found.startswith(f"qsnn check: {path}: {message}")
+    assert ended.startswith(f"qsnn check: {path}: {message}")
 
 
 def test_spikes_that_are_nan_are_no_match(tmp_path, capsys):
     np.savez(tmp_path / "x.npz", x=np.load(DATA)["x"], spk=np.full((8, 5, 1, 4), np.nan))
-    code, found = end(lambda: qsnn.main(["check", str(LEAKY), "--data", str(tmp_path / "x.npz")]),
+    code, ended = end(lambda: qsnn.main(["check", str(LEAKY), "--data", str(tmp_path / "x.npz")]),
                       capsys)
     assert code == 2
-    assert found == "qsnn check: spk must be finite, not NaN or infinite; mend the data"
+    assert ended == "qsnn check: spk must be finite, not NaN or infinite; mend the data"
 
 
 def test_damaged_data(tmp_path, capsys):
     path, whole = tmp_path / "x.npz", DATA.read_bytes()
     for data in (whole[:300], whole[:200] + b"\xff" * 10 + whole[210:], b"text", b""):
         path.write_bytes(data)
-        code, found = end(lambda: qsnn.main(["check", str(LEAKY), "--data", str(path)]), capsys)
+        code, ended = end(lambda: qsnn.main(["check", str(LEAKY), "--data", str(path)]), capsys)
         assert code == 2
-        assert found.startswith("qsnn check: ") and "pickle" not in found
+        assert ended.startswith("qsnn check: ") and "pickle" not in ended
 
 
 def test_signed_inputs_are_held_to_both_ends(tmp_path, capsys):
@@ -351,8 +352,8 @@ def test_signed_inputs_are_held_to_both_ends(tmp_path, capsys):
         np.savez(tmp_path / "x.npz", x=x - low)
         assert qsnn.main(["check", str(LEAKY), "--data", str(tmp_path / "x.npz"), "--json",
                           "-"]) == 0
-        found = json.loads(capsys.readouterr().out)
-        assert found["float_mismatches"] == 0 and found["fixed_mismatches"] <= 8
+        content = json.loads(capsys.readouterr().out)
+        assert content["float_mismatches"] == 0 and content["fixed_mismatches"] <= 8
 
 
 @pytest.mark.parametrize("option, message", [
@@ -374,11 +375,11 @@ def test_weights_of_a_training_that_diverged(value, tmp_path, capsys):
     onnx.save(model, path)
     for command in (lambda: qsnnc.main([str(path), "-o", str(tmp_path / "build")]),
                     lambda: qsnn.main(["check", str(path), "--data", str(DATA)])):
-        code, found = end(command, capsys)
-        assert code == 2 and "Warning" not in found
+        code, ended = end(command, capsys)
+        assert code == 2 and "Warning" not in ended
         if np.isnan(value):     # an infinite one may be refused earlier, by the runs compared
             assert f"{path}: node 'linear2' (node 'node_linear_1' (Gemm)): weight must be " \
-                "finite, not nan" in found
+                "finite, not nan" in ended
     assert not (tmp_path / "build").exists()
 
 
@@ -412,10 +413,10 @@ def test_codes_of_another_scale(top, bits, tmp_path, capsys):
     assert told["warnings"] == []
     assert told["layers"][0]["float_rate"] == right["layers"][0]["float_rate"]
     assert set(told["accuracy"]) == {"onnxruntime", "float normal form", "fixed point"}
-    found = quantise_file(LEAKY, Options(calibrate=data, input_scale=1 / top))
-    assert (found.graph.input.bits, found.graph.input.scale) == (bits, 1 / top)
-    assert found.labels.tolist() == [0, 1, 2, 3] * 2
-    assert found.report.input == f"x = {1 / top:g} · (code - 0), as told"
+    quantised = quantise_file(LEAKY, Options(calibrate=data, input_scale=1 / top))
+    assert (quantised.graph.input.bits, quantised.graph.input.scale) == (bits, 1 / top)
+    assert quantised.labels.tolist() == [0, 1, 2, 3] * 2
+    assert quantised.report.input == f"x = {1 / top:g} · (code - 0), as told"
 
 
 def test_whole_numbers_beyond_one_are_warned_of(tmp_path, capsys):
@@ -450,8 +451,8 @@ def test_a_zero_point_as_told(tmp_path):
     np.savez(tmp_path / "real.npz", x=((codes - 100) / 64).astype(np.float32))
     told = Options(input_scale=1 / 64, input_zero_point=100)
     for name in ("codes", "real"):
-        found = checks.check(LEAKY, tmp_path / f"{name}.npz", told, golden)
-        assert found.good and found.fixed_mismatches <= 4
+        checked = checks.check(LEAKY, tmp_path / f"{name}.npz", told, golden)
+        assert checked.good and checked.fixed_mismatches <= 4
     source = quantise_file(LEAKY, replace(told, calibrate=str(tmp_path / "codes.npz"))).graph.input
     assert (source.bits, source.scale, source.zero_point) == (8, 1 / 64, 100)
 
@@ -485,10 +486,10 @@ def test_codes_stored_as_floats(tmp_path, capsys):
             "floats\n") in capsys.readouterr().out
     np.savez(data, x=np.load(data)["x"] + np.float32(0.5))
     assert qsnn.main(["check", str(LEAKY), "--data", data, "--input-scale", str(1 / 256)]) == 2
-    found = capsys.readouterr().err
-    assert found.startswith("qsnn check: x must be real numbers 0 … 0.996094 with this "
+    source = capsys.readouterr().err
+    assert source.startswith("qsnn check: x must be real numbers 0 … 0.996094 with this "
                             "--input-scale, not ")
-    assert found.endswith("; whole numbers are codes, others are real numbers\n")
+    assert source.endswith("; whole numbers are codes, others are real numbers\n")
 
 
 @pytest.mark.parametrize("y", [np.zeros(7, int), np.zeros(8), np.full(8, -1)])

@@ -35,9 +35,9 @@ def test_both_say_the_same(tmp_path, takes):
     y = run(made, x).classes
     y[:3] = (y[:3] + 1) % 4
     np.savez(tmp_path / "x.npz", x=x, y=y)
-    found = check_own(tmp_path / "g.onnx", tmp_path / "x.npz", golden)
-    assert found.good and found.samples == 30 and found.classes_differ == 0
-    assert found.accuracy == {"onnxruntime": 0.9, "golden": 0.9}
+    checked = check_own(tmp_path / "g.onnx", tmp_path / "x.npz", golden)
+    assert checked.good and checked.samples == 30 and checked.classes_differ == 0
+    assert checked.accuracy == {"onnxruntime": 0.9, "golden": 0.9}
 
 
 def test_a_difference_is_counted(tmp_path):
@@ -47,9 +47,9 @@ def test_a_difference_is_counted(tmp_path):
     next(node for node in body.node if node.op_type == "Round").op_type = "Ceil"
     (tmp_path / "g.onnx").write_bytes(model.SerializeToString())
     np.savez(tmp_path / "x.npz", x=RNG.normal(size=(99, 3, 3)) * [2, 8, 100] + [0, 0, 1400])
-    found = check_own(tmp_path / "g.onnx", tmp_path / "x.npz", golden)
-    assert not found.good and 0 < found.classes_differ <= found.scores_differ
-    assert found.accuracy is None
+    checked = check_own(tmp_path / "g.onnx", tmp_path / "x.npz", golden)
+    assert not checked.good and 0 < checked.classes_differ <= checked.scores_differ
+    assert checked.accuracy is None
 
 
 def test_what_can_not_be_checked(tmp_path):

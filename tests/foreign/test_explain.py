@@ -50,14 +50,14 @@ def test_equations(op, expected):
 def test_rows():
     network = read_onnx(CASES / "snntorch_leaky_dense_step__dynamo.onnx")
     _, report = quantise(network, steps=4)
-    found = rows(report)
-    assert [row[0] for row in found] == ["linear1", "neuron1", "linear2", "neuron2"]
-    _, understood, origin, rounded, _ = found[1]
+    shown = rows(report)
+    assert [row[0] for row in shown] == ["linear1", "neuron1", "linear2", "neuron2"]
+    _, understood, origin, rounded, _ = shown[1]
     assert understood.startswith("v = 0.9·u + I\n")
     assert origin == "node 'node_sub_1' (Sub)"
     assert rounded.startswith("decay 0.9 → 3686 (0.01%)\nthreshold 1 → ")
-    assert found[0][3].startswith("weight -0.3047 … 0.5846 → ")
-    assert found[0][4] == "8 bits"
+    assert shown[0][3].startswith("weight -0.3047 … 0.5846 → ")
+    assert shown[0][4] == "8 bits"
 
 
 def test_the_table(capsys, monkeypatch):

@@ -55,8 +55,8 @@ def test_spikes_are_the_golden_model_s(tmp_path):
                      "not rounded and limited to 32 bits: some spikes differ"]
     codes = np.random.default_rng(1).integers(0, 16, (20, 5, 1, 6, 6))
     spikes = golden.run(graph, codes, record="spikes").spikes["out"]
-    found = run(read_nir(tmp_path / "a.nir", dt=0.1), (codes - 3) * 0.5).output
-    assert np.array_equal(found, spikes) and 0.05 < spikes.mean() < 0.95
+    floats = run(read_nir(tmp_path / "a.nir", dt=0.1), (codes - 3) * 0.5).output
+    assert np.array_equal(floats, spikes) and 0.05 < spikes.mean() < 0.95
 
 
 def test_leaks_are_near_it(tmp_path):
@@ -64,8 +64,8 @@ def test_leaks_are_near_it(tmp_path):
     export_nir(graph, tmp_path / "a.nir")
     codes = np.random.default_rng(1).integers(0, 16, (20, 5, 1, 6, 6))
     spikes = golden.run(graph, codes, record="spikes").spikes["out"]
-    found = run(read_nir(tmp_path / "a.nir", dt=1), (codes - 3) * 0.5).output
-    assert (found != spikes).mean() < 0.02
+    floats = run(read_nir(tmp_path / "a.nir", dt=1), (codes - 3) * 0.5).output
+    assert (floats != spikes).mean() < 0.02
 
 
 def test_a_scale_a_channel_goes_into_the_weights(tmp_path):

@@ -30,8 +30,8 @@ STORED = [("snntorch_dense", "snntorch", "hard", "spk_nir_spec_hard"),
 def test_spikes_are_those_stored(file, dt, reset, stored):
     network = read_nir(CASES / f"{file}.nir", dt=dt, reset=reset)
     data = np.load(CASES / f"{file}.npz")
-    found = run(network, data["x"]).output
-    assert np.array_equal(found, data[stored].reshape(found.shape))
+    spikes = run(network, data["x"]).output
+    assert np.array_equal(spikes, data[stored].reshape(spikes.shape))
 
 
 def test_integers_are_near_the_spikes_stored():
@@ -42,8 +42,8 @@ def test_integers_are_near_the_spikes_stored():
         for bits in wrong:
             graph, report = quantise(network, weight_bits=bits[0], membrane_bits=bits[1], steps=20)
             spikes = golden.run(graph, data["x"].reshape(4, 20, 16), record="spikes").spikes
-            found = spikes[report.nodes[network.output]]
-            wrong[bits] += int((found != data[stored].reshape(found.shape)).sum())
+            train = spikes[report.nodes[network.output]]
+            wrong[bits] += int((train != data[stored].reshape(train.shape)).sum())
     total = 320 * len(STORED)
     assert wrong[16, 24] <= 0.001 * total
     assert wrong[8, 12] <= 0.02 * total

@@ -41,9 +41,9 @@ def test_spikes_are_the_library_s(file: str) -> None:
     with work.at_most(1_000_000):
         network = read_onnx(CASES / "onnx" / file)
     x, spk = spikes_of(file)
-    found = run(network, x)
-    wrong = found.output.ravel() != spk.ravel()
-    ties = sum(int(tied.sum()) for tied in found.tied.values())
+    result = run(network, x)
+    wrong = result.output.ravel() != spk.ravel()
+    ties = sum(int(tied.sum()) for tied in result.tied.values())
     assert not wrong.any(), f"{wrong.sum()} of {wrong.size} spikes differ, {ties} ties"
 
 

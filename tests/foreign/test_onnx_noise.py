@@ -179,7 +179,7 @@ def written(w: Writer, known: Known, weight: np.ndarray, bias: np.ndarray
         w.nodes += [helper.make_node("Identity", [z], ["spk"]),
                     helper.make_node("Identity", [new], ["u_out"])]
         return [state, x], [after, spikes]
-    u, found = w.constant(np.zeros((1, NEURONS))), []
+    u, nodes_written = w.constant(np.zeros((1, NEURONS))), []
     turned = w.constant(weight.T)
     everything = w.emit("Add", w.emit("MatMul", "x", turned), bn)
     for t in range(STEPS):
@@ -187,8 +187,8 @@ def written(w: Writer, known: Known, weight: np.ndarray, bias: np.ndarray
         current = w.emit("Gather", everything, index, axis=0) if known.form == "layers" else \
             w("Gemm", w.emit("Gather", "x", index, axis=0), wn, bn, transB=1)
         z, u = write(w, known, current, u)
-        found.append(w.emit("Unsqueeze", z, w.constant([0], np.int64)))
-    w.nodes.append(helper.make_node("Concat", found, ["spk"], axis=0))
+        nodes_written.append(w.emit("Unsqueeze", z, w.constant([0], np.int64)))
+    w.nodes.append(helper.make_node("Concat", nodes_written, ["spk"], axis=0))
     return [x], [spikes]
 
 
@@ -207,15 +207,15 @@ def shuffled(draw: st.DrawFn, nodes: list[onnx.NodeProto]) -> list[onnx.NodeProt
 
 def reference(known: Known, weight: np.ndarray, bias: np.ndarray, x: np.ndarray) -> np.ndarray:
     """The spikes [N, T, NEURONS], one equation after the other."""
-    u, found = np.zeros((len(x), NEURONS)), []
+    u, spikes_seen = np.zeros((len(x), NEURONS)), []
     for t in range(x.shape[1]):
         v = known.decay * u + known.gain * (x[:, t] @ weight.T + bias) + known.offset
         z = v > known.threshold if known.strict else v >= known.threshold
         u = {"soft": v - known.value * z, "hard": np.where(z, known.value, v), "none": v
              }[known.reset]
         u = u if known.clamp is None else np.maximum(u, known.clamp)
-        found.append(z)
-    return np.stack(found, 1)
+        spikes_seen.append(z)
+    return np.stack(spikes_seen, 1)
 
 
 @settings(max_examples=120, deadline=None)
@@ -232,8 +232,8 @@ def test_noise_and_order_change_nothing(
     neuron, = neurons
     assert neuron.strict == known.strict and neuron.reset == known.reset
     x = np.random.default_rng(0).normal(0, 1, (20, STEPS, INPUTS))
-    found = run(network, x, dtype=np.float64)
-    wrong = found.output.reshape(20, STEPS, -1) != reference(known, weight.astype(np.float64),
+    result = run(network, x, dtype=np.float64)
+    wrong = result.output.reshape(20, STEPS, -1) != reference(known, weight.astype(np.float64),
                                                              bias.astype(np.float64), x)
     assert wrong.mean() < 0.01      # constants are rounded to float32 in the file
     if not neuron.delayed:

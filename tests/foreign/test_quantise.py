@@ -89,11 +89,11 @@ def mismatch(network, x, **settings):
     codes = np.clip(np.rint(x / source.scale) + source.zero_point, 0, (1 << source.bits) - 1)
     real = ((codes - source.zero_point) * source.scale).astype(np.float32)
     expected = float_model.run(network, real)
-    found = golden.run(graph, codes.astype(np.int64), record="spikes")
+    result = golden.run(graph, codes.astype(np.int64), record="spikes")
     spikes = expected.spikes[network.output]
     assert 0.01 < (spikes != 0).mean() < 0.99
     size = next(node.op.amplitude for node in network.nodes if node.name == network.output)
-    return (spikes / size != found.spikes[report.nodes[network.output]]).mean(), graph
+    return (spikes / size != result.spikes[report.nodes[network.output]]).mean(), graph
 
 
 @pytest.mark.parametrize("name", NEURONS)
@@ -186,9 +186,9 @@ def test_a_channel_of_little_gain_fires_as_its_input_says():
     graph, report = quantise(network, steps=STEPS, weight_bits=16)
     codes = np.rint(x * 255).astype(np.int64)
     expected = float_model.run(network, x).spikes["n1"][..., 0]
-    found = golden.run(graph, codes, record="spikes").spikes[report.nodes["n1"]][..., 0]
+    train = golden.run(graph, codes, record="spikes").spikes[report.nodes["n1"]][..., 0]
     assert 0.1 < expected.mean() < 0.9
-    assert (expected != found).mean() < 0.06
+    assert (expected != train).mean() < 0.06
 
 
 def test_strict_thresholds_and_ties_are_exact():

@@ -51,11 +51,11 @@ def test_a_neuron_read_wrongly_is_found(file, what, monkeypatch):
     right = onnx_neurons.confirm
     seen = []
 
-    def spoiled(trace, found, *rest):
-        right(trace, found, *rest)              # as read, it is the file's
-        neuron = WRONG[file][what](found.neuron)
-        seen.append(found.neuron)
-        right(trace, replace(found, neuron=neuron), *rest)
+    def spoiled(trace, reading, *rest):
+        right(trace, reading, *rest)              # as read, it is the file's
+        neuron = WRONG[file][what](reading.neuron)
+        seen.append(reading.neuron)
+        right(trace, replace(reading, neuron=neuron), *rest)
 
     monkeypatch.setattr(onnx_neurons, "confirm", spoiled)
     with pytest.raises(OnnxError) as caught:

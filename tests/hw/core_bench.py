@@ -157,6 +157,6 @@ class Bench:
     async def check(self, ctx, numbers=None):
         """Samples in a row: spikes, answers and clocks are those of the models."""
         for number in range(len(self.plan.x)) if numbers is None else numbers:
-            expected, found = await self.sample(ctx, number)
-            parted = compare(self.machine, [expected], [found]).first
+            expected, seen = await self.sample(ctx, number)
+            parted = compare(self.machine, [expected], [seen]).first
             assert parted is None, str(parted).replace("sample 0", f"sample {number}")

@@ -71,28 +71,28 @@ class Walk:
     def _word(self, item, word, when, ended):
         machine = self.machine
         layer = machine.parameters.layers[item.layer]
-        found, (time, step, _) = layer.maps[word.source], when
-        y, x = coordinates(layer, found, item.place, word)
-        outside = not (0 <= y < found.height and 0 <= x < found.width)
-        before = found.previous and time == step == 0
-        skip = item.silent or before or (outside and not found.pad)
+        source, (time, step, _) = layer.maps[word.source], when
+        y, x = coordinates(layer, source, item.place, word)
+        outside = not (0 <= y < source.height and 0 <= x < source.width)
+        before = source.previous and time == step == 0
+        skip = item.silent or before or (outside and not source.pad)
         turn = item.group // layer.group_banks if layer.fires else item.group
         request = {"row": machine.layout.row[item.layer] + turn * layer.rows + word.row,
-                   "format": machine.parameters.formats.index(found.format),
-                   "skip": int(skip), "pad": int(outside), "listed": int(found.kind == "list"),
-                   "value": int(found.kind == "values"), "ends": int(ended is not None),
+                   "format": machine.parameters.formats.index(source.format),
+                   "skip": int(skip), "pad": int(outside), "listed": int(source.kind == "list"),
+                   "value": int(source.kind == "values"), "ends": int(ended is not None),
                    "merged": int(machine.timing.stride[item.layer] > 1),
                    "paired": int(machine.parameters.paired(item.layer))}
-        if found.kind == "list":
-            yield from self._entries(request, found.planes, ended)
+        if source.kind == "list":
+            yield from self._entries(request, source.planes, ended)
             return
-        place = y * found.pitch + x
+        place = y * source.pitch + x
         spikes = None
         if not (skip or outside):
-            steps, address = self._address(item.layer, found, place, word.index, time, step)
+            steps, address = self._address(item.layer, source, place, word.index, time, step)
             request |= address
-            if found.kind == "spikes":
-                spikes = (found.layer, place, word.index, steps)
+            if source.kind == "spikes":
+                spikes = (source.layer, place, word.index, steps)
         yield Read(hidden(request), ended, spikes)
 
     def _entries(self, request, planes, ended):
@@ -107,22 +107,22 @@ class Walk:
                 "address": entry, "skip": int(request["skip"] or count == 0), "pad": 0,
                 "ends": int(last and request["ends"])}), ended if last else None)
 
-    def _address(self, index, found, place, word, time, step):
+    def _address(self, index, source, place, word, time, step):
         """Steps that are read, and where they lie."""
-        machine, words = self.machine, machine_words(self.machine, found)
+        machine, words = self.machine, machine_words(self.machine, source)
         parameters = machine.parameters
-        at = place * found.words + word
-        if found.kind == "values":
+        at = place * source.words + word
+        if source.kind == "values":
             frame = 0 if parameters.coding == "direct" else max(step, time)
             return (), {"address": frame * words + at}
         if parameters.order == "step":
-            now = time - found.previous
-            return (now,), {"address": self.line_of(found.layer, now) + at, "column": 0}
+            now = time - source.previous
+            return (now,), {"address": self.line_of(source.layer, now) + at, "column": 0}
         if machine.timing.stride[index] > 1:
             first = step * parameters.columns
             steps = tuple(range(first, min(first + parameters.columns, parameters.steps)))
-            return steps, {"address": self.line_of(found.layer, first) + at}
-        return (step,), {"address": self.line_of(found.layer, step) + at,
+            return steps, {"address": self.line_of(source.layer, first) + at}
+        return (step,), {"address": self.line_of(source.layer, step) + at,
                          "column": step % parameters.columns}
 
     def line_of(self, layer, step):
@@ -165,7 +165,7 @@ class Walk:
 
 def written(machine: Machine) -> dict[tuple[int, int, int, int], int]:
     """The rounds after which each word (layer, place, index, step) is in the spike memory."""
-    found = {}
+    jobs = {}
     for bank in range(machine.parameters.banks):
         items, rounds = schedule.items(machine.layout, bank), 0
         for done in (read.ended for read in Walk(machine, bank).reads() if read.ended):
@@ -175,30 +175,30 @@ def written(machine: Machine) -> dict[tuple[int, int, int, int], int]:
                 rounds += 1
                 for word in words:
                     index = item.group * machine.layout.row_beats + word
-                    found[item.layer, item.place, index, done.step + replay] = rounds
-    return found
+                    jobs[item.layer, item.place, index, done.step + replay] = rounds
+    return jobs
 
 
 def parts(window: tuple[Word, ...]) -> list[list[Word]]:
     """A window's passes."""
-    found: list[list[Word]] = [[]]
+    pieces: list[list[Word]] = [[]]
     for word in window:
-        found[-1].append(word)
+        pieces[-1].append(word)
         if word.ends:
-            found.append([])
-    return found[:-1]
+            pieces.append([])
+    return pieces[:-1]
 
 
-def coordinates(layer: Layer, found: Map, place: int, word: Word) -> tuple[int, int]:
+def coordinates(layer: Layer, source: Map, place: int, word: Word) -> tuple[int, int]:
     """Where a word of an output place lies in its map; places that aren't there look elsewhere."""
     y, x = divmod(min(place, layer.places - 1), layer.width)
-    return (y * found.stride[0] + found.origin[0] + word.dy,
-            x * found.stride[1] + found.origin[1] + word.dx)
+    return (y * source.stride[0] + source.origin[0] + word.dy,
+            x * source.stride[1] + source.origin[1] + word.dx)
 
 
-def machine_words(machine: Machine, found: Map) -> int:
+def machine_words(machine: Machine, source: Map) -> int:
     """Words of a step of a map."""
-    return machine.layout.line_words[found.layer]
+    return machine.layout.line_words[source.layer]
 
 
 def hidden(request):

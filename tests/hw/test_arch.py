@@ -235,10 +235,10 @@ def test_banks_join_for_a_potential_readout_alone():
 # -- items and windows ----------------------------------------------------------------------------
 
 def test_banks_take_places_in_turn():
-    found = [[(item.place, item.group, item.row, item.slot, item.line, item.origins)
+    dealt = [[(item.place, item.group, item.row, item.slot, item.line, item.origins)
               for item in schedule.items(picture().layout, bank) if item.layer == 0]
              for bank in range(2)]
-    assert found == [
+    assert dealt == [
         [(0, 0, 0, 0, 0, ((-5, -1, -1),)), (0, 1, 9, 8, 1, ((-5, -1, -1),)),
          (2, 0, 0, 0, 4, ((3, 1, -1),)), (2, 1, 9, 8, 5, ((3, 1, -1),))],
         [(1, 0, 0, 0, 2, ((-3, -1, 1),)), (1, 1, 9, 8, 3, ((-3, -1, 1),)),
@@ -248,9 +248,9 @@ def test_banks_take_places_in_turn():
 def test_banks_of_one_place_take_groups_in_turn_and_some_nothing():
     layers = (dense("a", 3, 40, banks=2), dense("out", 40, 3, source=0, banks=2, group_banks=1))
     m = machine(layers=layers, banks=2, coding="spikes")
-    found = [[(item.group, item.silent, item.words) for item in schedule.items(m.layout, bank)
+    dealt = [[(item.group, item.silent, item.words) for item in schedule.items(m.layout, bank)
               if item.layer == 0] for bank in range(2)]
-    assert found == [[(0, False, 0), (2, False, 0)], [(1, False, 0), (3, True, 0)]]
+    assert dealt == [[(0, False, 0), (2, False, 0)], [(1, False, 0), (3, True, 0)]]
 
 
 def test_a_layer_needs_the_rounds_before_it():

@@ -215,18 +215,18 @@ def _of_machine(m):
 def _of_layers(m):
     parameters, layout = m.parameters, m.layout
     for index, layer in enumerate(parameters.layers):
-        recurrent = any(found.previous for found in layer.maps)
-        found = {"merged": parameters.merged(index), "two steps a pass": parameters.paired(index),
+        recurrent = any(sorts.previous for sorts in layer.maps)
+        sorts = {"merged": parameters.merged(index), "two steps a pass": parameters.paired(index),
                  "replayed": parameters.is_direct(index) and m.timing.replays[index] > 1,
                  "each": layer.neuron_parameters, "several groups": layout.groups[index] > 1,
                  "recurrence": recurrent, "residual": len(layer.maps) > 1 and not recurrent,
-                 "planes": any(found.planes > 1 for found in layer.maps),
+                 "planes": any(sorts.planes > 1 for sorts in layer.maps),
                  "planes of a list": layer.maps[0].kind == "list" and layer.maps[0].planes > 1,
-                 "planes of values": any(found.kind == "values" and found.planes > 1
-                                         for found in layer.maps),
-                 "doubled x": any(found.shift for found in layer.maps),
+                 "planes of values": any(sorts.kind == "values" and sorts.planes > 1
+                                         for sorts in layer.maps),
+                 "doubled x": any(sorts.shift for sorts in layer.maps),
                  "places on banks": layer.places > 1 and layout.place_banks[index] > 1}
-        yield from (name for name, here in found.items() if here)
+        yield from (name for name, here in sorts.items() if here)
 
 
 def _of_synapses(graph, m):
@@ -238,21 +238,21 @@ def _of_synapses(graph, m):
     for index, layer in enumerate(parameters.layers):
         synapse = own.get(layer.name) if layer.fires else None
         replayed = parameters.is_direct(index) and m.timing.replays[index] > 1
-        found = {"synapse": synapse, "currents beside synapses": layer.fires and synapse is None,
+        kinds = {"synapse": synapse, "currents beside synapses": layer.fires and synapse is None,
                  "clipped synapse": synapse and fields["synapse_bits"].constant is None,
                  "flipped synapse": synapse and fields["flip"].constant is None,
                  "synapse and replayed": synapse and replayed,
                  "synapse and two steps a pass": synapse and parameters.paired(index),
                  f"synapse and {layer.pooling}": synapse}
-        yield from (name for name, here in found.items() if here)
+        yield from (name for name, here in kinds.items() if here)
 
 
 def _of_clamps(graph):
     clamps = [node.op.clamp for node in graph.nodes if isinstance(node.op, Neuron)]
     given = [clamp for clamp in clamps if clamp is not None]
-    found = {"clamp": given, "clamp beside none": given and len(given) < len(clamps),
+    kinds = {"clamp": given, "clamp beside none": given and len(given) < len(clamps),
              "clamp at 0": any(not clamp.any() for clamp in given)}
-    return [name for name, here in found.items() if here]
+    return [name for name, here in kinds.items() if here]
 
 
 def _of_graph(graph):
@@ -264,10 +264,10 @@ def _of_graph(graph):
             yield "recurrence"
         if isinstance(op, Conv2d):
             padded = any(op.padding)
-            found = {"stride": op.stride != (1, 1), "pad": padded, "groups": op.groups > 1,
+            settings = {"stride": op.stride != (1, 1), "pad": padded, "groups": op.groups > 1,
                      "pad value": padded and op.pad_value,
                      "depthwise": op.groups > 1 and op.weight.shape[1] == 1}
-            yield from (name for name, here in found.items() if here)
+            yield from (name for name, here in settings.items() if here)
 
 
 def test_the_cases_have_every_feature():

@@ -124,14 +124,14 @@ def port_clocks(unit):
 def answers(unit, result):
     """Port: clock of the pipeline in which it is out, and what it must be."""
     clocks = unit.clocks
-    found = {"current": (CURRENT_CLOCK, result.current),
+    seen = {"current": (CURRENT_CLOCK, result.current),
              "spike": (clocks["fire"] + 1, result.spike),
              "u_next": (clocks["clip"], result.u_next)}
     if unit.arithmetic.synapses:
-        found["i_next"] = (clocks["bias"], result.i_next)
+        seen["i_next"] = (clocks["bias"], result.i_next)
     if unit.pools:
-        found["largest"] = (clocks["pool"] + 1, result.largest)
-    return found
+        seen["largest"] = (clocks["pool"] + 1, result.largest)
+    return seen
 
 
 def latency_of(clocks):

@@ -62,8 +62,8 @@ class Naive:
         for slot in range(machine.layout.used_slots[item.layer]):
             self.slots.append((clock + slot, slot, replay, item.layer))
             if not layer.fires:                 # a class a slot, of one unit after the other
-                found = self.neuron(done, replay, slot // units, slot % units, accs[slot], sum_x)
-                self.currents.append((clock + slot + CURRENT_CLOCK, found.current))
+                fired = self.neuron(done, replay, slot // units, slot % units, accs[slot], sum_x)
+                self.currents.append((clock + slot + CURRENT_CLOCK, fired.current))
                 continue
             values = [self.neuron(done, replay, slot, unit, accs[slot * units + unit], sum_x)
                       for unit in range(units)]
@@ -94,21 +94,21 @@ class Naive:
             "i": self.synapses.get(place, 0), "i_first": bool(job["start"]) and replay == 0,
             "clamps": machine.arithmetic.clamps,
             "alone": job["opens"] or layer.pooling == "or" or not machine.parameters.pools}
-        found = update(n, machine.arithmetic.decay_shift, machine.arithmetic.synapse_shift)
-        self.pooled[slot, unit] = found.largest
+        updated = update(n, machine.arithmetic.decay_shift, machine.arithmetic.synapse_shift)
+        self.pooled[slot, unit] = updated.largest
         if job["closes"]:
-            self.membranes[place], self.synapses[place] = found.u_next, found.i_next
-        return found
+            self.membranes[place], self.synapses[place] = updated.u_next, updated.i_next
+        return updated
 
     def fields(self, item, address, unit):
         """Of a neuron, from the image."""
-        found = {}
+        stored = {}
         for field in self.machine.arithmetic.neuron_fields:
-            stored = 0
+            number = 0
             if field.constant is None and self.machine.parameters.layers[item.layer].fires:
-                stored = self.image.neuron[field.name][self.bank][unit][address]
-            found[field.name] = field.base + stored if field.constant is None else field.constant
-        return found
+                number = self.image.neuron[field.name][self.bank][unit][address]
+            stored[field.name] = field.base + number if field.constant is None else field.constant
+        return stored
 
     def word(self, done, replay, index, spikes, last, clock):
         """A word of spikes, those of the passes before it added."""
@@ -120,12 +120,12 @@ class Naive:
             value |= self.sent.get(key, 0) if done.number else 0
             self.sent[key] = value
         stored = machine.parameters.stored(item.layer) and not item.silent and index <= job["words"]
-        found = {"round": int(last), "stored": int(stored)}
+        bits_of_word = {"round": int(last), "stored": int(stored)}
         if stored:
             block = replay // machine.parameters.columns * machine.layout.line_words[item.layer]
             column = step % machine.parameters.columns
-            found |= {"line": job["line"] + block + index, "column": column, "spikes": value}
-        self.words.append((clock, found))
+            bits_of_word |= {"line": job["line"] + block + index, "column": column, "spikes": value}
+        self.words.append((clock, bits_of_word))
 
 
 class Shadow:
@@ -173,10 +173,10 @@ class Bench:
             self.words.append((self.clock, {name: pins.get(f"word.{name}") for name in names}))
         self.currents[self.clock] = pins.get("current")
         if pins.get("rotate"):
-            found = [pins.get(name) for name in ("slot", "step", "layer")]
-            self.slots.append((self.clock, *found))
-            assert pins.get("last_layer") == machine.parameters.is_last(found[2])
-            assert pins.get("now.layer") == found[2]
+            pins_now = [pins.get(name) for name in ("slot", "step", "layer")]
+            self.slots.append((self.clock, *pins_now))
+            assert pins.get("last_layer") == machine.parameters.is_last(pins_now[2])
+            assert pins.get("now.layer") == pins_now[2]
         moves, ring = pins.get("moves"), machine.timing.rings[pins.get("ring")]
         await ctx.tick()
         self.clock += 1

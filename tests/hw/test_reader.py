@@ -24,7 +24,7 @@ def core(kind, columns=1, bits=(4, 1), pad=0, batch_bits=0, shift=0,
     direct = kind != "spikes"
     layers = (dense("a", ROWS // bits[0], 16, kind=kind, bits=bits[0], pad=pad),
               dense("out", 16, 3, source=0, bits=bits[1], fires=False))
-    shifted = tuple(replace(found, shift=shift, sum_shift=sum_shift) for found in layers[1].maps)
+    shifted = tuple(replace(source, shift=shift, sum_shift=sum_shift) for source in layers[1].maps)
     layers = (layers[0], replace(layers[1], maps=shifted))
     return layout(layers=layers, coding="direct" if direct else "spikes", steps=4,
                    input_bits=4 if direct else 1, columns=columns, readout="potential",
@@ -87,7 +87,7 @@ class Draw:
     def word(self, kind):
         m, rng = self.layout, self.rng
         direct = m.parameters.coding == "direct" and rng.random() < 0.6
-        pads = any(found.pad for layer in m.parameters.layers for found in layer.maps)
+        pads = any(source.pad for layer in m.parameters.layers for source in layer.maps)
         flags = {"listed": int(direct and kind == "list"),
                  "value": int(direct and kind == "values"),
                  "merged": int(m.parameters.columns > 1 and not direct and rng.random() < 0.4),

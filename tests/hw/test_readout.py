@@ -251,9 +251,9 @@ def check_readout(seed, classes, samples=6, other=True, **shape):
         for number in range(samples):
             bench = SlotBench(rng, m)
             scores = sample_of(bench, m, rows, other)
-            found = await take(ctx, pins, bench, rng.choice([0, 0, 7]))
+            seen = await take(ctx, pins, bench, rng.choice([0, 0, 7]))
             want = (scores.index(max(scores)), max(scores))
-            assert found == want, f"sample {number}: {scores} gives {want}, not {found}"
+            assert seen == want, f"sample {number}: {scores} gives {want}, not {seen}"
 
     simulate(dut, run_samples)
 

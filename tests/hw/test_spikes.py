@@ -145,10 +145,10 @@ class Bench:
             line, columns = held
             have = ctx.get(self.dut.lines[bank])
             for column, value in enumerate(columns):
-                found = have >> WORD * column & (1 << WORD) - 1
-                assert value is None or found == value, (
+                word_there = have >> WORD * column & (1 << WORD) - 1
+                assert value is None or word_there == value, (
                     f"clock {self.clock}: bank {bank}, line {line}, column {column} must be "
-                    f"{value:#x}, not {found:#x}")
+                    f"{value:#x}, not {word_there:#x}")
 
     def run(self, samples, quota):
         async def testbench(ctx, rst):

@@ -23,24 +23,24 @@ def idx(array):
 def files(monkeypatch, tmp_path):
     """Ten tiny images in the place of MNIST: file name -> content."""
     rng = np.random.default_rng(0)
-    found = {name: idx(rng.integers(0, 256, (10, 28, 28) if "images" in name else 10, np.uint8))
+    contents = {name: idx(rng.integers(0, 256, (10, 28, 28) if "images" in name else 10, np.uint8))
              for name in data.FILES}
-    md5 = tuple(hashlib.md5(found[name]).hexdigest() for name in data.FILES)
+    md5 = tuple(hashlib.md5(contents[name]).hexdigest() for name in data.FILES)
     for name, source in data.SOURCES.items():
         monkeypatch.setitem(data.SOURCES, name, replace(source, md5=md5, folders=()))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv("QSNN_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
-    return found
+    return contents
 
 
 def test_idx_files(files, tmp_path):
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
-    found = data.load("mnist", tmp_path)
-    assert found.train_x.shape == (10, 784) and found.train_x.dtype == np.uint8
-    assert found.test_x.tobytes() == files["t10k-images-idx3-ubyte"][16:]
-    assert found.test_y.tobytes() == files["t10k-labels-idx1-ubyte"][8:]
+    dataset = data.load("mnist", tmp_path)
+    assert dataset.train_x.shape == (10, 784) and dataset.train_x.dtype == np.uint8
+    assert dataset.test_x.tobytes() == files["t10k-images-idx3-ubyte"][16:]
+    assert dataset.test_y.tobytes() == files["t10k-labels-idx1-ubyte"][8:]
     assert data.load_test("mnist", tmp_path)[0].shape == (10, 784)
 
 
@@ -112,12 +112,13 @@ def test_rows_are_the_images_frames(files, tmp_path):
 
 def test_digits():
     datasets = pytest.importorskip("sklearn.datasets")
-    found = data.load("digits")
-    assert found.train_x.shape == (1438, 64) and found.test_x.shape == (359, 64)
-    assert found.shape == (1, 8, 8) and found.classes == 10 and found.train_x.dtype == np.uint8
+    dataset = data.load("digits")
+    assert dataset.train_x.shape == (1438, 64) and dataset.test_x.shape == (359, 64)
+    assert dataset.shape == (1, 8, 8) and dataset.classes == 10
+    assert dataset.train_x.dtype == np.uint8
     pixels = np.minimum(datasets.load_digits().data, 15)
-    assert (data.encode(found.test_x, "direct", 4, 1) == pixels[4::5]).all()
-    assert found.test_y.tolist() == datasets.load_digits().target[4::5].tolist()
+    assert (data.encode(dataset.test_x, "direct", 4, 1) == pixels[4::5]).all()
+    assert dataset.test_y.tolist() == datasets.load_digits().target[4::5].tolist()
 
 
 def test_digits_without_scikit_learn(monkeypatch):

@@ -46,11 +46,11 @@ def binary(tmp_path, packed=False):
 @pytest.mark.parametrize("packed", [False, True])
 def test_the_binary_version(tmp_path, packed):
     rows = binary(tmp_path, packed)
-    found = data.load("cifar-10", tmp_path)
-    assert found.train_x.shape == (15, 3072) and found.shape == (3, 32, 32)
-    assert found.train_y.tolist() == [9, 0, 4] * 5 and found.names[9] == "truck"
-    assert np.array_equal(found.test_x, rows["test_batch.bin"][:, 1:])
-    assert np.array_equal(found.train_x[-1], rows["data_batch_5.bin"][2, 1:])
+    dataset = data.load("cifar-10", tmp_path)
+    assert dataset.train_x.shape == (15, 3072) and dataset.shape == (3, 32, 32)
+    assert dataset.train_y.tolist() == [9, 0, 4] * 5 and dataset.names[9] == "truck"
+    assert np.array_equal(dataset.test_x, rows["test_batch.bin"][:, 1:])
+    assert np.array_equal(dataset.train_x[-1], rows["data_batch_5.bin"][2, 1:])
 
 
 def copy(tmp_path, packed=False, side=32):
@@ -72,11 +72,11 @@ def copy(tmp_path, packed=False, side=32):
 def test_the_jpeg_copy(tmp_path, packed):
     copy(tmp_path, packed)
     for _ in range(2):                                  # decoded, then from the cache
-        found = data.load("cifar-10-jpeg", tmp_path)
-        assert found.train_x.shape == (15, 3072) and found.test_x.shape == (3, 3072)
-        assert sorted(found.test_y.tolist()) == [0, 4, 9]
-        red = found.test_x.reshape(-1, 3, 32, 32)[:, 0].mean((1, 2))
-        assert np.abs(red - found.test_y.astype(float) * 20).max() < 3
+        dataset = data.load("cifar-10-jpeg", tmp_path)
+        assert dataset.train_x.shape == (15, 3072) and dataset.test_x.shape == (3, 3072)
+        assert sorted(dataset.test_y.tolist()) == [0, 4, 9]
+        red = dataset.test_x.reshape(-1, 3, 32, 32)[:, 0].mean((1, 2))
+        assert np.abs(red - dataset.test_y.astype(float) * 20).max() < 3
 
 
 def test_what_is_missing_or_wrong(tmp_path):

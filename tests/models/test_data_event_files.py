@@ -82,10 +82,10 @@ FORMATS = {
 def test_every_format_has_the_same_events(tmp_path, name):
     wanted = events()
     FORMATS[name](tmp_path / name, wanted)
-    found = read_recording(tmp_path / name)
-    assert len(found) == 1
+    recording_read = read_recording(tmp_path / name)
+    assert len(recording_read) == 1
     for column, values in zip("xypt", wanted, strict=True):
-        assert getattr(found, column).tolist() == values.tolist()
+        assert getattr(recording_read, column).tolist() == values.tolist()
 
 
 def folder(tmp_path, name="a.bin"):
@@ -98,10 +98,10 @@ def folder(tmp_path, name="a.bin"):
 
 @pytest.mark.parametrize("name", ["a.bin", "a.aedat4", "a.dat"])
 def test_a_folder_of_recordings_becomes_frames(tmp_path, name):
-    found = data.load(str(folder(tmp_path, name)), steps=6, bits=3, pool=2)
-    assert found.names == ("left", "right") and found.shape == (2, 6, 10)
-    assert found.train_x.shape == (2, 6, 2, 6, 10) and found.bits == 3
-    both = np.concatenate([found.train_x, found.test_x]).astype(int)
+    dataset = data.load(str(folder(tmp_path, name)), steps=6, bits=3, pool=2)
+    assert dataset.names == ("left", "right") and dataset.shape == (2, 6, 10)
+    assert dataset.train_x.shape == (2, 6, 2, 6, 10) and dataset.bits == 3
+    both = np.concatenate([dataset.train_x, dataset.test_x]).astype(int)
     assert both.sum() == 4 * 60                                 # none lost, none clipped
     x, y, p, t = events(0)
     counts = np.zeros((6, 2, 6, 10), int)
@@ -110,10 +110,10 @@ def test_a_folder_of_recordings_becomes_frames(tmp_path, name):
 
 
 def test_the_sensor_and_the_time_may_be_given(tmp_path):
-    found = data.load(str(folder(tmp_path)), width=32, height=16, milliseconds=3)
-    assert found.shape == (2, 16, 32) and found.bits == 1
+    dataset = data.load(str(folder(tmp_path)), width=32, height=16, milliseconds=3)
+    assert dataset.shape == (2, 16, 32) and dataset.bits == 1
     whole = data.load(str(tmp_path / "moves"), width=32, height=16)
-    assert found.train_x.sum() < whole.train_x.sum()
+    assert dataset.train_x.sum() < whole.train_x.sum()
 
 
 @pytest.mark.parametrize("options, message", [

@@ -21,9 +21,10 @@ def recording(*events):
 
 
 def test_decode_takes_every_field_apart():
-    found = decode(recording((33, 1, 1, 0x7FFFFF), (0, 33, 0, 65_537)), "1.bs2")
-    assert (found.x.tolist(), found.y.tolist(), found.p.tolist()) == ([33, 0], [1, 33], [1, 0])
-    assert found.t.tolist() == [0x7FFFFF, 65_537] and found.starts.tolist() == [0, 2]
+    decoded = decode(recording((33, 1, 1, 0x7FFFFF), (0, 33, 0, 65_537)), "1.bs2")
+    assert [values.tolist() for values in (decoded.x, decoded.y, decoded.p)] == [
+        [33, 0], [1, 33], [1, 0]]
+    assert decoded.t.tolist() == [0x7FFFFF, 65_537] and decoded.starts.tolist() == [0, 2]
 
 
 @pytest.mark.parametrize("content, message", [
@@ -55,18 +56,18 @@ def test_frames_count_as_a_loop_does(steps, bits, pool):
                 place = (int(events.t[i]) * steps // 315_000, events.p[i],
                          events.y[i] // pool, events.x[i] // pool)
                 wanted[(n, *place)] += 1
-    found = frames(events, Frames(steps, bits, pool), 315_000)
-    assert found.dtype == np.uint8 and wanted.max() > 1
-    assert (found == np.minimum(wanted, 2 ** bits - 1)).all()
+    binned = frames(events, Frames(steps, bits, pool), 315_000)
+    assert binned.dtype == np.uint8 and wanted.max() > 1
+    assert (binned == np.minimum(wanted, 2 ** bits - 1)).all()
 
 
 def test_frames_of_a_line_have_no_polarity():
     events = Events(np.array([0, 4, 5, 699], np.uint16), np.zeros(4, np.uint16),
                     np.array([0, 1, 0, 1], np.uint8), np.array([0, 1, 1, 9], np.uint32),
                     np.array([0, 4]))
-    found = frames(events, Frames(2, 2, 5), 10, 700, 1)
-    assert found.shape == (1, 2, 140)
-    assert [found[0, 0, 0], found[0, 0, 1], found[0, 1, 139], found.sum()] == [2, 1, 1, 4]
+    binned = frames(events, Frames(2, 2, 5), 10, 700, 1)
+    assert binned.shape == (1, 2, 140)
+    assert [binned[0, 0, 0], binned[0, 0, 1], binned[0, 1, 139], binned.sum()] == [2, 1, 1, 4]
 
 
 @pytest.mark.parametrize("options, message", [
@@ -82,12 +83,12 @@ def test_frames_that_make_no_sense(options, message):
 
 def test_folds_are_stratified_equal_and_always_the_same():
     labels = np.random.default_rng(3).integers(0, 10, 1000).astype(np.uint8)
-    found = nmnist.folds(labels)
-    assert np.bincount(found).tolist() == [200] * 5
+    folds = nmnist.folds(labels)
+    assert np.bincount(folds).tolist() == [200] * 5
     for label in range(10):
-        counts = np.bincount(found[labels == label], minlength=5)
+        counts = np.bincount(folds[labels == label], minlength=5)
         assert np.ptp(counts) <= 1
-    assert (found == nmnist.folds(labels)).all() and (found != nmnist.folds(labels, 1)).any()
+    assert (folds == nmnist.folds(labels)).all() and (folds != nmnist.folds(labels, 1)).any()
 
 
 # -- the loader, on files made here ---------------------------------------------------------------
@@ -129,11 +130,11 @@ def test_the_subset_from_folder_and_archive(subset, form):
         pack(subset, form)
     seen = []
     for fold in range(5):
-        found = data.load(f"nmnist-subset:{fold}", subset.parent, steps=3)
-        assert found.train_x.shape == (16, 3, 2, 34, 34) and found.test_x.shape[0] == 4
-        assert found.shape == (2, 34, 34) and found.bits == 1 and found.steps == 3
-        x = found.test_x[:, 0, 1, 2].argmax(1)
-        assert (x % 10 == found.test_y).all()
+        dataset = data.load(f"nmnist-subset:{fold}", subset.parent, steps=3)
+        assert dataset.train_x.shape == (16, 3, 2, 34, 34) and dataset.test_x.shape[0] == 4
+        assert dataset.shape == (2, 34, 34) and dataset.bits == 1 and dataset.steps == 3
+        x = dataset.test_x[:, 0, 1, 2].argmax(1)
+        assert (x % 10 == dataset.test_y).all()
         seen += x.tolist()
     assert sorted(seen) == list(range(1, SAMPLES + 1))
 

@@ -37,14 +37,14 @@ def table(name, header, rows):
 # -- arrays ---------------------------------------------------------------------------------------
 
 def test_an_npz_file_is_split_by_class_and_the_same_each_time():
-    found = data.load(npz())
-    assert found.train_x.shape == (16, 8, 3) and found.test_x.shape == (4, 8, 3)
-    assert sorted(found.test_y.tolist()) == [0, 1, 2, 3] and found.real and found.own
-    assert (found.shape, found.steps, found.scaling) == ((3,), 8, "standardise")
+    dataset = data.load(npz())
+    assert dataset.train_x.shape == (16, 8, 3) and dataset.test_x.shape == (4, 8, 3)
+    assert sorted(dataset.test_y.tolist()) == [0, 1, 2, 3] and dataset.real and dataset.own
+    assert (dataset.shape, dataset.steps, dataset.scaling) == ((3,), 8, "standardise")
     again, other = data.load("a.npz"), data.load("a.npz?seed=1")
-    assert np.array_equal(again.test_x, found.test_x)
-    assert not np.array_equal(other.test_x, found.test_x)
-    both = np.concatenate([found.train_x, found.test_x])
+    assert np.array_equal(again.test_x, dataset.test_x)
+    assert not np.array_equal(other.test_x, dataset.test_x)
+    both = np.concatenate([dataset.train_x, dataset.test_x])
     assert np.array_equal(np.sort(both.ravel()), np.sort(X.ravel()))
 
 
@@ -55,43 +55,43 @@ def test_the_share_is_of_every_class(share, tested):
 
 def test_a_test_part_of_its_own():
     npz("b.npz", x=X[:6] + 1, y=Y[:6])
-    found = data.load(npz(), test_data="b.npz")
-    assert np.array_equal(found.test_x, X[:6] + 1) and len(found.train_x) == 20
+    dataset = data.load(npz(), test_data="b.npz")
+    assert np.array_equal(dataset.test_x, X[:6] + 1) and len(dataset.train_x) == 20
 
 
 def test_names_and_texts_are_the_names_of_the_classes():
     names = np.array(["run", "sit", "fall", "walk"])
     assert data.load(npz(names=names)).names == tuple(names)
-    found = data.load(npz(y=names[Y]))
-    assert found.names == ("fall", "run", "sit", "walk")            # sorted
-    assert found.classes == 4 and set(found.train_y.tolist()) == {0, 1, 2, 3}
+    dataset = data.load(npz(y=names[Y]))
+    assert dataset.names == ("fall", "run", "sit", "walk")            # sorted
+    assert dataset.classes == 4 and set(dataset.train_y.tolist()) == {0, 1, 2, 3}
     assert data.load(npz(y=np.array(["10", "9", "2", "1"])[Y])).names == ("1", "2", "9", "10")
 
 
 def test_windows_are_cut_from_each_recording_after_the_split():
     x = np.arange(20 * 8 * 3, dtype=np.float32).reshape(20, 8, 3)
-    found = data.load(npz(x=x), window=4, stride=2)
-    assert found.train_x.shape == (16 * 3, 4, 3) and found.test_x.shape == (4 * 3, 4, 3)
-    assert not set(found.train_x.ravel()) & set(found.test_x.ravel())       # no leak
-    assert np.array_equal(found.train_x[1], found.train_x[0] + 2 * 3)
+    dataset = data.load(npz(x=x), window=4, stride=2)
+    assert dataset.train_x.shape == (16 * 3, 4, 3) and dataset.test_x.shape == (4 * 3, 4, 3)
+    assert not set(dataset.train_x.ravel()) & set(dataset.test_x.ravel())       # no leak
+    assert np.array_equal(dataset.train_x[1], dataset.train_x[0] + 2 * 3)
     assert data.load("a.npz?window=3").train_x.shape == (32, 3, 3)          # stride: a window
 
 
 def test_bytes_are_images_or_frames():
     x = RNG.integers(0, 4, (20, 3, 5, 5), np.uint8)
-    found = data.load(npz(x=x))
-    assert found.train_x.shape == (16, 75) and found.shape == (3, 5, 5) and not found.real
+    dataset = data.load(npz(x=x))
+    assert dataset.train_x.shape == (16, 75) and dataset.shape == (3, 5, 5) and not dataset.real
     assert data.load(npz(x=x[:, 0])).shape == (1, 5, 5)
-    found = data.load(npz(x=x), frames=True)
-    assert found.train_x.shape == (16, 3, 5, 5) and found.bits == 2
+    dataset = data.load(npz(x=x), frames=True)
+    assert dataset.train_x.shape == (16, 3, 5, 5) and dataset.bits == 2
     assert data.load(npz(x=x > 1), frames=True).bits == 1
-    found = data.load(npz(x=x.reshape(20, -1).astype(float)), scaling="none")
-    assert found.train_x.dtype == np.uint8 and found.scaling == ""
+    dataset = data.load(npz(x=x.reshape(20, -1).astype(float)), scaling="none")
+    assert dataset.train_x.dtype == np.uint8 and dataset.scaling == ""
 
 
 def test_integers_of_a_converter_are_real_numbers():
-    found = data.load(npz(x=(X * 1000).astype(np.int16)))
-    assert found.real and found.train_x.dtype == np.float32
+    dataset = data.load(npz(x=(X * 1000).astype(np.int16)))
+    assert dataset.real and dataset.train_x.dtype == np.float32
 
 
 def test_a_path_is_found_in_the_folder_too(tmp_path, monkeypatch):
@@ -187,11 +187,11 @@ def test_options_of_other_kinds_are_refused():
 def test_a_row_is_a_sample_or_a_window():
     rows = [[*sample.ravel().tolist(), "abcd"[label]] for sample, label in zip(X, Y, strict=True)]
     table("a.csv", [*(f"v{n}" for n in range(24)), "label"], rows)
-    found = data.load("a.csv")
-    assert found.train_x.shape == (16, 24) and found.names == ("a", "b", "c", "d")
-    found = data.load("a.csv?channels=3")
-    assert found.train_x.shape == (16, 8, 3)
-    assert any(np.allclose(found.train_x[0], sample) for sample in X)
+    dataset = data.load("a.csv")
+    assert dataset.train_x.shape == (16, 24) and dataset.names == ("a", "b", "c", "d")
+    dataset = data.load("a.csv?channels=3")
+    assert dataset.train_x.shape == (16, 8, 3)
+    assert any(np.allclose(dataset.train_x[0], sample) for sample in X)
     assert data.load("a.csv?columns=v0,v2").train_x.shape == (16, 2)
 
 
@@ -205,9 +205,9 @@ def rows_of(lengths, labels, marks=True):
 def test_a_row_is_a_step_where_there_are_recordings():
     table("a.csv", ["time", "ax", "ay", "Recording", "Activity"],
           rows_of([9, 12, 10, 8], ["sit", "run", "sit", "run"]))
-    found = data.load("a.csv?window=4&columns=ax,ay&label=Activity")
-    assert found.train_x.shape[1:] == (4, 2) and found.names == ("run", "sit")
-    assert len(found.train_x) + len(found.test_x) == 2 + 3 + 2 + 2
+    dataset = data.load("a.csv?window=4&columns=ax,ay&label=Activity")
+    assert dataset.train_x.shape[1:] == (4, 2) and dataset.names == ("run", "sit")
+    assert len(dataset.train_x) + len(dataset.test_x) == 2 + 3 + 2 + 2
 
 
 def test_neighbours_of_one_class_are_a_recording():
@@ -248,9 +248,9 @@ def test_csv_files_of_recordings_in_a_folder_a_class(place):
         (place / "d" / label).mkdir(parents=True)
         for number in range(3):
             table(f"d/{label}/{number}.csv", ["ax", "ay"], RNG.normal(size=(6 + number, 2)))
-    found = data.load("d?window=3")
-    assert found.train_x.shape == (8, 3, 2) or found.train_x.shape[1:] == (3, 2)
-    assert found.names == ("run", "sit")
+    dataset = data.load("d?window=3")
+    assert dataset.train_x.shape == (8, 3, 2) or dataset.train_x.shape[1:] == (3, 2)
+    assert dataset.names == ("run", "sit")
     with pytest.raises(DataError, match=r"^d: samples must be of one length, not [678] x 2 "
                                         r"\(run/\d.csv\) and [678] x 2 \((run|sit)/\d.csv\); cut "
                                         r"them, or add \?window=STEPS to the data's name$"):
@@ -272,10 +272,10 @@ def images(place, count=3, mode="RGB", size=(6, 4)):
 
 def test_a_folder_of_images(place):
     images(place)
-    found = data.load("pets")
-    assert found.names == ("cat", "dog") and found.shape == (3, 4, 6) and not found.real
-    assert found.train_x.shape == (4, 72) and found.train_x.dtype == np.uint8
-    assert set(found.train_x[found.train_y == 0][:, 0].tolist()) <= {40, 41, 42}
+    dataset = data.load("pets")
+    assert dataset.names == ("cat", "dog") and dataset.shape == (3, 4, 6) and not dataset.real
+    assert dataset.train_x.shape == (4, 72) and dataset.train_x.dtype == np.uint8
+    assert set(dataset.train_x[dataset.train_y == 0][:, 0].tolist()) <= {40, 41, 42}
     assert data.load("pets?gray=true&size=8").shape == (1, 8, 8)
     images(place, mode="L")
     assert data.load("pets").shape == (1, 4, 6)
@@ -287,8 +287,8 @@ def test_a_training_and_a_test_folder(place):
     (place / "pets").rename(place / "both" / "train")
     images(place, count=2)
     (place / "pets").rename(place / "both" / "test")
-    found = data.load("both")
-    assert len(found.train_y) == 6 and len(found.test_y) == 4
+    dataset = data.load("both")
+    assert len(dataset.train_y) == 6 and len(dataset.test_y) == 4
     with pytest.raises(DataError, match="^both: test must be left out, not 'both': the folder has"):
         data.load("both", test_data="both")
 
@@ -345,9 +345,9 @@ def sounds(place):
 
 def test_a_folder_of_sounds(place):
     sounds(place)
-    found = data.load("tones")
-    assert found.names == ("high", "low") and found.train_x.shape == (2, 25, 72)
-    assert found.bits == 4 and found.train_x.max() == 15 and not found.real
+    dataset = data.load("tones")
+    assert dataset.names == ("high", "low") and dataset.train_x.shape == (2, 25, 72)
+    assert dataset.bits == 4 and dataset.train_x.max() == 15 and not dataset.real
     assert data.load("tones?steps=10&bands=8&edges=false").train_x.shape == (2, 10, 8)
 
 
@@ -383,12 +383,12 @@ def test_arrays_tensors_and_torch_data_sets():
     from torch.utils.data import TensorDataset
     tensors = torch.from_numpy(X), torch.from_numpy(Y)
     wanted = data.load(npz(), window=4)
-    for found in (data.from_arrays(X, Y, window=4), data.from_arrays(*tensors, window=4),
+    for dataset in (data.from_arrays(X, Y, window=4), data.from_arrays(*tensors, window=4),
                   data.from_arrays(TensorDataset(*tensors), window=4)):
-        assert np.array_equal(found.train_x, wanted.train_x) and found.own
-        assert np.array_equal(found.test_y, wanted.test_y)
-    found = data.from_arrays(X, Y, test=(X[:4], Y[:4]), names=("a", "b", "c", "d"))
-    assert len(found.test_y) == 4 and found.names == ("a", "b", "c", "d")
+        assert np.array_equal(dataset.train_x, wanted.train_x) and dataset.own
+        assert np.array_equal(dataset.test_y, wanted.test_y)
+    dataset = data.from_arrays(X, Y, test=(X[:4], Y[:4]), names=("a", "b", "c", "d"))
+    assert len(dataset.test_y) == 4 and dataset.names == ("a", "b", "c", "d")
 
 
 @pytest.mark.parametrize("given, message", [

@@ -36,7 +36,7 @@ def genuine(tmp_path_factory):
 def naive(image, steps, camera):
     """One image, pixel by pixel, look by look: events [T, 2, 34, 34]."""
     path = camera.path(max(camera.looks, steps))
-    found = np.zeros((steps, 2, 34, 34), int)
+    seen = np.zeros((steps, 2, 34, 34), int)
 
     def value(row, column):
         inside = 0 <= row < 28 and 0 <= column < 28
@@ -57,38 +57,38 @@ def naive(image, steps, camera):
                 change = math.trunc((level(row, column, corner) - reported) / camera.threshold)
                 reported += change * camera.threshold
                 step = look * steps // (len(path) - 1)
-                found[step, int(change < 0), row, column] += abs(change)
-    return found
+                seen[step, int(change < 0), row, column] += abs(change)
+    return seen
 
 
 def test_a_naive_camera_sees_the_same():
     image = np.zeros((28, 28), np.uint8)
     image[5:20, 9:14] = np.random.default_rng(0).integers(100, 256, (15, 5))
     camera = Camera(looks=30)
-    (found,) = counts(image.reshape(1, 784), 6, camera)
+    (events,) = counts(image.reshape(1, 784), 6, camera)
     wanted = naive(image, 6, camera)
     assert wanted.sum() > 1000
-    assert np.abs(found[0] - wanted).sum() <= 4       # a level on the edge falls either way
+    assert np.abs(events[0] - wanted).sum() <= 4       # a level on the edge falls either way
 
 
 def test_the_leading_edge_is_brighter():
     """A white square goes down during the first saccade: brighter below, darker above."""
     image = np.zeros((28, 28), np.uint8)
     image[10:18, 10:18] = 255
-    (found,) = counts(image.reshape(1, 784), 3, Camera())
-    rows = found[0, 0].sum(2) @ np.arange(34) / found[0, 0].sum((1, 2))
+    (events,) = counts(image.reshape(1, 784), 3, Camera())
+    rows = events[0, 0].sum(2) @ np.arange(34) / events[0, 0].sum((1, 2))
     assert rows[0] > rows[1] + 5
 
 
 def test_darkness_and_even_light_send_nothing():
-    for found in counts(np.zeros((2, 784), np.uint8), 2):
-        assert not found.any()
+    for events in counts(np.zeros((2, 784), np.uint8), 2):
+        assert not events.any()
 
 
 def test_more_bins_than_looks_still_cover_everything():
     image = np.random.default_rng(0).integers(0, 256, (1, 784)).astype(np.uint8)
-    (found,) = counts(image, 200, Camera(looks=50))
-    busy = found.sum((0, 2, 3, 4)) > 0
+    (events,) = counts(image, 200, Camera(looks=50))
+    busy = events.sum((0, 2, 3, 4)) > 0
     assert busy[10:50].all() and busy[85:110].all() and busy[150:180].all()
 
 
@@ -123,23 +123,24 @@ def home(mnist, monkeypatch, tmp_path):
 
 
 def test_mnist_saccades(mnist, home):
-    found = data.load("mnist-saccades", steps=4, bits=2, train=70, test=10)
-    assert found.train_x.shape == (70, 4, 2, 17, 17) and found.test_x.shape == (10, 4, 2, 17, 17)
-    assert found.train_x.max() == 3 and found.bits == 2 and found.shape == (2, 17, 17)
-    assert (found.test_y == mnist.test_y[:10]).all()
+    dataset = data.load("mnist-saccades", steps=4, bits=2, train=70, test=10)
+    assert dataset.train_x.shape == (70, 4, 2, 17, 17)
+    assert dataset.test_x.shape == (10, 4, 2, 17, 17)
+    assert dataset.train_x.max() == 3 and dataset.bits == 2 and dataset.shape == (2, 17, 17)
+    assert (dataset.test_y == mnist.test_y[:10]).all()
     (raw,) = counts(mnist.test_x[:10], 4)
     pooled = raw.reshape(10, 4, 2, 17, 2, 17, 2).sum((4, 6))
-    assert (found.test_x == np.minimum(pooled, 3)).all()
+    assert (dataset.test_x == np.minimum(pooled, 3)).all()
     again = data.load("mnist-saccades", steps=4, bits=2, train=70, test=10)
-    assert (again.train_x == found.train_x).all()
+    assert (again.train_x == dataset.train_x).all()
     assert len(list((Path.home() / ".cache/qsnn/decoded").iterdir())) == 2
 
 
 def test_images_left_out(mnist, home):
     whole = data.load("mnist-saccades?train=70&test=2")
-    found = data.load("mnist-saccades?train=6&test=2&skip=64")
-    assert (found.train_x == whole.train_x[64:]).all() and (found.test_x == whole.test_x).all()
-    assert (found.train_y == mnist.train_y[64:70]).all()
+    dataset = data.load("mnist-saccades?train=6&test=2&skip=64")
+    assert (dataset.train_x == whole.train_x[64:]).all() and (dataset.test_x == whole.test_x).all()
+    assert (dataset.train_y == mnist.train_y[64:70]).all()
 
 
 @pytest.mark.parametrize("options, message", [
@@ -162,11 +163,11 @@ def test_simulated_samples_show_no_recorded_digit(mnist, genuine, home, monkeypa
         seen.append(x)
         return np.full((len(x), form.steps, 2, 34, 34), 7, np.uint8)
     monkeypatch.setattr(nmnist, "convert", convert)
-    found = data.load("nmnist-subset:2", simulated=500, steps=2)
+    dataset = data.load("nmnist-subset:2", simulated=500, steps=2)
     recorded = {image.tobytes() for image in mnist.train_x[:1000]}
     assert len(seen[0]) == 500 and not recorded & {image.tobytes() for image in seen[0]}
-    assert (found.train_x[:500] == 7).all() and found.train_x[500:].max() == 1
-    assert len(found.train_x) == len(found.train_y) == 1300 and len(found.test_x) == 200
+    assert (dataset.train_x[:500] == 7).all() and dataset.train_x[500:].max() == 1
+    assert len(dataset.train_x) == len(dataset.train_y) == 1300 and len(dataset.test_x) == 200
     with pytest.raises(DataError, match="simulated must be within 0 and 59000, not 59001"):
         data.load("nmnist-subset:2", simulated=59_001)
 

@@ -42,9 +42,9 @@ def test_a_higher_tone_is_a_higher_channel():
 @pytest.mark.parametrize("samples", [20, 300, 4000, 30_000])
 def test_frames_have_the_promised_shape(options, samples):
     ear = Cochlea(**options)
-    found = encode_sound(tone(500, samples), ear)
-    assert found.dtype == np.uint8 and found.shape == (ear.steps, ear.channels)
-    assert found.max() == 2 ** ear.bits - 1
+    heard = encode_sound(tone(500, samples), ear)
+    assert heard.dtype == np.uint8 and heard.shape == (ear.steps, ear.channels)
+    assert heard.max() == 2 ** ear.bits - 1
 
 
 def test_loudness_and_silence_around_do_not_matter():
@@ -73,10 +73,10 @@ def test_short_is_padded_and_long_is_cut():
 def test_edges_are_the_rises_and_falls():
     ear = Cochlea(**PLAIN | {"bands": 10, "edges": True, "bits": 8})
     sound = np.concatenate([tone(400, 2000), tone(2500, 2000)])
-    found = encode_sound(sound, ear)
+    heard = encode_sound(sound, ear)
     low = encode_sound(tone(400), Cochlea(**PLAIN | {"bands": 10})).sum(0).argmax()
     high = encode_sound(tone(2500), Cochlea(**PLAIN | {"bands": 10})).sum(0).argmax()
-    rises, falls = found[15:25, 10:20].max(0), found[15:25, 20:].max(0)
+    rises, falls = heard[15:25, 10:20].max(0), heard[15:25, 20:].max(0)
     assert rises[high] > 20 > rises[low] and falls[low] > 20 > falls[high]
 
 
@@ -114,21 +114,21 @@ def digits(monkeypatch, tmp_path):
 
 
 def test_the_official_split(digits):
-    found = data.load("spoken-digits", digits.parent, steps=12, bands=16, edges=False)
-    assert found.train_x.shape == (40, 12, 16) and found.test_x.shape == (100, 12, 16)
-    assert np.bincount(found.test_y).tolist() == [10] * 10
-    assert found.shape == (16,) and found.bits == 4
-    loudest = found.test_x.sum(1).argmax(1)
-    assert [len(set(loudest[found.test_y == digit])) for digit in range(10)] == [1] * 10
+    dataset = data.load("spoken-digits", digits.parent, steps=12, bands=16, edges=False)
+    assert dataset.train_x.shape == (40, 12, 16) and dataset.test_x.shape == (100, 12, 16)
+    assert np.bincount(dataset.test_y).tolist() == [10] * 10
+    assert dataset.shape == (16,) and dataset.bits == 4
+    loudest = dataset.test_x.sum(1).argmax(1)
+    assert [len(set(loudest[dataset.test_y == digit])) for digit in range(10)] == [1] * 10
     assert len(set(loudest)) == 10
 
 
 def test_a_speaker_held_out(digits):
     for file in digits.glob("*_theo_*"):
         file.write_bytes(wav(tone(3900, 1500)))
-    found = data.load("spoken-digits:theo", digits.parent, edges=False)
-    assert len(found.train_y) == len(found.test_y) == 70
-    heard, learnt = (x.sum(1).argmax(1) for x in (found.test_x, found.train_x))
+    dataset = data.load("spoken-digits:theo", digits.parent, edges=False)
+    assert len(dataset.train_y) == len(dataset.test_y) == 70
+    heard, learnt = (x.sum(1).argmax(1) for x in (dataset.test_x, dataset.train_x))
     assert heard.min() > learnt.max()
 
 
@@ -188,17 +188,17 @@ def test_the_genuine_recordings(monkeypatch, tmp_path):
     """Every split, and a linear classifier already tells the digits apart."""
     monkeypatch.setenv("HOME", str(tmp_path))
     try:
-        found = data.load("spoken-digits")
+        dataset = data.load("spoken-digits")
     except DataError as missing:
         pytest.skip(str(missing))
-    assert found.train_x.shape == (2700, 25, 72) and found.test_x.shape == (300, 25, 72)
-    assert np.bincount(found.test_y).tolist() == [30] * 10
+    assert dataset.train_x.shape == (2700, 25, 72) and dataset.test_x.shape == (300, 25, 72)
+    assert np.bincount(dataset.test_y).tolist() == [30] * 10
     held = data.load("spoken-digits:lucas")
     assert np.bincount(held.test_y).tolist() == [50] * 10 and len(held.train_y) == 2500
-    x, test = flat(found.train_x), flat(found.test_x)
+    x, test = flat(dataset.train_x), flat(dataset.test_x)
     gram = x.T @ x + 1000 * np.eye(x.shape[1], dtype=np.float32)
-    weights = np.linalg.solve(gram, x.T @ np.eye(10, dtype=np.float32)[found.train_y])
-    assert ((test @ weights).argmax(1) == found.test_y).mean() >= 0.85
+    weights = np.linalg.solve(gram, x.T @ np.eye(10, dtype=np.float32)[dataset.train_y])
+    assert ((test @ weights).argmax(1) == dataset.test_y).mean() >= 0.85
 
 
 def flat(frames):

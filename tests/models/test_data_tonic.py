@@ -66,31 +66,32 @@ def gesture(place):
 
 def test_nmnist(place):
     nmnist(place)
-    found = data.load("nmnist", place)
-    assert found.train_x.shape == (4, 10, 2, 17, 17) and found.test_x.shape[0] == 2
-    assert sorted(found.train_y) == [0, 1, 2, 3] and sorted(found.test_y) == [8, 9]
-    for frames, k in zip(found.train_x, found.train_y, strict=True):
+    dataset = data.load("nmnist", place)
+    assert dataset.train_x.shape == (4, 10, 2, 17, 17) and dataset.test_x.shape[0] == 2
+    assert sorted(dataset.train_y) == [0, 1, 2, 3] and sorted(dataset.test_y) == [8, 9]
+    for frames, k in zip(dataset.train_x, dataset.train_y, strict=True):
         assert np.argwhere(frames).tolist() == [[k, 1, k // 2, k]]
     assert data.load("nmnist", place, steps=3, bits=2, pool=1).shape == (2, 34, 34)
 
 
 def test_shd(place):
     shd(place)
-    found = data.load("shd", place)
-    assert found.shape == (140,) and found.steps == 50 and found.bits == 2 and found.classes == 20
-    for frames, k in zip(found.train_x, found.train_y, strict=True):
+    dataset = data.load("shd", place)
+    assert dataset.shape == (140,) and dataset.steps == 50
+    assert dataset.bits == 2 and dataset.classes == 20
+    for frames, k in zip(dataset.train_x, dataset.train_y, strict=True):
         assert np.argwhere(frames).tolist() == [[k, 2 * k], [k, 2 * k + 1]]
         assert frames.max() == 2 and frames.sum() == 3
 
 
 def test_gesture(place):
     gesture(place)
-    found = data.load("dvs-gesture", place)
-    assert found.shape == (2, 32, 32) and found.steps == 20 and found.classes == 11
-    for frames, k in zip(found.train_x, found.train_y, strict=True):
+    dataset = data.load("dvs-gesture", place)
+    assert dataset.shape == (2, 32, 32) and dataset.steps == 20 and dataset.classes == 11
+    for frames, k in zip(dataset.train_x, dataset.train_y, strict=True):
         assert np.argwhere(frames).tolist() == [[0, 1, 31, k]]
     longer = data.load("dvs-gesture", place, milliseconds=2000)
-    assert longer.train_x.sum() == 2 * found.train_x.sum()
+    assert longer.train_x.sum() == 2 * dataset.train_x.sum()
 
 
 @pytest.mark.parametrize("name, kind", [("nmnist", "NMNIST"), ("shd", "SHD"),

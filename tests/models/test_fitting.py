@@ -31,12 +31,12 @@ def series(count=120):
     return x.astype(np.float32), np.array(["up", "down"])[y]
 
 
-def found(**options):
+def own_data(**options):
     return data.from_arrays(*series(), **options)
 
 
 def test_each_channel_is_standardised_by_the_training_part():
-    own = found()
+    own = own_data()
     network = fitted(NETWORK, own)
     assert network.input_takes == "reals" and network.class_names == ("down", "up")
     scale, zero = map(np.array, (network.input_scale, network.input_zero_point))
@@ -50,19 +50,19 @@ def test_each_channel_is_standardised_by_the_training_part():
 
 
 def test_the_range_goes_from_end_to_end():
-    own = found(scaling="range")
+    own = own_data(scaling="range")
     codes = inputs(fitted(NETWORK, own), own.train_x)
     assert (codes.min((0, 1)) <= 1).all() and (codes.max((0, 1)) >= 254).all()
 
 
 def test_the_codes_have_the_network_s_bits():
-    own = found()
+    own = own_data()
     network = fitted(replace(NETWORK, input_bits=3), own)
     assert inputs(network, own.train_x).max() == 7
 
 
 def test_a_channel_that_never_changes():
-    own = found()
+    own = own_data()
     own.train_x[:, :, 0] = own.test_x[:, :, 0] = 7.0
     network = fitted(NETWORK, own)
     assert not inputs(network, own.test_x)[:, :, 0].any()
@@ -82,7 +82,7 @@ def test_vectors_have_a_scale_a_value_and_maps_one_a_map():
 
 def test_what_is_told_is_not_learnt():
     told = replace(NETWORK, input_takes="reals", input_scale=0.5, input_zero_point=3)
-    assert fitted(told, found()).input_scale == 0.5
+    assert fitted(told, own_data()).input_scale == 0.5
 
 
 def test_bytes_keep_the_network_s_scale():
@@ -99,13 +99,13 @@ def test_bytes_keep_the_network_s_scale():
 ])
 def test_data_that_do_not_fit(network, message):
     with pytest.raises(ModelsError, match=message):
-        train(network, CONFIG, found())
+        train(network, CONFIG, own_data())
 
 
 @pytest.mark.parametrize("coding, layers", [("spikes", "3-8-2"), ("direct", "18-8-2")])
 def test_raw_numbers_all_the_way(tmp_path, coding, layers):
     """torch on the codes, the golden model and onnxruntime on the raw numbers: the same answers."""
-    own = found()
+    own = own_data()
     network = replace(NETWORK, coding=coding, layers=layers)
     model = train(network, CONFIG, own)
     assert model.config == fitted(network, own)
@@ -123,7 +123,7 @@ def test_raw_numbers_all_the_way(tmp_path, coding, layers):
 
 
 def test_a_fitted_network_is_trained_on_raw_arrays_too():
-    own = found()
+    own = own_data()
     network = fitted(NETWORK, own)
     x, _ = samples(network, own.train_x, own.train_y)
     assert np.array_equal(x, inputs(network, own.train_x))

@@ -100,8 +100,8 @@ def test_frames(make, loops, x, tmp_path):
     want = expected(x)
     assert 0.05 < want.mean() < 0.95
     assert np.array_equal(answers(path, x), want)
-    found = run(read_onnx(path), x.transpose(0, 1).numpy())
-    assert np.array_equal(found.output, want.transpose(1, 0, 2))
+    result = run(read_onnx(path), x.transpose(0, 1).numpy())
+    assert np.array_equal(result.output, want.transpose(1, 0, 2))
 
 
 @pytest.mark.parametrize("make", [network, lambda: Looped(network(), True)])

@@ -19,11 +19,11 @@ GAIN, BIAS = [0.004, 0.011, 0.03], [0.3, -0.1, 0.05]
 
 
 def neuron(bits=4, decay=(1, 1), offset=None, **options):
-    found = LIF(3, bits, decay, **options).double()
+    layer = LIF(3, bits, decay, **options).double()
     if offset is not None:
         with torch.no_grad():
-            found.membrane.offset.copy_(torch.as_tensor(offset))
-    return found
+            layer.membrane.offset.copy_(torch.as_tensor(offset))
+    return layer
 
 
 def currents(steps, seed=0):
@@ -94,13 +94,13 @@ def unshifted(layer, current, steps):
     origin = n * step
     bias = units.bias + (origin * (1 - decay))
     theta = units.threshold + origin
-    found, kept = [], 0.0
+    fired_at, kept = [], 0.0
     for now in current.values:
         v = now + bias + kept
         h = (v - theta) * current.gain
         s = torch.atan(torch.pi * h) / torch.pi
         fired = (v >= theta).double()
-        found.append(s + (fired - s).detach())
+        fired_at.append(s + (fired - s).detach())
         after = v if layer.reset == "hard" else v - fired * units.reset
         x = after / step
         near = round_ste(x)
@@ -108,7 +108,7 @@ def unshifted(layer, current, steps):
         clipped = torch.where(x.detach() < 0, low + n, high + n)
         stored = torch.where(inside, near, clipped) * step
         kept = (stored * (1 - fired) if layer.reset == "hard" else stored) * decay
-    return torch.stack(found)
+    return torch.stack(fired_at)
 
 
 @pytest.mark.parametrize("reset", ["hard", "soft"])
@@ -116,7 +116,7 @@ def unshifted(layer, current, steps):
 @pytest.mark.parametrize("offset", [[-3, -3, -3], [-1.2, 3.4, 0.4], [0, 0, 0]])
 def test_gradients_are_those_of_the_unshifted_grid(reset, decay, offset):
     """e·decay·2^k for j where it is clipped, e·decay·(a - x·inside) for the step."""
-    found = []
+    gradients = []
     for function in (lambda *args: args[0](args[1], args[2]), unshifted):
         layer = neuron(3, decay, offset, reset=reset, learn_decay=decay != (1, 0))
         with torch.no_grad():
@@ -126,9 +126,9 @@ def test_gradients_are_those_of_the_unshifted_grid(reset, decay, offset):
         spikes = function(layer, current, 5)
         (spikes * torch.randn(spikes.shape, generator=torch.Generator().manual_seed(1)).double()
          ).sum().backward()
-        found.append([spikes.detach()] + [x.grad for x in (*leaves, *layer.parameters())])
-    assert found[0][0].sum() > 50
-    for ours, theirs in zip(*found, strict=True):
+        gradients.append([spikes.detach()] + [x.grad for x in (*leaves, *layer.parameters())])
+    assert gradients[0][0].sum() > 50
+    for ours, theirs in zip(*gradients, strict=True):
         assert theirs.abs().max() > 0
         torch.testing.assert_close(ours, theirs)
 

@@ -48,10 +48,10 @@ def step(graph, x):
     for t in range(graph.steps):
         frame = x if graph.input.coding == "direct" else x[:, t]
         feed[graph.input.name] = frame.astype(np.float32)
-        found = dict(zip([o.name for o in engine.get_outputs()], engine.run(None, feed),
+        outputs_now = dict(zip([o.name for o in engine.get_outputs()], engine.run(None, feed),
                          strict=True))
-        feed |= {name: found[after] for name, after in pairs.items()}
-    return found["scores"]
+        feed |= {name: outputs_now[after] for name, after in pairs.items()}
+    return outputs_now["scores"]
 
 
 @SHORT

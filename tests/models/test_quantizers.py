@@ -17,11 +17,11 @@ def integers(name, bits, latent):
 @pytest.mark.parametrize(("name", "bits"), KINDS)
 def test_weights_are_integers_of_their_width_that_can_be_negated(name, bits):
     torch.manual_seed(0)
-    found = integers(name, bits, torch.randn(4, 100_000) / 100_000 ** 0.5).unique().tolist()
+    codes = integers(name, bits, torch.randn(4, 100_000) / 100_000 ** 0.5).unique().tolist()
     top = {1: 1, 2: 1, 4: 7, 8: 120}[bits]
-    assert set(found) >= set(range(-top, top + 1)) - ({0} if bits == 1 else set())
-    assert max(found) == -min(found) <= max(1, 2 ** (bits - 1) - 1)
-    assert all(value == round(value) for value in found) and (bits > 1 or 0 not in found)
+    assert set(codes) >= set(range(-top, top + 1)) - ({0} if bits == 1 else set())
+    assert max(codes) == -min(codes) <= max(1, 2 ** (bits - 1) - 1)
+    assert all(value == round(value) for value in codes) and (bits > 1 or 0 not in codes)
 
 
 @pytest.mark.parametrize("name", ["standardised", "scheduled"])

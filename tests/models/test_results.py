@@ -45,9 +45,9 @@ def test_the_page_is_made_from_the_runs():
 
 @pytest.mark.parametrize("task", TASKS)
 def test_the_runs_are_whole_and_there_once(task):
-    found = runs(FOLDER / f"{task}.jsonl")
-    assert len({recipe_of(line) for line in found}) == len(found)
-    for line in found:
+    rows = runs(FOLDER / f"{task}.jsonl")
+    assert len({recipe_of(line) for line in rows}) == len(rows)
+    for line in rows:
         assert 0.5 < line["accuracy"] <= 1 and 0 < line["rate"] < 1
         assert len(line["operations"]) == len(line["rates"]) + 1
 
@@ -119,8 +119,8 @@ def test_operations_are_the_golden_model_s_events_times_the_fan_out():
     graph = freeze(model).graph()
     events = {name: int(count.sum()) for name, count in golden.run(graph, x).events.items()}
     trains = golden_play(graph)(x)[1]
-    found = synaptic_operations(model.config.structure.layers, [x, *trains])
-    assert found == [12 * (events["x"] + events["delay1"]), 8 * events["lif1"],
+    operations = synaptic_operations(model.config.structure.layers, [x, *trains])
+    assert operations == [12 * (events["x"] + events["delay1"]), 8 * events["lif1"],
                      3 * events["lif2"]]
 
 

@@ -24,8 +24,8 @@ def test_it_trains_as_it_is(tmp_path, monkeypatch, kind):
     monkeypatch.chdir(tmp_path)
     x, layers, coding, steps, bits = ARRAYS[kind]
     np.savez("own.npz", x=x, y=np.arange(40) % 4)
-    found = data.load("own.npz")
-    text = starter("mine", "own.npz", found)
+    dataset = data.load("own.npz")
+    text = starter("mine", "own.npz", dataset)
     (tmp_path / "mine.toml").write_text(text)
     recipe = config_file.read(tmp_path / "mine.toml")
     network = recipe.network
@@ -33,7 +33,7 @@ def test_it_trains_as_it_is(tmp_path, monkeypatch, kind):
         layers, coding, steps, bits)
     assert recipe.config.data == "own.npz" and recipe.config.test == ""
     recipe = config_file.override(recipe, ["training.epochs=1"])
-    assert train(network, recipe.config, found).config.name == "mine"
+    assert train(network, recipe.config, dataset).config.name == "mine"
 
 
 def test_every_line_says_what_it_means(tmp_path, monkeypatch):

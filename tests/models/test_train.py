@@ -116,8 +116,8 @@ def test_rate_regulariser(target, weight, wanted):
     config = replace(SHORT, target_rate=target, rate_weight=weight)
     run = Run(replace(NETWORK, layers="16-24-8-4"), config, X, Y, None, CPU)
     rates = torch.tensor([0.1, 0.3])
-    found = run._regulariser(Output(torch.zeros(1, 4), rates, torch.zeros(2)))
-    assert float(found) == pytest.approx(wanted)
+    penalty = run._regulariser(Output(torch.zeros(1, 4), rates, torch.zeros(2)))
+    assert float(penalty) == pytest.approx(wanted)
 
 
 def test_rates_follow_their_targets():

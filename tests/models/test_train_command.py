@@ -125,8 +125,8 @@ def test_images_come_in_the_network_s_shape(command, tmp_path, capsys):
 def folds(command, monkeypatch):
     """The blobs in three folds: each tests another part of the 200."""
     def load(name, folder):
-        found, part = dataset(), int(name[5])
-        return replace(found, test_x=found.test_x[part::3], test_y=found.test_y[part::3])
+        blobs, part = dataset(), int(name[5])
+        return replace(blobs, test_x=blobs.test_x[part::3], test_y=blobs.test_y[part::3])
     monkeypatch.setattr(data, "load", load)
     monkeypatch.setattr(data, "folds", lambda name: [f"tiny:{fold}?x=1" for fold in range(3)])
     return lambda *options: command("--set=training.data=tiny:0?x=1", "--epochs=2", "--folds",
@@ -136,16 +136,17 @@ def folds(command, monkeypatch):
 def test_every_fold_is_trained_and_their_mean_told(folds, command, tmp_path, capsys):
     assert folds() == 0
     runs = tmp_path / "runs"
-    found = json.loads((runs / "tiny.folds.json").read_text())
+    content = json.loads((runs / "tiny.folds.json").read_text())
     ledgers = [json.loads((runs / f"{name}.ledger.json").read_text())
                for name in ("tiny", "tiny_1", "tiny_2")]
     accuracies = [ledger["stages"][2]["accuracy"] for ledger in ledgers]
-    assert [fold["accuracy"] for fold in found["folds"]] == accuracies
-    assert found["accuracy"] == pytest.approx(sum(accuracies) / 3, abs=1e-6)
-    assert [fold["test"] for fold in found["folds"]] == [
+    assert [fold["accuracy"] for fold in content["folds"]] == accuracies
+    assert content["accuracy"] == pytest.approx(sum(accuracies) / 3, abs=1e-6)
+    assert [fold["test"] for fold in content["folds"]] == [
         f"tiny:{fold}?x=1, all {count} test images" for fold, count in enumerate((67, 67, 66))]
-    assert f"mean of 3 folds: {found['accuracy']:.2%}" in capsys.readouterr().out
-    assert found["command"] == "qsnn train tiny '--set=training.data=tiny:0?x=1' --epochs 2 --folds"
+    assert f"mean of 3 folds: {content['accuracy']:.2%}" in capsys.readouterr().out
+    assert content["command"] == (
+        "qsnn train tiny '--set=training.data=tiny:0?x=1' --epochs 2 --folds")
 
 
 def test_a_fold_s_ledger_has_the_command_for_it_alone(folds, tmp_path):

@@ -46,8 +46,8 @@ def test_defaults_are_those_of_the_configs(write):
 
 
 def test_integers_are_numbers_too(write):
-    found = read(write(changed("rate_weight = 2.0", "rate_weight = 3"))).config.rate_weight
-    assert found == 3.0 and isinstance(found, float)
+    weight = read(write(changed("rate_weight = 2.0", "rate_weight = 3"))).config.rate_weight
+    assert weight == 3.0 and isinstance(weight, float)
 
 
 @pytest.mark.parametrize("old, new, message", (
@@ -105,9 +105,9 @@ def test_files_that_are_no_configuration(tmp_path, content, message):
 
 
 def test_overrides():
-    found = override(RECIPE, ["training.epochs=3", "training.data = mnist", "network.decay=[3, 2]",
+    given = override(RECIPE, ["training.epochs=3", "training.data = mnist", "network.decay=[3, 2]",
                               "training.learning_rate=1e-3", 'training.augment="flip"'])
-    assert found == Recipe(replace(NETWORK, decay=(3, 2)),
+    assert given == Recipe(replace(NETWORK, decay=(3, 2)),
                            replace(CONFIG, epochs=3, data="mnist", learning_rate=1e-3,
                                    augment="flip"))
     assert override(RECIPE, []) is RECIPE

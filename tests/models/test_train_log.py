@@ -65,12 +65,12 @@ def test_tensorboard_reads_the_log_and_a_resume_replaces_what_it_repeats(tmp_pat
         with BoardLog(tmp_path, "[network]\n", done) as log:
             for number in numbers:
                 log.report(epoch((0.25, 0.5), (0.0, 1.0), number))
-    found = EventAccumulator(str(tmp_path / "tiny"))
-    found.Reload()
-    assert set(found.Tags()["scalars"]) == set(scalars(epoch((0.25, 0.5), (0.0, 1.0))))
-    points = found.Scalars("accuracy/held_out")
+    events_read = EventAccumulator(str(tmp_path / "tiny"))
+    events_read.Reload()
+    assert set(events_read.Tags()["scalars"]) == set(scalars(epoch((0.25, 0.5), (0.0, 1.0))))
+    points = events_read.Scalars("accuracy/held_out")
     assert [(point.step, point.value) for point in points] == [(1, 0.75), (2, 0.75), (3, 0.75)]
-    assert found.Scalars("firing_rate/layer2")[0].value == 0.5
+    assert events_read.Scalars("firing_rate/layer2")[0].value == 0.5
 
 
 def test_a_log_needs_tensorboard(tmp_path, monkeypatch):

@@ -25,10 +25,10 @@ def taught(tmp_path_factory):
 def test_divergence():
     ours, theirs = torch.tensor([[2.0, 0.0]], requires_grad=True), torch.tensor([[0.0, 4.0]])
     p, q = (np.exp([0, 2]) / np.exp([0, 2]).sum(), np.exp([1, 0]) / np.exp([1, 0]).sum())
-    found = teacher.divergence(ours, theirs, 2.0)
-    assert found.item() == pytest.approx(4 * (p * np.log(p / q)).sum())
+    loss = teacher.divergence(ours, theirs, 2.0)
+    assert loss.item() == pytest.approx(4 * (p * np.log(p / q)).sum())
     assert teacher.divergence(theirs, theirs, 2.0).item() == pytest.approx(0, abs=1e-6)
-    found.backward()        # τ · (q - p)
+    loss.backward()        # τ · (q - p)
     assert ours.grad[0].tolist() == pytest.approx((2 * (q - p)).tolist(), rel=1e-5)
 
 
@@ -54,8 +54,8 @@ def test_a_float_twin_is_trained_first_and_once(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train(NETWORK, config, X, Y, folder=tmp_path, report=stop)
     assert seen == [("tiny_teacher", 1), ("tiny_teacher", 2), ("tiny", 1)]
-    found = checkpoint.read(checkpoint.path_of(tmp_path, "tiny_teacher"))["network"]
-    assert (found["weights"], found["membrane"]) == ("float", "float")
+    twin = checkpoint.read(checkpoint.path_of(tmp_path, "tiny_teacher"))["network"]
+    assert (twin["weights"], twin["membrane"]) == ("float", "float")
 
     again = []
     resumed = train(NETWORK, config, X, Y, folder=tmp_path, resume=True, report=again.append)

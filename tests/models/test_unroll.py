@@ -10,17 +10,17 @@ FLOAT = Rules(None, None, hard=True)
 
 def plain(values, cell, rules, steps):
     """`unroll` written with autograd."""
-    found, kept = [], floor_ste(cell.initial * cell.step.detach() * cell.decay)
+    fired_at, kept = [], floor_ste(cell.initial * cell.step.detach() * cell.decay)
     reset = cell.reset / cell.step.detach() if rules.hard else 0
     for now in values.expand(steps, -1, -1):
         v = now + cell.bias + kept
-        if cell.feedback is not None and found:
-            v = v + found[-1] @ cell.feedback.T
+        if cell.feedback is not None and fired_at:
+            v = v + fired_at[-1] @ cell.feedback.T
         h = (v - cell.threshold) * cell.gain
         slope = torch.pi / rules.width
         s = torch.atan(slope * h) / slope               # its derivative is 1 / (1 + (slope · h)²)
         fired = (v >= cell.threshold).to(s.dtype)
-        found.append(s + (fired - s).detach())
+        fired_at.append(s + (fired - s).detach())
         after = torch.where(fired == 1, cell.reset, v) if rules.hard else v - fired * cell.reset
         if rules.low is None:
             kept = after * cell.decay
@@ -32,7 +32,7 @@ def plain(values, cell, rules, steps):
         if rules.hard:
             stored = torch.where(fired == 1, reset * cell.step.detach(), stored)
         kept = floor_ste(stored * cell.decay)
-    spikes = torch.stack(found)
+    spikes = torch.stack(fired_at)
     return spikes, spikes.mean()
 
 

@@ -74,20 +74,20 @@ def test_the_whole_test_set_is_equal_and_as_good_as_the_ledger_says(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_ledger_is_of_the_recipe_and_its_stages_agree(name):
-    found = ledger(name)
-    assert NetworkConfig(**found["network"]) == RECIPES[name].network
-    assert TrainConfig(**found["training"]) == RECIPES[name].config
-    assert found["chosen"] == RECIPES[name].chosen
-    assert found["command"] == f"qsnn train {name}"
-    qat, frozen, exported = found["stages"]
+    content = ledger(name)
+    assert NetworkConfig(**content["network"]) == RECIPES[name].network
+    assert TrainConfig(**content["training"]) == RECIPES[name].config
+    assert content["chosen"] == RECIPES[name].chosen
+    assert content["command"] == f"qsnn train {name}"
+    qat, frozen, exported = content["stages"]
     assert frozen["accuracy"] == exported["accuracy"] >= FLOORS[name]
     assert abs(qat["accuracy"] - frozen["accuracy"]) < 0.001 and exported["differ"] == 0
-    assert all(0.09 <= rate <= 0.22 for rate in found["spike_rates"].values())
+    assert all(0.09 <= rate <= 0.22 for rate in content["spike_rates"].values())
 
 
 def test_the_thousand_images():
-    found = np.load(ZOO / "fashion_mnist_test1k.npz")
-    assert (found["x"].shape, found["x"].dtype) == ((1000, 784), np.uint8)
-    assert found["y"].shape == (1000,)
-    accuracy = (run(graph("fashion-mnist-mlp"), found["x"]).classes == found["y"]).mean()
+    arrays = np.load(ZOO / "fashion_mnist_test1k.npz")
+    assert (arrays["x"].shape, arrays["x"].dtype) == ((1000, 784), np.uint8)
+    assert arrays["y"].shape == (1000,)
+    accuracy = (run(graph("fashion-mnist-mlp"), arrays["x"]).classes == arrays["y"]).mean()
     assert accuracy > 0.87

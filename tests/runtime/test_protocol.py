@@ -84,8 +84,8 @@ def test_a_spike_sample_is_words_step_by_step_and_place_by_place(shape):
     x = np.random.default_rng(channels).integers(0, 2, (2, *shape), dtype=np.uint8)
     frame = protocol.sample(spiking, x)
     assert len(frame) == 1 + frames.input_bytes(spiking) + 2
-    found = np.frombuffer(frame[1:-2], "<u2").reshape(2, height, width, words)
-    naive = [[[[int(found[t, y, z, c // 16]) >> c % 16 & 1 for z in range(width)]
+    values = np.frombuffer(frame[1:-2], "<u2").reshape(2, height, width, words)
+    naive = [[[[int(values[t, y, z, c // 16]) >> c % 16 & 1 for z in range(width)]
                for y in range(height)] for c in range(channels)] for t in range(2)]
     assert np.array_equal(naive, x)
 

@@ -56,15 +56,15 @@ def network(seed, mode):
 def test_an_answer_after_every_step(margin):
     made, graph = network(31, Mode(True, margin))
     x = random_samples(graph, 2)
-    found = stream.answers(graph, golden.run(graph, x).reads)
+    answers = stream.answers(graph, golden.run(graph, x).reads)
     made.device.coming = [*x[0], *x[1], *x[0]]
     made.load()
     steps = made.stream()
     for sample in (0, 1, 0):
         steps.reset()
         for t in range(graph.steps):
-            settled = None if margin is None else bool(found.settled(margin)[sample, t])
-            wanted = (found.classes[sample, t], found.scores[sample, t], settled)
+            settled = None if margin is None else bool(answers.settled(margin)[sample, t])
+            wanted = (answers.classes[sample, t], answers.scores[sample, t], settled)
             answer = steps.step(x[sample, t])
             assert (answer.index, answer.score, answer.settled) == wanted
 
@@ -83,15 +83,15 @@ def test_state_stays_without_a_reset():
 def test_samples_are_streams_until_they_are_settled():
     made, graph = network(1, Mode(True, 2000))          # direct-coded
     x = random_samples(graph, 6)
-    found, n = stream.answers(graph, golden.run(graph, x).reads), np.arange(6)
-    ends = found.exits(2000)
+    answers, n = stream.answers(graph, golden.run(graph, x).reads), np.arange(6)
+    ends = answers.exits(2000)
     assert len(set(ends.tolist())) > 1
     made.device.coming = [sample for sample, end in zip(x, ends, strict=True)
                           for _ in range(end + 1)]
     made.load()
     classes, scores = made.run(x)
-    assert np.array_equal(classes, found.classes[n, ends])
-    assert np.array_equal(scores, found.scores[n, ends])
+    assert np.array_equal(classes, answers.classes[n, ends])
+    assert np.array_equal(scores, answers.scores[n, ends])
     assert not made.device.coming
 
 

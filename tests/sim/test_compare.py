@@ -51,8 +51,8 @@ def with_spikes(*changes, of=MACHINE):
     return trace(of, spikes=spikes)
 
 
-def first(found, of=MACHINE):
-    result = compare(of, [trace(of), trace(of)], [trace(of), found])
+def first(actual, of=MACHINE):
+    result = compare(of, [trace(of), trace(of)], [trace(of), actual])
     return str(result.first)
 
 
@@ -77,8 +77,8 @@ def test_spike_has_layer_neuron_step_and_clock(bank, slot, unit, place, clock):
     (0, 5 * 8 + 1, 0, "channel 2, place (0, 0), pass 1, step 2"),
     (1, 6 * 8, 1, "channel 1, place (1, 1), pass 0, step 0")])
 def test_spike_of_a_map_has_channel_and_place(bank, slot, unit, place):
-    found = first(with_spikes((bank, slot, unit, 1), of=MAP), MAP)
-    assert found.startswith(f"sample 1, layer conv, {place}, clock ")
+    difference = first(with_spikes((bank, slot, unit, 1), of=MAP), MAP)
+    assert difference.startswith(f"sample 1, layer conv, {place}, clock ")
 
 
 def test_spikes_of_spare_lanes_are_nobodys():

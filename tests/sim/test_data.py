@@ -84,8 +84,8 @@ def images(coding):
 
 def test_flat_images_are_row_by_row(tmp_path):
     flat = np.arange(24).reshape(2, 12)
-    found = read_samples(save(tmp_path, x=flat), images("direct")).x
-    assert np.array_equal(found, flat.reshape(2, 2, 3, 2))
+    x = read_samples(save(tmp_path, x=flat), images("direct")).x
+    assert np.array_equal(x, flat.reshape(2, 2, 3, 2))
 
 
 def test_images_with_steps_are_not_flat(tmp_path):

@@ -80,9 +80,9 @@ def test_a_neuron_beyond_int32(weight, fields):
     neuron = Neuron(**({"bits": 4} | arrays))
     made = graph((1,), Dense(ints([[weight]]), 2), neuron, readout="count", steps=3)
     assert magnitudes(made)["n1"] >= 2**31
-    found = run(made, [[0], [1], [255]], record="all")
+    result = run(made, [[0], [1], [255]], record="all")
     for n, x in enumerate([0, 1, 255]):
         steps = naive.run(made, np.array([x])).steps
         for t, step in enumerate(steps):
-            assert found.spikes["n1"][n, t].tolist() == [*step["n1"]["value"].values()], (x, t)
-            assert found.membranes["n1"][n, t].tolist() == [*step["n1"]["u"].values()], (x, t)
+            assert result.spikes["n1"][n, t].tolist() == [*step["n1"]["value"].values()], (x, t)
+            assert result.membranes["n1"][n, t].tolist() == [*step["n1"]["u"].values()], (x, t)

@@ -15,15 +15,15 @@ GRAPH = random_graph(2)                 # 4 steps, spike-coded, counts
 
 def naive(readout, steps, reads, streams):
     """The scores after each step, in plain numbers; *reads* [steps][classes]."""
-    totals, found = [0] * len(reads[0]), []
+    totals, said = [0] * len(reads[0]), []
     for step, read in enumerate(reads):
         if streams and step and step % steps == 0:
             totals = [int(total / 2) for total in totals]       # towards 0
         totals = [total + int(one) for total, one in zip(totals, read, strict=True)]
-        found.append(totals if readout.kind == "count" else [
+        said.append(totals if readout.kind == "count" else [
             int(g) * total + int(b) for g, total, b in zip(readout.gain, totals, readout.bias,
                                                            strict=True)])
-    return found
+    return said
 
 
 @pytest.mark.parametrize("classes", [1, 2, 5])
@@ -34,30 +34,30 @@ def test_answers_are_those_of_plain_numbers(classes, streams):
                       ints(rng.integers(-50, 50, classes)))
     graph = type(GRAPH)("any", 3, GRAPH.input, (), readout)
     reads = rng.integers(-20, 20, (6, 11, classes))
-    found = stream.answers(graph, reads, stream=streams)
+    answers = stream.answers(graph, reads, stream=streams)
     for n, sample in enumerate(reads):
         for t, scores in enumerate(naive(readout, 3, sample, streams)):
             best = max(scores)
             others = sorted(scores)[:-1]
-            assert (found.classes[n, t], found.scores[n, t]) == (scores.index(best), best)
-            assert found.leads[n, t] == (best - others[-1] if others else stream.ALONE)
+            assert (answers.classes[n, t], answers.scores[n, t]) == (scores.index(best), best)
+            assert answers.leads[n, t] == (best - others[-1] if others else stream.ALONE)
 
 
 def test_the_last_answer_of_a_window_is_the_networks():
     x = random_samples(GRAPH, 40)
     result = golden.run(GRAPH, x)
-    found = stream.answers(GRAPH, result.reads)
-    assert np.array_equal(found.classes[:, -1], result.classes)
-    assert np.array_equal(found.scores[:, -1], result.scores.max(axis=1))
+    answers = stream.answers(GRAPH, result.reads)
+    assert np.array_equal(answers.classes[:, -1], result.classes)
+    assert np.array_equal(answers.scores[:, -1], result.scores.max(axis=1))
 
 
 def test_a_window_ends_with_the_first_settled_step_or_the_last():
     leads = np.array([[0, 2, 1], [3, 0, 0], [1, 1, 1]])
-    found = stream.Answers(leads, leads, leads)
-    assert found.exits(2).tolist() == [1, 0, 2]
-    assert found.exits(0).tolist() == [0, 0, 0]
-    assert found.exits(9).tolist() == [2, 2, 2]
-    assert found.settled(2).tolist() == [[False, True, False], [True, False, False], [False] * 3]
+    answers = stream.Answers(leads, leads, leads)
+    assert answers.exits(2).tolist() == [1, 0, 2]
+    assert answers.exits(0).tolist() == [0, 0, 0]
+    assert answers.exits(9).tolist() == [2, 2, 2]
+    assert answers.settled(2).tolist() == [[False, True, False], [True, False, False], [False] * 3]
 
 
 def test_a_direct_network_on_equal_frames_is_that_network():
@@ -65,8 +65,8 @@ def test_a_direct_network_on_equal_frames_is_that_network():
     x = random_samples(graph, 20)
     assert graph.input.coding == "direct"
     longer = stream.by_frames(graph, graph.steps)
-    found = golden.run(longer, stream.frames(graph, x))
-    assert np.array_equal(found.scores, golden.run(graph, x).scores)
+    result = golden.run(longer, stream.frames(graph, x))
+    assert np.array_equal(result.scores, golden.run(graph, x).scores)
 
 
 def test_shifted_pairs_each_step_with_the_one_before():

@@ -58,10 +58,10 @@ def test_a_stream_step_by_step(tmp_path, data, capsys):
         "p99": sorted(latency)[79], "mean": pytest.approx(latency.mean()),
         "worst_case": cycle.worst_case(machine)}
     assert report["accuracy"] == report["accuracy_by_step"][-1] == 1.0
-    found = stream.answers(graph, result.reads)
-    shares = (found.classes == found.classes[:, -1:]).mean(axis=0)
+    answers = stream.answers(graph, result.reads)
+    shares = (answers.classes == answers.classes[:, -1:]).mean(axis=0)
     assert report["accuracy_by_step"] == pytest.approx(shares.tolist())
-    ends, each = found.exits(1000), latency.reshape(SAMPLES, -1)
+    ends, each = answers.exits(1000), latency.reshape(SAMPLES, -1)
     until = [each[n, :end + 1].sum() for n, end in enumerate(ends)]
     (row,) = report["exits"]
     # each lead is compared in a clock of its own, which the build does without

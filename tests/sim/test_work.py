@@ -82,12 +82,12 @@ def test_convolution_counts_taps_inside_the_map(op):
     x, padding = sample(made), op.op.padding
     height = (6 + padding[0] + padding[2] - 3) // op.op.stride[0] + 1
     width = (5 + padding[1] + padding[3] - 3) // op.op.stride[1] + 1
-    found = worked(made, x)
-    assert np.array_equal(found.sops[:, 0], tap_by_tap(x, op.op, np.ndindex(height, width)))
-    assert np.array_equal(found.bits[:, 0], found.sops[:, 0] * max(
+    work = worked(made, x)
+    assert np.array_equal(work.sops[:, 0], tap_by_tap(x, op.op, np.ndindex(height, width)))
+    assert np.array_equal(work.bits[:, 0], work.sops[:, 0] * max(
         op.op.bits, 2 if op.op.groups > 1 else 1))
-    assert np.array_equal(found.events[:, 0], np.count_nonzero(x.reshape(4, -1), axis=1))
-    assert found.updates[0] == STEPS * op.op.weight.shape[0] * height * width
+    assert np.array_equal(work.events[:, 0], np.count_nonzero(x.reshape(4, -1), axis=1))
+    assert work.updates[0] == STEPS * op.op.weight.shape[0] * height * width
     assert fan_in(lower(made)[0]) == op.op.weight[0].size
 
 
@@ -97,9 +97,9 @@ def test_only_places_that_a_pool_reads_count():
                  shape=(1, 7, 7))
     x = sample(made)
     read = [(y, x_) for y in (0, 1, 3, 4) for x_ in (0, 1, 3, 4)]
-    found = worked(made, x)
-    assert np.array_equal(found.sops[:, 0], tap_by_tap(x, op.op, read))
-    assert found.updates[0] == STEPS * 3 * 4
+    work = worked(made, x)
+    assert np.array_equal(work.sops[:, 0], tap_by_tap(x, op.op, read))
+    assert work.updates[0] == STEPS * 3 * 4
 
 
 def test_pooled_spikes_count_one_by_one():
@@ -107,9 +107,9 @@ def test_pooled_spikes_count_one_by_one():
                  shape=(1, 6, 6))
     x = sample(made)
     spikes = golden.run(made, x, record="spikes").spikes["a"]
-    found = worked(made, x)
-    assert np.array_equal(found.events[:, 1], spikes.reshape(4, -1).sum(axis=1))
-    assert np.array_equal(found.sops[:, 1], found.events[:, 1] * 10)
+    work = worked(made, x)
+    assert np.array_equal(work.events[:, 1], spikes.reshape(4, -1).sum(axis=1))
+    assert np.array_equal(work.sops[:, 1], work.events[:, 1] * 10)
 
 
 @pytest.mark.parametrize("size,kernel,stride", [(8, 2, 2), (9, 2, 2), (8, 3, 1), (9, 2, 3)])
@@ -125,9 +125,9 @@ def test_a_pool_of_spikes_sends_one_where_any_neuron_does(size, kernel, stride):
         spikes[..., y:y + kernel, x_:x_ + kernel].max(axis=(-2, -1))
         for x_ in range(0, places * stride + 1, stride)], axis=-1)
         for y in range(0, places * stride + 1, stride)], axis=-2)
-    found = worked(made, x)
-    assert np.array_equal(found.events[:, 1], pooled.reshape(4, -1).sum(axis=1))
-    assert np.array_equal(found.sops[:, 1], tap_by_tap(
+    work = worked(made, x)
+    assert np.array_equal(work.events[:, 1], pooled.reshape(4, -1).sum(axis=1))
+    assert np.array_equal(work.sops[:, 1], tap_by_tap(
         pooled, Conv2d(weight, 1), list(np.ndindex(places, places))))
 
 
@@ -145,9 +145,9 @@ def test_recurrence_and_residual_sum():
                  Node("skip", Add(), ("on", "a")), neuron("skip", "b"), shape=(4,))
     x = sample(made)
     fired = golden.run(made, x, record="spikes").spikes["a"]
-    found, all_steps, but_the_last = worked(made, x), fired.sum((1, 2)), fired[:, :-1].sum((1, 2))
-    assert np.array_equal(found.sops[:, 0], x.sum((1, 2)) * 4 + but_the_last * 4)
-    assert np.array_equal(found.sops[:, 1], all_steps * 4 + all_steps)
+    work, all_steps, but_the_last = worked(made, x), fired.sum((1, 2)), fired[:, :-1].sum((1, 2))
+    assert np.array_equal(work.sops[:, 0], x.sum((1, 2)) * 4 + but_the_last * 4)
+    assert np.array_equal(work.sops[:, 1], all_steps * 4 + all_steps)
 
 
 @pytest.mark.parametrize("banks", (1, 2))
@@ -156,8 +156,8 @@ def test_roofs(banks):
                  coding="direct")
     machine, _ = map_graph(made, lanes=16, units=1, banks=banks)
     x = sample(made)
-    found, active = worked(made, x), np.count_nonzero(x, axis=1)
-    bounds = roof(machine, found)
+    work, active = worked(made, x), np.count_nonzero(x, axis=1)
+    bounds = roof(machine, work)
     # the first group of each bank is added as the pixels arrive
     assert np.array_equal(bounds.lanes[:, 0], active * (40 - 16 * banks) / (16 * banks))
     assert np.all(bounds.units[:, 0] == STEPS * 40 / banks)
@@ -170,8 +170,8 @@ def test_step_by_step_a_direct_input_is_added_at_every_step():
                  coding="direct")
     machine, _ = map_graph(made, lanes=16, units=1, stepwise=True)
     x = sample(made)
-    found, active = worked(made, x), np.count_nonzero(x, axis=1)
-    assert np.array_equal(found.direct[:, 0], active * 40) and not found.direct[:, 1].any()
+    work, active = worked(made, x), np.count_nonzero(x, axis=1)
+    assert np.array_equal(work.direct[:, 0], active * 40) and not work.direct[:, 1].any()
     timing = cycle.run(machine, x, layer_spikes(made, golden.run(made, x, record="spikes")))
-    assert np.array_equal(roof(machine, found).lanes[:, 0], active * (40 * STEPS - 16) / 16)
+    assert np.array_equal(roof(machine, work).lanes[:, 0], active * (40 * STEPS - 16) / 16)
     assert np.array_equal(timing.lane_clocks[:, 0], active * (40 * STEPS - 16))

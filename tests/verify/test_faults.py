@@ -56,12 +56,12 @@ def test_one_wrong_spike(network, tmp_path):
     plan = network.plan(SAMPLES)
     layer = plan.spikes[1].copy()
     layer[3, 2, 0, 1] ^= 1
-    found = verdict(network.verilog(), replace(plan, spikes=(plan.spikes[0], layer)), tmp_path)
-    assert (found.samples, found.spike_mismatches, found.result_mismatches,
-            found.clock_mismatches) == (SAMPLES, 1, 0, 0)
+    compared = verdict(network.verilog(), replace(plan, spikes=(plan.spikes[0], layer)), tmp_path)
+    assert (compared.samples, compared.spike_mismatches, compared.result_mismatches,
+            compared.clock_mismatches) == (SAMPLES, 1, 0, 0)
     spike = layer[3, 2, 0, 1].item()
-    assert found.first.startswith("sample 3, layer b, neuron 1, step 2, clock ")
-    assert found.first.endswith(f": golden {spike}, RTL {1 - spike}")
+    assert compared.first.startswith("sample 3, layer b, neuron 1, step 2, clock ")
+    assert compared.first.endswith(f": golden {spike}, RTL {1 - spike}")
 
 
 def test_wrong_threshold_in_the_rtl(network, tmp_path):
@@ -70,9 +70,9 @@ def test_wrong_threshold_in_the_rtl(network, tmp_path):
     changed = ((tuple(number ^ 1 for number in first), *others),)
     wrong = replace(image, neuron=image.neuron | {"threshold": changed})
     other = replace(network, program=replace(network.program, image=wrong))
-    found = verdict(other.verilog(), network.plan(12), tmp_path)
-    assert found.spike_mismatches > 0
-    assert ", layer a, neuron " in found.first and ": golden " in found.first
+    compared = verdict(other.verilog(), network.plan(12), tmp_path)
+    assert compared.spike_mismatches > 0
+    assert ", layer a, neuron " in compared.first and ": golden " in compared.first
 
 
 def test_late_result(network, tmp_path):
@@ -85,18 +85,18 @@ def test_late_result(network, tmp_path):
              "probe__last_layer": "output"}
     late = LATE.format(ports=", ".join(f"{way} {name}" for name, way in ports.items()),
                        wires=", ".join(f".{name}({name})" for name in ports))
-    found = verdict(inner + late, network.plan(SAMPLES), tmp_path)
-    assert (found.spike_mismatches, found.result_mismatches, found.clock_mismatches) == (
+    compared = verdict(inner + late, network.plan(SAMPLES), tmp_path)
+    assert (compared.spike_mismatches, compared.result_mismatches, compared.clock_mismatches) == (
         0, 0, SAMPLES)
     clocks = re.fullmatch(r"sample 0, result valid, clock (\d+): cycle model (\d+), RTL (\d+)",
-                          found.first)
+                          compared.first)
     at, model, rtl = map(int, clocks.groups())
     assert at == model == rtl - 1
 
 
 def test_core_that_never_answers(network, tmp_path):
-    found = verdict(DEAF, network.plan(SAMPLES, Traffic(resets=1)), tmp_path)
-    assert (found.samples, found.result_mismatches, found.clock_mismatches) == (
+    compared = verdict(DEAF, network.plan(SAMPLES, Traffic(resets=1)), tmp_path)
+    assert (compared.samples, compared.result_mismatches, compared.clock_mismatches) == (
         SAMPLES, SAMPLES, SAMPLES)
-    assert found.first.startswith("sample 0, layer a, neuron 0, step 0, clock ")
-    assert found.first.endswith("RTL nothing")
+    assert compared.first.startswith("sample 0, layer a, neuron 0, step 0, clock ")
+    assert compared.first.endswith("RTL nothing")

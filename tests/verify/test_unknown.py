@@ -23,8 +23,8 @@ WRITTEN = {"list", "values", "copy", "ram", "membranes", "synapses", "pool", "se
 
 def late(steps, sizes):
     """Spikes in and potentials out, whose steps leave columns of a line empty."""
-    found = (random_graph(seed, 1, 4, sizes) for seed in range(100))
-    graph = next(one for one in found
+    graphs = (random_graph(seed, 1, 4, sizes) for seed in range(100))
+    graph = next(one for one in graphs
                  if (one.input.coding, one.readout.kind) == ("spikes", "potential"))
     return replace(graph, steps=steps)
 

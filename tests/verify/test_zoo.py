@@ -29,23 +29,23 @@ def report(command, tmp_path):
 
 def test_real_images_in_verilator(fashion, tmp_path):
     needs("verilator")
-    found = report(["verify", fashion, "--data", IMAGES, "--samples", 3], tmp_path)
-    assert found.items() >= ({"samples": 3, "first": None} | NONE).items()
+    said = report(["verify", fashion, "--data", IMAGES, "--samples", 3], tmp_path)
+    assert said.items() >= ({"samples": 3, "first": None} | NONE).items()
 
 
 def test_mnist_network_in_icarus_under_rough_traffic(tmp_path):
     needs("icarus")
     qsnn_compile.compile(ZOO / "mnist_mlp.onnx", output=tmp_path / "build")
-    found = report(["verify", tmp_path / "build", "--samples", 3, "--simulator", "icarus",
+    said = report(["verify", tmp_path / "build", "--samples", 3, "--simulator", "icarus",
                     "--idle", 0.1, "--stall", 0.5], tmp_path)
-    assert found.items() >= ({"samples": 3, "simulator": "icarus"} | NONE).items()
+    assert said.items() >= ({"samples": 3, "simulator": "icarus"} | NONE).items()
 
 
 def test_thousand_real_images_in_the_models(fashion, tmp_path, capsys):
-    found = report(["sim", fashion, "--data", IMAGES, "--record", tmp_path / "traces.npz"],
+    said = report(["sim", fashion, "--data", IMAGES, "--record", tmp_path / "traces.npz"],
                    tmp_path)
-    assert found["samples"] == 1000 and found["accuracy"] > 0.85
-    assert found["clocks"]["median"] <= 3100 and found["utilisation"] >= 0.85
+    assert said["samples"] == 1000 and said["accuracy"] > 0.85
+    assert said["clocks"]["median"] <= 3100 and said["utilisation"] >= 0.85
     shown = capsys.readouterr().out
     assert "proven worst" in shown and "µs with input, a beat a clock " in shown
     with np.load(tmp_path / "traces.npz") as traces:
@@ -56,6 +56,6 @@ def test_thousand_real_images_in_the_models(fashion, tmp_path, capsys):
 @pytest.mark.slow
 def test_twenty_real_images_in_verilator(fashion, tmp_path):
     needs("verilator")
-    found = report(["verify", fashion, "--data", IMAGES, "--samples", 20, "--idle", 0.05,
+    said = report(["verify", fashion, "--data", IMAGES, "--samples", 20, "--idle", 0.05,
                     "--stall", 0.5, "--resets", 3], tmp_path)
-    assert found.items() >= ({"samples": 20} | NONE).items()
+    assert said.items() >= ({"samples": 20} | NONE).items()
