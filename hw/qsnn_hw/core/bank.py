@@ -37,7 +37,7 @@ class Bank(wiring.Component):
 
     Members
     -------
-    =============== === ==================== =====================================================
+    =============== === ==================== ================================================
     ``weights``     In  stream               beats of 16 bits: the bank's weight rows
     ``load``        In  1                    weights may be taken
     ``loaded``      Out 1                    all are there
@@ -47,19 +47,19 @@ class Bank(wiring.Component):
     ``idle``        Out 1                    nothing goes on
     ``input_ready`` In  1                    a whole sample is there
     ``pixels``      In  stream, always ready `entry_layout`: pixels as they arrive
-    ``list_count``  In  0 .. values          entries of the list
-    ``progress``    In  `progress_bits`      rounds of the sample that all banks have written
-    ``address``     Out `address_bits`       which line and which entry is read
-    ``enable``      Out 1                    whether one is
-    ``line``        In  columns · 16 bits    the line, a clock later
+    ``list_count``  In  0 .. words           entries of the list
+    ``progress``    In  `progress_bits`      rounds that all banks have written
+    ``address``     Out `address_bits`       which line and which entry are read
+    ``enable``      Out 1                    whether they are
+    ``line``        In  a word a column      the line, a clock later
     ``entry``       In  `entry_layout`       the entry, a clock later
     ``words``       Out stream, always ready `word_layout`: spikes for the spike memory
-    ``waiting``     Out 1                    the bank's part of a shared readout waits
-    ``join``        In  1                    all banks' parts do: they go on
-    ``slots``       Out stream, always ready `slot_layout`, as `NeuronArray` says
-    ``current``     Out current              of the slot a clock before
-    ``fired``       Out stream, always ready `fired_layout`, as `NeuronArray` says
-    =============== === ==================== =====================================================
+    ``waiting``     Out 1                    the bank's group of a shared readout is there
+    ``join``        In  1                    all banks' are
+    ``slots``       Out stream, always ready `slot_layout`, as in `NeuronArray`
+    ``current``     Out ``current_bits``     as in `NeuronArray`
+    ``fired``       Out stream, always ready `fired_layout`, as in `NeuronArray`
+    =============== === ==================== ================================================
     """
 
     def __init__(self, timing, memories):

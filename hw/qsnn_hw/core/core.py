@@ -12,6 +12,7 @@ from qsnn_hw.machine.memories import inventory, within
 
 from .bank import Bank
 from .inputs import Inputs
+from .jobs import optional
 from .readout import Readout, result_layout
 from .spikes import SpikeMemory
 
@@ -33,7 +34,7 @@ def core_members(machine):
         "inputs": In(stream.Signature(machine.layout.beat_bits)),
         "result": Out(stream.Signature(machine_result(machine))),
         "loaded": Out(1),
-        **({"restart": In(1)} if parameters.streaming else {}),
+        **optional(parameters.streaming, restart=In(1)),
         "probe": Out(wiring.Signature({
             "valid": Out(parameters.banks), "spikes": Out(parameters.units * parameters.banks),
             "last_layer": Out(parameters.banks)})),
@@ -45,13 +46,20 @@ class SpikingCore(wiring.Component):
 
     Members
     -------
-    weights : the weight rows of bank 0, then those of bank 1, …; ``row_beats`` beats a row; taken
-        between samples
-    inputs : ``layout.input_beats`` beats a sample; a next sample waits until the result is taken
-    result : the winning class and its score; with an exit margin, whether it is settled
-    restart : in a stream: the sample whose first beat comes behind it is a first step
-    loaded : all weights are there
-    probe : the units' spikes as they come, bank by bank and slot by slot, for benches
+    =========== === ====================== ========================================================
+    ``weights`` In  stream                 beats of 16 bits: the weight rows of bank 0, then those
+                                           of bank 1, …; ``row_beats`` beats a row; taken between
+                                           samples
+    ``inputs``  In  stream                 ``layout.input_beats`` beats a sample; a next sample
+                                           waits until the result is taken
+    ``result``  Out stream                 `machine_result`: the winning class and its score; with
+                                           an exit margin, whether it is settled
+    ``loaded``  Out 1                      all weights are there
+    ``restart`` In  1, in a stream         the sample whose first beat comes behind it is a first
+                                           step
+    ``probe``   Out a bit and units a bank the units' spikes as they come, bank by bank and slot by
+                                           slot, for benches
+    =========== === ====================== ========================================================
     """
 
     def __init__(self, machine, image):

@@ -20,19 +20,19 @@ class Inputs(wiring.Component):
 
     Members
     -------
-    ============ === ===================== ======================================================
-    ``beats``    In  stream, always ready  a sample's beats
-    ``finished`` In  1                     the sample is over
-    ``begin``    Out 1                     this clock's beat is a sample's first
-    ``filling``  Out 1                     a sample has begun, and its last beat is still to come
-    ``ready``    Out 1                     a whole sample is there; until ``finished``
-    ``pixels``   Out stream, always ready  `entry_layout`: the list's next entry
-    ``count``    Out 0 .. values           entries of the list
-    ``words``    Out stream, always ready  `word_layout`: for the spike memory
-    ``address``  In  addresses, a bank     which entry a bank reads
-    ``enable``   In  a bit a bank          whether it does
-    ``entries``  Out `entry_layout`, a bank  what it has read, until it reads again
-    ============ === ===================== ======================================================
+    ============ === ==================== ======================================================
+    ``beats``    In  stream, always ready a sample's beats
+    ``finished`` In  1                    the sample is over
+    ``begin``    Out 1                    this clock's beat is a sample's first
+    ``filling``  Out 1                    a sample has begun, and beats of it are to come
+    ``ready``    Out 1                    a whole sample is there; until ``finished``
+    ``pixels``   Out stream, always ready `entry_layout`: the next entry of the list
+    ``count``    Out 0 .. words           entries of the list
+    ``words``    Out stream, always ready `word_layout`: for the spike memory
+    ``address``  In  a number a bank      which value or entry the bank reads
+    ``enable``   In  a bit a bank         whether it does
+    ``entries``  Out an entry a bank      `entry_layout`: what it has read, until it reads again
+    ============ === ==================== ======================================================
     """
 
     def __init__(self, layout, memories):

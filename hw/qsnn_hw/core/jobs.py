@@ -6,7 +6,13 @@ from amaranth.lib import data
 from qsnn_hw.machine.layers import WORD
 
 __all__ = ["address_bits", "bits_of", "entry_layout", "fired_layout", "job_layout",
-           "listed_planes", "progress_bits", "request_layout", "slot_layout", "word_layout"]
+           "listed_planes", "optional", "progress_bits", "request_layout", "slot_layout",
+           "word_layout"]
+
+
+def optional(present, **members):
+    """*members* of a signature that has them only where *present*."""
+    return members if present else {}
 
 
 def bits_of(top):

@@ -31,18 +31,18 @@ class NeuronArray(wiring.Component):
     Members
     -------
     =========== === ==================== =========================================================
-    ``heads``   In  sums, a unit         the shadow's first lanes
-    ``jobs``    In  stream, always ready `job_layout`: the job of a group that the shadow takes
-    ``sum_x``   In  sum                  Σx of that group
-    ``join``    In  1                    every bank's shadow holds its part of the readout
-    ``waiting`` Out 1                    this bank's does; until ``join``
+    ``heads``   In  a sum a unit         the shadow's first lanes
+    ``jobs``    In  stream, always ready `job_layout`: the job of the group that the shadow takes
+    ``sum_x``   In  ``sum_bits``         Σx of that group
+    ``join``    In  1                    all banks' groups of a shared readout are there
+    ``waiting`` Out 1                    this bank's is; until ``join``
     ``active``  Out 1                    a rotation goes on
     ``moves``   Out 1                    the shadow moves on by its units
-    ``ring``    Out number               round which of the lanes' ``rings``
+    ``ring``    Out a number             round which of the lanes' rings
     ``slots``   Out stream, always ready `slot_layout`: the slot of this clock
-    ``current`` Out current              of the class of the slot a clock before
-    ``fired``   Out stream, always ready `fired_layout`, of the slot ``spike_clock`` clocks before;
-                                         its spikes are there without ``valid`` too, for a readout
+    ``current`` Out ``current_bits``     of the class of the slot a clock before
+    ``fired``   Out stream, always ready `fired_layout`: the slot ``spike_clock`` clocks before; a
+                                         readout looks at its spikes without ``valid`` too
     ``words``   Out stream, always ready `word_layout`: spikes for the spike memory
     =========== === ==================== =========================================================
     """

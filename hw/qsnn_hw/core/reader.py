@@ -26,19 +26,19 @@ class Reader(wiring.Component):
 
     Members
     -------
-    ============= === ==================== =======================================================
+    ============= === ==================== =========================================================
     ``requests``  In  stream               `request_layout`: the words to read
-    ``line``      In  columns · 16 bits    what the spike memory has read for the last request
+    ``line``      In  a word a column      what the spike memory has read for the last request
     ``entry``     In  `entry_layout`       what the value memory or the list has
     ``pixels``    In  stream, always ready `entry_layout`: a pixel that goes to the lanes past the
-                                           words, an event of the clock before, of plane 0
-    ``event``     Out 1                    an event leaves; what belongs to it follows
-    ``row``       Out row                  the event's weight row, 1 clock behind it
+                                           words: an event of the clock before, of plane 0
+    ``event``     Out 1                    an event; what belongs to it follows
+    ``row``       Out a row                its weight row, 1 clock behind it
     ``x``         Out `x_bits`             its x, times 2^(plane + shift), 3 clocks behind it
-    ``transfers`` Out stream, no payload   a pass has ended; taken when the shadow is free
-    ``sum_x``     Out sum                  Σx·2^(planes - 1 + sum_shift), 4 clocks behind a transfer
+    ``transfers`` Out stream, empty        a pass has ended; taken when the shadow is free
+    ``sum_x``     Out ``sum_bits``         Σx·2^(planes - 1 + sum_shift), 4 clocks behind a transfer
     ``quiet``     Out 1                    no word is on its way
-    ============= === ==================== =======================================================
+    ============= === ==================== =========================================================
     """
 
     def __init__(self, layout, *, sum_bits):

@@ -25,7 +25,16 @@ class PotentialScore(wiring.Component):
     """``score = g · I + b`` of a class; ``bias`` holds b + flip·g because I comes flipped as ~I.
 
     A clock: 1. the current is flipped, with its gain beside it; 2. g · I; 3. + b.
-    ``flip`` and ``gain`` belong to clock 0 (when ``current`` is valid), ``bias`` to clock 2.
+
+    Members
+    -------
+    =========== === ================ ===============================
+    ``current`` In  ``current_bits`` I of a class
+    ``score``   Out ``score_bits``   its score, 3 clocks later
+    ``flip``    In  a stored field   in clock 0, that of ``current``
+    ``gain``    In  a stored field   in clock 0
+    ``bias``    In  a stored field   in clock 2
+    =========== === ================ ===============================
     """
 
     def __init__(self, fields, *, current_bits, score_bits):
@@ -62,6 +71,17 @@ class Argmax(wiring.Component):
     With an exit margin: 2. the best is compared with the next best; 3. ``result.valid`` goes high
     if it leads by the margin, or at a window's last step (``ending``); that of a stream
     (*streaming*) always does.
+
+    Members
+    -------
+    ========== === ============== ========================================
+    ``score``  In  ``score_bits`` of a class
+    ``valid``  In  1              there is one; none is refused
+    ``first``  In  1              it is class 0's
+    ``last``   In  1              it is the last of the step
+    ``ending`` In  1              the step is the last of its window
+    ``result`` Out stream         `result_layout`: the class and its score
+    ========== === ============== ========================================
     """
 
     def __init__(self, *, classes, score_bits, exit_margin=None, streaming=False):
@@ -138,13 +158,14 @@ class Readout(wiring.Component):
 
     Members
     -------
-    ============ === ===================== ======================================================
-    ``slots``    In  stream, always ready  `slot_layout`: the slots of bank 0
-    ``currents`` In  currents, a bank      of a slot's class, a clock behind it
-    ``spike``    In  1                     of the slot, ``timing.spike_clock`` clocks behind it
-    ``stop``     In  1                     the scores under way are dropped
-    ``result``   Out stream                `result_layout`: the class and its score
-    ============ === ===================== ======================================================
+    ============ === ==================== ==========================================================
+    ``slots``    In  stream, always ready `slot_layout`: the slots of bank 0
+    ``currents`` In  a current a bank     of the slot, a clock behind it
+    ``spike``    In  1                    unit 0's of the slot, ``timing.spike_clock`` clocks behind
+                                          it
+    ``stop``     In  1                    the scores under way are dropped
+    ``result``   Out stream               `result_layout`: the class and its score
+    ============ === ==================== ==========================================================
     """
 
     def __init__(self, timing, memories):

@@ -24,15 +24,16 @@ class SpikeMemory(wiring.Component):
 
     Members
     -------
-    ============ === ============================ ===============================================
-    ``begin``    In  1                            a sample begins: rounds count from 0
-    ``words``    In  streams, always ready, a bank  `word_layout`: the layers' spikes
-    ``beats``    In  stream, always ready         `word_layout`: the input's spikes
-    ``address``  In  lines, a bank                which line a bank reads
-    ``enable``   In  a bit a bank                 whether it does
-    ``lines``    Out columns · 16 bits, a bank    what it has read, until it reads again
-    ``progress`` Out `progress_bits`              rounds that all banks have written
-    ============ === ============================ ===============================================
+    ============ === ==================== ==========================================================
+    ``begin``    In  1                    a sample begins: rounds count from 0
+    ``words``    In  always ready streams `word_layout`: each bank's spikes
+    ``beats``    In  stream, always ready `word_layout`: the input's spikes
+    ``address``  In  a line a bank        which line the bank reads
+    ``enable``   In  a bit a bank         whether it does
+    ``lines``    Out words a bank         what it has read, its columns lowest first, until it reads
+                                          again
+    ``progress`` Out `progress_bits`      rounds that all banks have written
+    ============ === ==================== ==========================================================
     """
 
     def __init__(self, timing, memories):

@@ -28,17 +28,17 @@ class Walker(wiring.Component):
 
     Members
     -------
-    =============== === ==================== =====================================================
+    =============== === ==================== ==================================================
     ``begin``       In  1                    a sample begins
     ``fresh``       In  1                    with ``begin``, in a stream: nothing went before
     ``input_ready`` In  1                    a whole sample is there
     ``progress``    In  `progress_bits`      rounds of the sample that every bank has behind it
-    ``list_count``  In  0 .. values          entries of the list
+    ``list_count``  In  0 .. words           entries of the list
     ``idle``        Out 1                    all requests of the sample are taken
     ``requests``    Out stream               `request_layout`: the words to read
     ``jobs``        Out stream, always ready `job_layout`: the jobs of the transfers
     ``job_free``    In  1                    a job may come; until it does
-    =============== === ==================== =====================================================
+    =============== === ==================== ==================================================
     """
 
     def __init__(self, timing, memories):
