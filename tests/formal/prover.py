@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from amaranth.back import rtlil
-from amaranth.hdl import Assert, Assume, ClockDomain, Module, Mux, Signal, Value
+from amaranth.hdl import Assert, Assume, ClockDomain, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In
 
 SCRIPT = ("read_rtlil block.il; hierarchy -top top; proc; flatten; opt -full; memory_dff; "
@@ -56,9 +56,8 @@ class Setting:
         """Adds *dut*; an input not *given* (by its path with _ for .) is free."""
         self.m.submodules.dut = dut
         for path, member, value in dut.signature.flatten(dut):
-            if member.flow == In:
-                name = "_".join(map(str, path))
-                value = Value.cast(value)
+            if member.flow == In and not isinstance(value, Const):
+                name, value = "_".join(map(str, path)), Value.cast(value)
                 driver = given.pop(name) if name in given else self.free(value.shape(), name)
                 self.m.d.comb += value.eq(driver)
         assert not given, f"no input called {sorted(given)}"

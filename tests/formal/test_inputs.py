@@ -20,11 +20,11 @@ CORES = {"list": core("list", 11), "one pixel": core("list", 1), "values": core(
 
 
 class Watched(Inputs):
-    """An input whose beat number is that of the beats beside it, ``beats``."""
+    """An input whose beat number is that of the beats beside it, ``counted``."""
 
     def _claim(self, m, beat):
         super()._claim(m, beat)
-        m.d.comb += Assert(beat == self.beats)
+        m.d.comb += Assert(beat == self.counted)
 
 
 @pytest.mark.parametrize("m", CORES.values(), ids=list(CORES))
@@ -32,14 +32,14 @@ def test_counts_in_range(m):
     setting = Setting()
     dut = setting.block(Watched(m, entries(inputs(m), "inputs")))
     # as the core drives it: beats until ``ready``, then none until ``finished``
-    setting.assume(~(dut.beat_valid & dut.ready), ~dut.finished | (dut.ready & ~dut.beat_valid))
-    dut.beats = beats = setting.count(dut.beat_valid, m.input_beats)
+    setting.assume(~(dut.beats.valid & dut.ready), ~dut.finished | (dut.ready & ~dut.beats.valid))
+    dut.counted = beats = setting.count(dut.beats.valid, m.input_beats)
     setting.claim(dut.filling == (beats != 0), ~dut.ready | (beats == 0),
-                  dut.begin == (dut.beat_valid & (beats == 0)))
+                  dut.begin == (dut.beats.valid & (beats == 0)))
     if m.parameters.lists:
         setting.claim(dut.count <= m.value_words, ~dut.filling | (dut.count <= beats),
-                      ~dut.arriving | (dut.pixel.index < m.value_words))
+                      ~dut.pixels.valid | (dut.pixels.payload.index < m.value_words))
     if not m.value_words:
-        setting.claim(~dut.word_valid | (dut.word.line < m.line[0]),
-                      ~dut.word_valid | (dut.word.column < m.parameters.columns))
+        setting.claim(~dut.words.valid | (dut.words.payload.line < m.line[0]),
+                      ~dut.words.valid | (dut.words.payload.column < m.parameters.columns))
     prove(setting, 3)

@@ -1,7 +1,7 @@
 """The spike memory loses no word that waits for its turn, and a line reads as it was last sent."""
 
 import pytest
-from amaranth.hdl import Signal
+from amaranth.hdl import Cat, Signal
 from benches import dense, entries, timing
 from prover import Setting, bound, prove
 
@@ -17,13 +17,14 @@ def memory(banks, columns):
     setting = Setting()
     when = timing(layers=layers, coding="spikes", banks=banks, columns=columns)
     dut = setting.block(SpikeMemory(when, entries(spikes(when.layout), "spikes")))
-    before = dut.valid
+    valid = Cat(word.valid for word in dut.words)
+    before = valid
     for ago in range(1, banks + 1):
         before = setting.past(before)
-        setting.assume((~dut.begin & ~dut.beat_valid) | ~before.any())
+        setting.assume((~dut.begin & ~dut.beats.valid) | ~before.any())
         if ago < banks:
-            setting.assume((dut.valid & before) == 0)
-    setting.assume(~dut.beat_valid | ~dut.valid.any())
+            setting.assume((valid & before) == 0)
+    setting.assume(~dut.beats.valid | ~valid.any())
     return setting, dut
 
 
@@ -37,20 +38,21 @@ def test_no_word_is_lost(banks):
 def test_line_reads_as_last_sent(banks, columns):
     """Bounded: 12 clocks from power-up."""
     setting, dut = memory(banks, columns)
-    m, line = setting.m, setting.fixed(dut.beat.line.shape(), "line")
-    column = setting.fixed(dut.beat.column.shape(), "column")
+    m, line = setting.m, setting.fixed(dut.beats.payload.line.shape(), "line")
+    column = setting.fixed(dut.beats.payload.column.shape(), "column")
     setting.assume(column < columns, line < dut.layout.lines)
     last, age, known = Signal(WORD), Signal(4), Signal()
     m.d.sync += age.eq(age + (age != 15))
     for number in range(banks):
-        word = dut.words[number]
-        sent = dut.valid[number] & word.stored & (word.line == line) & (word.column == column)
+        word = dut.words[number].payload
+        sent = dut.words[number].valid & word.stored & (word.line == line) & (word.column == column)
         if number:                          # a line is one bank's
             setting.assume(~sent)
         with m.If(sent):
             m.d.sync += [last.eq(word.spikes), age.eq(1), known.eq(1)]
-    with m.If(dut.beat_valid & (dut.beat.line == line) & (dut.beat.column == column)):
-        m.d.sync += [last.eq(dut.beat.spikes), age.eq(1), known.eq(1)]
+    beat = dut.beats.payload
+    with m.If(dut.beats.valid & (beat.line == line) & (beat.column == column)):
+        m.d.sync += [last.eq(beat.spikes), age.eq(1), known.eq(1)]
     for bank in range(banks):
         asked = dut.enable[bank] & (dut.address[bank] == line) & known & (age > banks)
         read = dut.lines[bank].word_select(column[:1] if columns > 1 else 0, WORD)

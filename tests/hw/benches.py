@@ -45,7 +45,7 @@ class Pins:
             return self._reset
         at = self._dut
         for part in name.split("."):
-            at = getattr(at, part)
+            at = at[int(part)] if part.isdigit() else getattr(at, part)
         return Value.cast(at)
 
     def set(self, **values):

@@ -118,7 +118,7 @@ class Bench:
         await self.tick(ctx)
         ctx.set(result.ready, 0)
         await self.until(ctx, self.core.inputs.ready, f"sample {number}: core never free")
-        return self.expected(number, taken), self.found(answer, came)
+        return self.expected(number, taken), self.actual(answer, came)
 
     async def hold(self, ctx, answer):
         """A result stays until it is taken, and no beat of the next sample is."""
@@ -144,7 +144,7 @@ class Bench:
         arrivals = np.repeat([taken], len(self.plan.x), axis=0)
         return self.plan.traces(arrivals)[number]
 
-    def found(self, answer, clock):
+    def actual(self, answer, clock):
         parameters = self.machine.parameters
         units, clocks, spikes = parameters.units, [], []
         for shown, view in zip(self.shown, views(self.machine), strict=True):

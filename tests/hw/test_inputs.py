@@ -43,24 +43,26 @@ class Bench:
         self.seen = Seen()
         for number, beat in enumerate(beats):
             while self.rng.random() < 0.3:
-                await self.tick(ctx, pins, {"beat_valid": 0, "beat": self.value()}, number)
-            await self.tick(ctx, pins, {"beat_valid": 1, "beat": beat}, number)
-        pins.apply({"beat_valid": 0})
+                given = {"beats.valid": 0, "beats.payload": self.value()}
+                await self.tick(ctx, pins, given, number)
+            await self.tick(ctx, pins, {"beats.valid": 1, "beats.payload": beat}, number)
+        pins.apply({"beats.valid": 0})
         assert pins.get("ready"), "not ready after the last beat"
 
     async def tick(self, ctx, pins, given, number):
         """A clock; *number* beats went before it."""
         pins.apply(given)
-        begins = number == 0 and given["beat_valid"]
+        begins = number == 0 and given["beats.valid"]
         assert pins.get("begin") == int(begins), f"beat {number}: begin"
         assert pins.get("filling") == int(number != 0), f"beat {number}: filling"
         assert not pins.get("ready"), f"beat {number}: ready before the last"
-        if pins.get("word_valid"):
-            self.seen.words.append(tuple(pins.get(f"word.{name}")
+        if pins.get("words.valid"):
+            self.seen.words.append(tuple(pins.get(f"words.payload.{name}")
                                          for name in ("line", "column", "spikes")))
         await ctx.tick()
-        if pins.get("arriving"):
-            self.seen.pixels.append((pins.get("pixel.index"), pins.get("pixel.value")))
+        if pins.get("pixels.valid"):
+            self.seen.pixels.append(tuple(pins.get(f"pixels.payload.{name}")
+                                          for name in ("index", "value")))
 
     async def read(self, ctx, pins, expected):
         """*expected* (what a read of each address gives) in each bank, in random order."""
@@ -160,12 +162,12 @@ def test_reset_forgets_a_sample_and_any_part_of_it(kind, steps, columns):
     async def testbench(ctx, pins):
         for cut in range(1, count + 1, max(1, count // 11)):
             for _ in range(cut):
-                pins.apply({"beat_valid": 1, "beat": 1})
+                pins.apply({"beats.valid": 1, "beats.payload": 1})
                 await ctx.tick()
-            pins.apply({"beat_valid": 0, "rst": 1})
+            pins.apply({"beats.valid": 0, "rst": 1})
             await ctx.tick()
             pins.apply({"rst": 0})
-            left = {name: pins.get(name) for name in ("ready", "filling", "begin", "arriving")}
+            left = {name: pins.get(name) for name in ("ready", "filling", "begin", "pixels.valid")}
             assert not any(left.values()), f"after {cut} of {count} beats: {left}"
             beats = [bench.value() for _ in range(count)]
             await bench.fill(ctx, pins, beats)

@@ -163,20 +163,21 @@ class Bench:
     async def tick(self, ctx, given=()):
         pins, machine = self.pins, self.machine
         pins.apply(dict(given) | {"heads": self.shadow.heads()})
-        if pins.get("spikes_valid"):
-            spikes = pins.get("spikes")
+        if pins.get("fired.valid"):
+            spikes = pins.get("fired.payload.spikes")
             units = range(machine.parameters.units)
             self.spikes.append((self.clock, [spikes >> i & 1 for i in units],
-                                pins.get("spikes_last_layer")))
-        if pins.get("word_valid"):
+                                pins.get("fired.payload.last_layer")))
+        if pins.get("words.valid"):
             names = ("line", "column", "spikes", "stored", "round")
-            self.words.append((self.clock, {name: pins.get(f"word.{name}") for name in names}))
+            word = {name: pins.get(f"words.payload.{name}") for name in names}
+            self.words.append((self.clock, word))
         self.currents[self.clock] = pins.get("current")
-        if pins.get("rotate"):
-            pins_now = [pins.get(name) for name in ("slot", "step", "layer")]
-            self.slots.append((self.clock, *pins_now))
-            assert pins.get("last_layer") == machine.parameters.is_last(pins_now[2])
-            assert pins.get("now.layer") == pins_now[2]
+        if pins.get("slots.valid"):
+            number, step, layer, last = (pins.get(f"slots.payload.{name}") for name in (
+                "number", "step", "job.layer", "last_layer"))
+            self.slots.append((self.clock, number, step, layer))
+            assert last == machine.parameters.is_last(layer)
         moves, ring = pins.get("moves"), machine.timing.rings[pins.get("ring")]
         await ctx.tick()
         self.clock += 1
@@ -189,11 +190,11 @@ class Bench:
         sums = [rng.choice([0, rng.getrandbits(ACC_BITS - 1)])
                 for _ in range(machine.parameters.lanes)]
         sum_x = rng.getrandbits(SUM_BITS - 2)
-        job = {f"job.{name}": value or 0 for name, value in done.job.items()}
+        job = {f"jobs.payload.{name}": value or 0 for name, value in done.job.items()}
         arrived = self.clock
-        await self.tick(ctx, {"arrive": 1, "sum_x": sum_x} | job)
+        await self.tick(ctx, {"jobs.valid": 1, "sum_x": sum_x} | job)
         self.shadow.take(sums)
-        self.pins.apply({"arrive": 0, "sum_x": 0})
+        self.pins.apply({"jobs.valid": 0, "sum_x": 0})
         if machine.parameters.joins and machine.parameters.is_last(index):
             await self.join(ctx)
             arrived = self.clock - 1
@@ -205,7 +206,7 @@ class Bench:
 
     async def join(self, ctx):
         for _ in range(self.rng.choice([0, 1, 9])):
-            assert self.pins.get("waiting") and not self.pins.get("rotate")
+            assert self.pins.get("waiting") and not self.pins.get("slots.valid")
             await self.tick(ctx)
         await self.tick(ctx, {"join": 1})
         self.pins.apply({"join": 0})

@@ -148,11 +148,11 @@ class Bench:
 
     async def pixel(self, ctx, pins, pixel):
         while not self.chance(0.6):
-            await self.tick(ctx, pins, {"arriving": 0, "arriving_value": 3})
+            await self.tick(ctx, pins, {"pixels.valid": 0, "pixels.payload.value": 3})
         index, value = pixel
         self.arrivals.append(len(self.rows))
-        await self.tick(ctx, pins, {"arriving": 1, "arriving_index": index,
-                                    "arriving_value": value})
+        await self.tick(ctx, pins, {"pixels.valid": 1, "pixels.payload.index": index,
+                                    "pixels.payload.value": value})
 
     async def words(self, ctx, pins, words):
         """Offer the words in order; then wait for what is left of them."""
@@ -162,13 +162,14 @@ class Bench:
             late = late + 1 if at == len(words) else 0
             assert len(self.rows) < patience, f"word {at} is never taken"
             offered = words[at] if at < len(words) and self.chance(0.8) else None
-            given = {"request_valid": int(offered is not None), "arriving": 0,
-                     "shadow_free": 1 if late else self.chance(0.4)}
+            given = {"requests.valid": int(offered is not None), "pixels.valid": 0,
+                     "transfers.ready": 1 if late else self.chance(0.4)}
             if offered:
-                given |= {f"request.{name}": value for name, value in offered.request.items()}
+                given |= {f"requests.payload.{name}": value
+                          for name, value in offered.request.items()}
             pins.apply(given)
             assert not (left and pins.get("quiet")), f"quiet, and {left} of word {at - 1} to come"
-            advance = pins.get("advance")
+            advance = pins.get("requests.ready")
             before = len(self.events) + len(self.transfers)
             await self.tick(ctx, pins, {})
             left -= len(self.events) + len(self.transfers) - before
@@ -183,14 +184,14 @@ class Bench:
         m, rng = self.layout, self.rng
         if word is None:
             return {"line": rng.getrandbits(WORD * m.parameters.columns)}
-        return {"line": word.line, "value": word.value, "listed_index": word.index}
+        return {"line": word.line, "entry.value": word.value, "entry.index": word.index}
 
     async def tick(self, ctx, pins, given):
         pins.apply(given)
         clock = len(self.rows)
-        event, transfer = pins.get("event"), pins.get("transfer")
+        event = pins.get("event")
+        transfer = pins.get("transfers.valid") and pins.get("transfers.ready")
         assert not (event and transfer), f"clock {clock}: an event and a transfer"
-        assert pins.get("shadow_free") or not transfer, f"clock {clock}: the shadow isn't free"
         self.events += [clock] * event
         self.transfers += [clock] * transfer
         self.rows.append(pins.get("row"))

@@ -184,15 +184,17 @@ class SlotBench:
         return self.clocks[clock]
 
     def noise(self):
-        """What nobody looks at in a clock without ``rotate``."""
+        """What nobody looks at in a clock without a slot."""
         bits, rng = self.machine.arithmetic.current_bits, self.rng
-        return {"rotate": 0, "last_layer": 1, "spike": rng.getrandbits(1),
+        return {"slots.valid": 0, "slots.payload.last_layer": 1, "spike": rng.getrandbits(1),
                 "currents": rng.getrandbits(bits * self.machine.parameters.banks)}
 
     def slot(self, clock, job, slot, replay, last_layer, currents, spike):
         bits = self.machine.arithmetic.current_bits
-        self.at(clock).update({"rotate": 1, "slot": slot, "last_layer": last_layer, "step": replay,
-                               **{f"job.{name}": int(value) for name, value in job.items()}})
+        shown = {"number": slot, "step": replay, "last_layer": last_layer,
+                 **{f"job.{name}": int(value) for name, value in job.items()}}
+        self.at(clock).update({"slots.valid": 1} | {
+            f"slots.payload.{name}": value for name, value in shown.items()})
         self.at(clock + 1)["currents"] = sum(
             (value & (1 << bits) - 1) << bits * i for i, value in enumerate(currents))
         self.at(clock + self.machine.timing.spike_clock)["spike"] = spike

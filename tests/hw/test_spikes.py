@@ -41,7 +41,7 @@ class Bench:
         self.held = [None] * parameters.banks
 
     async def start(self, ctx, pins):
-        pins.apply({"begin": 1, "valid": 0, "enable": 0})
+        pins.apply({"begin": 1, "enable": 0} | self.words(()))
         await self.tick(ctx)
         pins.apply({"begin": 0})
         self.begin, self.free = self.clock - 1, [self.clock] * self.parameters.banks
@@ -56,11 +56,11 @@ class Bench:
         for _ in range(count):
             line, column = self.rng.randrange(self.layout.lines), self.column()
             spikes = self.rng.getrandbits(WORD)
-            pins.apply({"beat_valid": 1, "beat.line": line, "beat.column": column,
-                        "beat.spikes": spikes})
+            pins.apply({"beats.valid": 1, "beats.payload.line": line,
+                        "beats.payload.column": column, "beats.payload.spikes": spikes})
             self.lines[line, column] = spikes
             await self.tick(ctx)
-            pins.apply({"beat_valid": 0})
+            pins.apply({"beats.valid": 0})
             if self.rng.random() < 0.3:
                 await self.tick(ctx)
 
@@ -89,6 +89,15 @@ class Bench:
             self.rounds[bank].append(at)
         return word
 
+    def words(self, sent):
+        """The ports with the words *sent* by the banks, None or no more: none."""
+        given = {f"words.{bank}.valid": 0 for bank in range(self.parameters.banks)}
+        for bank, word in enumerate(sent):
+            if word:
+                given[f"words.{bank}.valid"] = 1
+                given |= {f"words.{bank}.payload.{name}": value for name, value in word.items()}
+        return given
+
     def progress(self):
         """Rounds that all banks have behind them, each counted on its own."""
         several, shown = self.parameters.banks > 1, 0
@@ -103,12 +112,9 @@ class Bench:
         """Clocks until all banks have *quota* rounds behind them, and words read meanwhile."""
         while any(len(done) < quota for done in self.rounds) or self.pending:
             sent = [self.send(bank, quota) for bank in range(self.parameters.banks)]
-            layout = self.dut.words[0].shape()
-            values = [layout.const(word).as_value().value if word else 0 for word in sent]
-            pins.apply({"valid": sum((word is not None) << i for i, word in enumerate(sent)),
-                        "words": sum(value << layout.size * i for i, value in enumerate(values))})
+            pins.apply(self.words(sent))
             await self.look(ctx, pins)
-            pins.apply({"valid": 0})
+            pins.apply(self.words(()))
         for _ in range(3 * self.parameters.banks):
             await self.look(ctx, pins)
         assert pins.get("progress") == quota
@@ -175,13 +181,11 @@ def test_a_bank_ahead_does_not_count_alone(banks):
     async def testbench(ctx, rst):
         pins = Pins(ctx, bench.dut, rst)
         await bench.start(ctx, pins)
-        word = bench.dut.words[0].shape().const({"round": 1}).as_value().value
-        bits = bench.dut.words[0].shape().size
         for bank in range(banks):
             for _ in range(5):
-                pins.apply({"valid": 1 << bank, "words": word << bits * bank})
+                pins.apply({f"words.{bank}.valid": 1, f"words.{bank}.payload.round": 1})
                 await bench.tick(ctx)
-                pins.apply({"valid": 0})
+                pins.apply({f"words.{bank}.valid": 0})
                 await ctx.tick().repeat(2 * banks + 2)
             assert pins.get("progress") == (0 if bank < banks - 1 else 5), f"bank {bank} is done"
 

@@ -40,7 +40,7 @@ class Bench:
         progress += 0 if done == progress else self.rng.randint(0, done - progress)
         progress = done if self.eager else progress
         bits = len(self.dut.progress)
-        return {"advance": self.chance(0.7), "job_free": self.chance(0.6),
+        return {"requests.ready": self.chance(0.7), "job_free": self.chance(0.6),
                 "input_ready": int(started), "list_count": count if started else 0,
                 "progress": progress & (1 << bits) - 1}, progress
 
@@ -54,25 +54,26 @@ class Bench:
             started = started or self.rng.random() < 0.2
             given, progress = self.inputs(count, started, done, progress)
             pins.apply(given)
-            if pins.get("valid"):
+            if pins.get("requests.valid"):
                 where = f"sample {number}, word {at} of {len(reads)}"
                 self.check_word(pins, reads[at], given, progress, where)
-                if given["advance"]:
+                if given["requests.ready"]:
                     done += reads[at].ended.rounds if reads[at].ended else 0
                     self.accepted.append(clock)
                     at, since = at + 1, clock
             else:
-                assert not pins.get("job_valid"), f"sample {number}, word {at}: a job without one"
+                assert not pins.get("jobs.valid"), f"sample {number}, word {at}: a job without one"
             assert not pins.get("idle"), f"sample {number}: idle before word {at} of {len(reads)}"
             assert clock - since < PATIENCE, f"sample {number}: word {at} never comes"
             await ctx.tick()
             clock += 1
         await ctx.tick()
-        assert pins.get("idle") and not pins.get("valid"), f"sample {number}: not idle at its end"
+        idle = pins.get("idle") and not pins.get("requests.valid")
+        assert idle, f"sample {number}: not idle at its end"
 
     async def begin(self, ctx, pins):
         await ctx.tick().repeat(1 + self.rng.choice([0, 3]))
-        assert pins.get("idle") and not pins.get("valid")
+        assert pins.get("idle") and not pins.get("requests.valid")
         pins.apply({"begin": 1, "progress": 0})
         await ctx.tick()
         pins.apply({"begin": 0})
@@ -80,7 +81,7 @@ class Bench:
     def check_word(self, pins, read, given, progress, where):
         """The request, whether it may be made, and the job of the pass that it ends."""
         for name, value in read.request.items():
-            have = pins.get(f"request.{name}")
+            have = pins.get(f"requests.payload.{name}")
             assert value is None or have == value, f"{where}: {name} must be {value}, not {have}"
         assert given["input_ready"], f"{where}: before the input is there"
         if read.spikes and read.spikes[0] >= 0:
@@ -90,10 +91,10 @@ class Bench:
                 assert progress >= rounds, f"{where}: in round {progress}, written in {rounds}"
         ends = read.ended is not None
         assert given["job_free"] or not ends, f"{where}: job handed over before it can"
-        handed = pins.get("job_valid")
-        assert handed == (ends and given["advance"]), f"{where}: job_valid is {handed}"
+        handed = pins.get("jobs.valid")
+        assert handed == (ends and given["requests.ready"]), f"{where}: jobs.valid is {handed}"
         for name, value in read.ended.job.items() if handed else ():
-            have = pins.get(f"job.{name}")
+            have = pins.get(f"jobs.payload.{name}")
             assert value is None or have == value, f"{where}: job.{name} {have}, not {value}"
 
     def run(self, samples):

@@ -24,6 +24,14 @@ class LinkedCore(wiring.Component):
 
     A break on ``rx`` resets framer and core, so that a host can always start afresh. With *cell*
     the core is a cell, whose module is in another text (`core_verilog`).
+
+    Members
+    -------
+    ========== === = ======================
+    ``rx``     In  1 the line from the host
+    ``tx``     Out 1 the line to the host
+    ``loaded`` Out 1 all weights are there
+    ========== === = ======================
     """
 
     def __init__(self, machine, image, *, divisor, cell=False):
@@ -95,7 +103,13 @@ class BoardTop(wiring.Component):
 
     Members
     -------
-    led_waiting, led_loaded : lit by a 0 if *leds_low*
+    =============== === = =============================================
+    ``clk``         In  1 the oscillator
+    ``uart_rx``     In  1 the line from the host
+    ``uart_tx``     Out 1 the line to the host
+    ``led_waiting`` Out 1 weights are to come; lit by a 0 if *leds_low*
+    ``led_loaded``  Out 1 they are there; lit likewise
+    =============== === = =============================================
     """
 
     def __init__(self, machine, image, *, clocking=Clocking(), leds_low=True, baud=frames.BAUD,

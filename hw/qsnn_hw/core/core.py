@@ -12,6 +12,7 @@ from qsnn_hw.machine.memories import inventory, within
 
 from .bank import Bank
 from .inputs import Inputs
+from .jobs import optional
 from .readout import Readout, result_layout
 from .spikes import SpikeMemory
 
@@ -33,7 +34,7 @@ def core_members(machine):
         "inputs": In(stream.Signature(machine.layout.beat_bits)),
         "result": Out(stream.Signature(machine_result(machine))),
         "loaded": Out(1),
-        **({"restart": In(1)} if parameters.streaming else {}),
+        **optional(parameters.streaming, restart=In(1)),
         "probe": Out(wiring.Signature({
             "valid": Out(parameters.banks), "spikes": Out(parameters.units * parameters.banks),
             "last_layer": Out(parameters.banks)})),
@@ -45,13 +46,20 @@ class SpikingCore(wiring.Component):
 
     Members
     -------
-    weights : the weight rows of bank 0, then those of bank 1, …; ``row_beats`` beats a row; taken
-        between samples
-    inputs : ``layout.input_beats`` beats a sample; a next sample waits until the result is taken
-    result : the winning class and its score; with an exit margin, whether it is settled
-    restart : in a stream: the sample whose first beat comes behind it is a first step
-    loaded : all weights are there
-    probe : the units' spikes as they come, bank by bank and slot by slot, for benches
+    =========== === ====================== ========================================================
+    ``weights`` In  stream                 beats of 16 bits: the weight rows of bank 0, then those
+                                           of bank 1, …; ``row_beats`` beats a row; taken between
+                                           samples
+    ``inputs``  In  stream                 ``layout.input_beats`` beats a sample; a next sample
+                                           waits until the result is taken
+    ``result``  Out stream                 `machine_result`: the winning class and its score; with
+                                           an exit margin, whether it is settled
+    ``loaded``  Out 1                      all weights are there
+    ``restart`` In  1, in a stream         the sample whose first beat comes behind it is a first
+                                           step
+    ``probe``   Out a bit and units a bank the units' spikes as they come, bank by bank and slot by
+                                           slot, for benches
+    =========== === ====================== ========================================================
     """
 
     def __init__(self, machine, image):
@@ -61,15 +69,16 @@ class SpikingCore(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         machine, timing = self.machine, self.machine.timing
-        self.memories = memories = inventory(machine, self.image)
+        memories = inventory(machine, self.image)
         m.submodules.inputs = inputs = Inputs(machine.layout, within(memories, "inputs"))
         m.submodules.readout = readout = Readout(timing, within(memories, "readout"))
         banks = [Bank(timing, within(memories, f"bank{number}"))
                  for number in range(machine.parameters.banks)]
         for number, bank in enumerate(banks):
             m.submodules[f"bank{number}"] = bank
-        self._load(m, banks, inputs)
-        self._feed(m, banks, inputs)
+        m.submodules.spikes = spikes = SpikeMemory(timing, within(memories, "spikes"))
+        self._feed(m, banks, inputs, spikes)
+        self._show(m, banks)
         self._read_out(m, banks, readout)
         busy, taken, all_loaded = Signal(), Signal(), Signal()
         m.d.sync += all_loaded.eq(self.loaded & ~self.weights.valid | (all_loaded & busy))
@@ -83,11 +92,11 @@ class SpikingCore(wiring.Component):
         m.d.comb += [
             # Weights go first: a load begun with a sample would wait for it, and it for the load.
             self.inputs.ready.eq(all_loaded & (inputs.filling | (~busy & ~self.weights.valid))),
-            inputs.beat.eq(self.inputs.payload), inputs.finished.eq(settled),
-            inputs.beat_valid.eq(self.inputs.valid & self.inputs.ready),
+            inputs.beats.payload.eq(self.inputs.payload), inputs.finished.eq(settled),
+            inputs.beats.valid.eq(self.inputs.valid & self.inputs.ready),
         ]
         # `busy` follows the first beat by a clock; no weight is taken in the clock of that beat
-        m.d.comb += self._loading.eq(~busy)
+        self._load(m, banks, ~busy)
         if machine.parameters.streaming:
             self._restart(m, banks, inputs)
         if machine.parameters.exits:
@@ -114,14 +123,14 @@ class SpikingCore(wiring.Component):
             m.d.sync += quiet.eq(0)
         return quiet == clocks
 
-    def _load(self, m, banks, inputs):
+    def _load(self, m, banks, allowed):
         """Weights go to the banks one after the other."""
-        self._loading, turn = Signal(), Signal(range(max(len(banks), 2)))
+        turn = Signal(range(max(len(banks), 2)))
         for number, bank in enumerate(banks):
             chosen, ended = turn == number, Signal(name=f"ended{number}")
             passes_on = bank.loaded & ~ended
             m.d.sync += ended.eq(bank.loaded)
-            m.d.comb += [bank.load.eq(self._loading),
+            m.d.comb += [bank.load.eq(allowed),
                          bank.weights.payload.eq(self.weights.payload),
                          bank.weights.valid.eq(self.weights.valid & chosen & ~passes_on)]
             with m.If(chosen):
@@ -130,39 +139,35 @@ class SpikingCore(wiring.Component):
                 m.d.sync += turn.eq(0 if number == len(banks) - 1 else number + 1)
         m.d.comb += self.loaded.eq(reduce(and_, [bank.loaded for bank in banks]))
 
-    def _feed(self, m, banks, inputs):
-        machine = self.machine
-        m.submodules.spikes = spikes = SpikeMemory(
-            machine.timing, within(self.memories, "spikes"))
-        m.d.comb += [spikes.begin.eq(inputs.begin), spikes.beat.eq(inputs.word),
-                     spikes.beat_valid.eq(inputs.word_valid)]
-        units = machine.parameters.units
+    def _feed(self, m, banks, inputs, spikes):
+        """The input and the layers' spikes to the banks."""
+        wiring.connect(m, inputs.words, spikes.beats)
+        m.d.comb += spikes.begin.eq(inputs.begin)
         for number, bank in enumerate(banks):
-            entry = inputs.entries[number]
+            wiring.connect(m, bank.words, spikes.words[number])
             m.d.comb += [
                 bank.begin.eq(inputs.begin), bank.input_ready.eq(inputs.ready),
                 bank.progress.eq(spikes.progress), bank.list_count.eq(inputs.count),
+                bank.pixels.valid.eq(inputs.pixels.valid),
+                bank.pixels.payload.eq(inputs.pixels.payload),
                 spikes.address[number].eq(bank.address), spikes.enable[number].eq(bank.enable),
                 inputs.address[number].eq(bank.address), inputs.enable[number].eq(bank.enable),
-                bank.line.eq(spikes.lines[number]), bank.value.eq(entry.value),
-                bank.index.eq(entry.index), bank.arriving.eq(inputs.arriving),
-                bank.arriving_index.eq(inputs.pixel.index),
-                bank.arriving_value.eq(inputs.pixel.value),
-                spikes.words[number].eq(bank.neurons.word),
-                spikes.valid[number].eq(bank.neurons.word_valid),
-                self.probe.valid[number].eq(bank.neurons.spikes_valid),
-                self.probe.last_layer[number].eq(bank.neurons.spikes_last_layer),
-                self.probe.spikes.word_select(number, units).eq(bank.neurons.spikes),
+                bank.line.eq(spikes.lines[number]), bank.entry.eq(inputs.entries[number]),
             ]
 
+    def _show(self, m, banks):
+        """The probe."""
+        units = self.machine.parameters.units
+        for number, bank in enumerate(banks):
+            fired = bank.fired.payload
+            m.d.comb += [self.probe.valid[number].eq(bank.fired.valid),
+                         self.probe.last_layer[number].eq(fired.last_layer),
+                         self.probe.spikes.word_select(number, units).eq(fired.spikes)]
+
     def _read_out(self, m, banks, readout):
-        first = banks[0].neurons
         wiring.connect(m, readout.result, wiring.flipped(self.result))
-        m.d.comb += [
-            readout.slot.eq(first.slot), readout.rotate.eq(first.rotate),
-            readout.job.eq(first.now), readout.step.eq(first.step),
-            readout.last_layer.eq(first.last_layer), readout.spike.eq(first.spikes[0]),
-            *(readout.currents[i].eq(bank.neurons.current) for i, bank in enumerate(banks)),
-        ]
-        joined = reduce(and_, [bank.neurons.waiting for bank in banks])
-        m.d.comb += [bank.neurons.join.eq(joined) for bank in banks]
+        wiring.connect(m, banks[0].slots, readout.slots)
+        m.d.comb += readout.spike.eq(banks[0].fired.payload.spikes[0])
+        m.d.comb += [readout.currents[i].eq(bank.current) for i, bank in enumerate(banks)]
+        joined = reduce(and_, [bank.waiting for bank in banks])
+        m.d.comb += [bank.join.eq(joined) for bank in banks]

@@ -1,10 +1,18 @@
-"""What a walker hands on: the requests of words, the jobs of transfers; and the width of each."""
+"""What the blocks of a core hand on to each other, and the width of each."""
 
 from amaranth.hdl import *
 from amaranth.lib import data
 
-__all__ = ["address_bits", "bits_of", "job_layout", "listed_planes", "progress_bits",
-           "request_layout"]
+from qsnn_hw.machine.layers import WORD
+
+__all__ = ["address_bits", "bits_of", "entry_layout", "fired_layout", "job_layout",
+           "listed_planes", "optional", "progress_bits", "request_layout", "slot_layout",
+           "word_layout"]
+
+
+def optional(present, **members):
+    """*members* of a signature that has them only where *present*."""
+    return members if present else {}
 
 
 def bits_of(top):
@@ -70,6 +78,32 @@ def request_layout(layout):
         "address": address_bits(layout), "column": range(max(layout.parameters.columns, 2)),
         "row": range(max(layout.rows, 2)), "format": range(len(layout.parameters.formats)),
         "begun": int(listed_planes(layout.parameters) > 1), **dict.fromkeys(flags, 1)})
+
+
+def entry_layout(layout):
+    """A pixel of the list or a value: its ``index`` (of a pixel) and its ``value``."""
+    return data.StructLayout({"index": range(max(layout.value_words, 2)),
+                              "value": layout.parameters.input_bits})
+
+
+def word_layout(layout):
+    """Spikes on their way to the spike memory; ``round``: the last ones of a round."""
+    return data.StructLayout({
+        "line": range(max(layout.lines, 2)),
+        "column": range(max(layout.parameters.columns, 2)),
+        "spikes": WORD, "stored": 1, "round": 1})
+
+
+def fired_layout(units):
+    """The ``spikes`` of a slot, unit by unit, and whether they are of the last layer."""
+    return data.StructLayout({"spikes": units, "last_layer": 1})
+
+
+def slot_layout(layout):
+    """A slot of a rotation: its ``number``, the replay (``step``) and the ``job``."""
+    return data.StructLayout({
+        "number": range(layout.most_slots), "step": range(max(layout.parameters.steps, 2)),
+        "last_layer": 1, "job": job_layout(layout)})
 
 
 def listed_planes(parameters):

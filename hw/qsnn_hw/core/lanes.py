@@ -18,6 +18,18 @@ class Lanes(wiring.Component):
     in the place of a row: a clock later the shadow takes the sums and the lanes are cleared.
     ``rotate`` moves the shadow by ``units`` lanes, round its first ``rings[ring]``; ``heads`` are
     its first ones.
+
+    Members
+    -------
+    ============ === ============ ================================================
+    ``row``      In  a bit a lane a weight row
+    ``valid``    In  1            there is one; none is refused
+    ``transfer`` In  1            in the place of a row: the shadow takes the sums
+    ``x``        In  ``x_bits``   of the row a clock before
+    ``rotate``   In  1            the shadow moves on by its units
+    ``ring``     In  a number     round which of ``rings``
+    ``heads``    Out a sum a unit the shadow's first lanes
+    ============ === ============ ================================================
     """
 
     def __init__(self, *, lanes, units, acc_bits, x_bits, rings=None):

@@ -46,8 +46,14 @@ class WeightMemory(wiring.Component):
 
     Members
     -------
-    beats : rows·lanes/16 beats of 16 bits, row-major, lowest lanes first; ready while ``load``
-    loaded : goes high with the last beat, low with the first of a new load
+    =========== === ============ ==============================================================
+    ``beats``   In  stream       rows·lanes/16 beats of 16 bits, row-major, lowest lanes first;
+                                 ready while ``load``
+    ``load``    In  1            rows are written, not read
+    ``loaded``  Out 1            goes high with the last beat, low with the first of a new load
+    ``address`` In  a row        which row is read
+    ``row``     Out a bit a lane the row, a clock later
+    =========== === ============ ==============================================================
     """
 
     def __init__(self, memories, *, rows):
@@ -111,7 +117,14 @@ class WeightMemory(wiring.Component):
 class Rom(wiring.Component):
     """A read-only *entry* of the inventory; a column that never changes is a constant.
 
-    ``word.NAME`` follows ``address`` by a clock, and stays without ``enable``.
+    ``word.NAME`` follows ``address`` by a clock.
+
+    Members
+    -------
+    =========== == ====== ======================================
+    ``address`` In a word which word is read
+    ``enable``  In 1      whether it is; else the last one stays
+    =========== == ====== ======================================
     """
 
     def __init__(self, entry):

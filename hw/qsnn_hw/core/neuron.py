@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from qsnn_hw.machine.fields import RESETS, unit_clocks
 
+from .jobs import optional
 from .memory import delays
 
 __all__ = ["NeuronUnit", "field_at", "field_signals", "shift_right"]
@@ -66,14 +67,51 @@ class NeuronUnit(wiring.Component):
       ``lowest``; after a hard reset ``reset_to``. Rounding and clipping keep the order, so what
       v' is bounded by or reset to can be rounded and clipped beforehand.
 
-    ``first`` and ``u`` belong to the clock of product; each field to its clock in `field_clocks`;
-    ``sum_x`` (already Σx·2^(W-1)) and ``doubled`` (1-bit weights) to clock 0. *pools*: some layer
-    of the machine pools currents.
+    Fields that are stored are members, each in its clock in `field_clocks`; of the others
+    *arithmetic* knows the constant. *pools*: some layer of the machine pools currents.
+
+    Members
+    -------
+    ================= === ================= =======================================================
+    ``acc``           In  ``acc_bits``      the sum at the shadow's head, in clock 0
+    ``sum_x``         In  ``sum_bits``      Σx·2^(W-1), in clock 0
+    ``doubled``       In  1                 weights have 1 bit, in clock 0
+    ``u``             In  ``membrane_bits`` in the clock of product
+    ``first``         In  1                 u0 is taken, not ``u``; in the clock of product
+    ``pooled``        In  ``current_bits``  the largest current so far, in the clock of pool
+    ``alone``         In  1                 it does not count, in the clock of pool
+    ``largest``       Out ``current_bits``  the largest with this one, to be kept, a clock after
+                                            pool
+    ``i``             In  ``synapse_bits``  synaptic current, in the clock before synapse (machines
+                                            with synapses)
+    ``i_first``       In  1                 0 is taken, not ``i``; as ``i``
+    ``i_next``        Out ``synapse_bits``  to be written, in the clock of bias; as ``i``
+    ``current``       Out ``current_bits``  y, in clock 1
+    ``spike``         Out 1                 s, a clock after fire
+    ``u_next``        Out ``membrane_bits`` u', in the clock of clip
+    ``minimum``       In  a stored field    the least of a window counts
+    ``flip``          In  a stored field    weights are complemented
+    ``gain_shift``    In  a stored field    f
+    ``bias``          In  a stored field    b
+    ``synapse_decay`` In  a stored field    m of i
+    ``synapse_bits``  In  a stored field    bits of i'
+    ``decay``         In  a stored field    m
+    ``leak_shift``    In  a stored field    k - q + ``decay_shift``
+    ``initial``       In  a stored field    u0
+    ``threshold``     In  a stored field    θ
+    ``reset``         In  a stored field    number of the kind in `RESETS`
+    ``reduction``     In  a stored field    ρ
+    ``reset_to``      In  a stored field    u' after a hard reset
+    ``lowest``        In  a stored field    least u'
+    ``step_shift``    In  a stored field    k
+    ``bits``          In  a stored field    U
+    ================= === ================= =======================================================
     """
 
     def __init__(self, arithmetic, *, pools=False):
         self.arithmetic, self.pools = arithmetic, pools
         self.clocks = unit_clocks(arithmetic.neuron_fields, pools, arithmetic.synapses)
+        synaptic = signed(max(arithmetic.synapse_bits, 1))
         super().__init__({
             "acc": In(arithmetic.acc_bits),
             "sum_x": In(arithmetic.sum_bits),
@@ -82,8 +120,7 @@ class NeuronUnit(wiring.Component):
             "first": In(1),
             "pooled": In(signed(arithmetic.current_bits)), "alone": In(1),
             "largest": Out(signed(arithmetic.current_bits)),
-            **({"i": In(signed(arithmetic.synapse_bits)), "i_first": In(1),
-                "i_next": Out(signed(arithmetic.synapse_bits))} if arithmetic.synapses else {}),
+            **optional(arithmetic.synapses, i=In(synaptic), i_first=In(1), i_next=Out(synaptic)),
             "current": Out(signed(arithmetic.current_bits)),
             "spike": Out(1),
             "u_next": Out(signed(arithmetic.membrane_bits)),

@@ -3,12 +3,12 @@
 from types import SimpleNamespace
 
 from amaranth.hdl import *
-from amaranth.lib import data, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from qsnn_hw.machine.layers import WORD
 
-from .jobs import listed_planes, request_layout
+from .jobs import entry_layout, listed_planes, request_layout
 from .memory import delays
 
 __all__ = ["Reader"]
@@ -17,41 +17,48 @@ __all__ = ["Reader"]
 class Reader(wiring.Component):
     """Requests in, events for the lanes out.
 
-    A clock: 1. an allowed request goes to the memories (``advance``: the one before has left
-    them); 2. what they read stands at ``line``, ``value`` and ``listed_index``, the request beside
-    it; 3. the word waits, unless it is without spikes: then it is dropped, if no pass ends with
-    it; 4. its lowest spike is an event (``event``) for each plane of its weights, plane 0 first; in
-    the clock of its last event the next word moves in. Behind the last event of a pass ``transfer``
-    takes a clock of its own, as soon as ``shadow_free``.
+    A clock: 1. a request is taken and goes to the memories (``requests.ready``: the one before has
+    left them); 2. what they read stands at ``line`` and ``entry``, the request beside it; 3. the
+    word waits, unless it is without spikes: then it is dropped, if no pass ends with it; 4. its
+    lowest spike is an event for each plane of its weights, plane 0 first; in the clock of its last
+    event the next word moves in. Behind the last event of a pass the transfer takes a clock of its
+    own.
 
-    What belongs to an event follows it: ``row``, its weight row, after 1 clock; ``x``, already
-    times 2^(plane + shift), after 3. ``sum_x``, Σx·2^(planes - 1 + sum_shift), follows a transfer
-    by 4. A pixel that goes to the lanes past the words (``arriving``) counts as an event of the
-    clock before, of plane 0.
+    Members
+    -------
+    ============= === ==================== =========================================================
+    ``requests``  In  stream               `request_layout`: the words to read
+    ``line``      In  a word a column      what the spike memory has read for the last request
+    ``entry``     In  `entry_layout`       what the value memory or the list has
+    ``pixels``    In  stream, always ready `entry_layout`: a pixel that goes to the lanes past the
+                                           words: an event of the clock before, of plane 0
+    ``event``     Out 1                    an event; what belongs to it follows
+    ``row``       Out a row                its weight row, 1 clock behind it
+    ``x``         Out `x_bits`             its x, times 2^(plane + shift), 3 clocks behind it
+    ``transfers`` Out stream, empty        a pass has ended; taken when the shadow is free
+    ``sum_x``     Out ``sum_bits``         Σx·2^(planes - 1 + sum_shift), 4 clocks behind a transfer
+    ``quiet``     Out 1                    no word is on its way
+    ============= === ==================== =========================================================
     """
 
     def __init__(self, layout, *, sum_bits):
         self.layout, self.parameters, self.sum_bits = layout, layout.parameters, sum_bits
-        request = request_layout(self.layout)
+        request, entry = request_layout(layout), entry_layout(layout)
         super().__init__({
-            "request": In(request), "request_valid": In(1), "advance": Out(1),
-            "line": In(WORD * self.parameters.columns), "value": In(self.layout.value_bits),
-            "listed_index": In(range(max(self.layout.value_words, 2))),
-            "arriving": In(1), "arriving_index": In(range(max(self.layout.value_words, 2))),
-            "arriving_value": In(self.layout.value_bits),
-            "event": Out(1), "row": Out(request["row"].shape),
-            "x": Out(x_bits(self.layout)),
-            "transfer": Out(1), "shadow_free": In(1), "sum_x": Out(self.sum_bits),
-            "quiet": Out(1),
+            "requests": In(stream.Signature(request)),
+            "line": In(WORD * self.parameters.columns), "entry": In(entry),
+            "pixels": In(stream.Signature(entry, always_ready=True)),
+            "event": Out(1), "row": Out(request["row"].shape), "x": Out(x_bits(layout)),
+            "transfers": Out(stream.Signature(0)), "sum_x": Out(sum_bits), "quiet": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
         fetched, fetched_valid = Signal(request_layout(self.layout)), Signal()
         waiting, moves = self._wait(m, fetched, fetched_valid)
-        m.d.comb += self.advance.eq(~fetched_valid | ~waiting.valid | moves)
-        with m.If(self.advance):
-            m.d.sync += [fetched.eq(self.request), fetched_valid.eq(self.request_valid)]
+        m.d.comb += self.requests.ready.eq(~fetched_valid | ~waiting.valid | moves)
+        with m.If(self.requests.ready):
+            m.d.sync += [fetched.eq(self.requests.payload), fetched_valid.eq(self.requests.valid)]
         held, spikes = Signal(_word_layout(self.layout)), Signal(WORD)
         valid, ending, some, single, spent = (Signal(name=name) for name in (
             "valid", "ending", "some", "single", "spent"))
@@ -60,7 +67,7 @@ class Reader(wiring.Component):
         m.d.comb += [
             below.eq(lower_ones(spikes)), spent.eq(valid & ~ending & single),
             moves.eq(waiting.valid & (~valid | spent)),
-            self.event.eq(valid & ~ending & some), self.transfer.eq(ending & self.shadow_free),
+            self.event.eq(valid & ~ending & some), self.transfers.valid.eq(ending),
             self.quiet.eq(~fetched_valid & ~waiting.valid & ~valid & ~ending),
         ]
         with m.If(self.event):
@@ -70,7 +77,7 @@ class Reader(wiring.Component):
                              *(column.eq(column & below) for column in held.columns)]
         with m.If(spent):
             m.d.sync += [valid.eq(0), ending.eq(held.ends)]
-        with m.If(self.transfer):
+        with m.If(self.transfers.valid & self.transfers.ready):
             m.d.sync += ending.eq(0)
         with m.If(moves):
             m.d.sync += [
@@ -87,7 +94,7 @@ class Reader(wiring.Component):
                                   word=Signal(_word_layout(self.layout), name="waiting"))
         moves, event = Signal(), waiting.word.event
         spikes, columns = self._word(m, fetched)
-        entry = self.listed_index << _log(listed_planes(self.parameters))
+        entry = self.entry.index << _log(listed_planes(self.parameters))
         with m.If(~waiting.valid | moves):
             m.d.sync += [
                 waiting.valid.eq(fetched_valid & (spikes.any() | fetched.ends)),
@@ -146,14 +153,14 @@ class Reader(wiring.Component):
             "row": event.row + place, "x": x}
         if parameters.lists:
             pixel = self._pixel()
-            usual = {name: Mux(self.arriving, pixel[name], usual[name]) for name in usual}
+            usual = {name: Mux(self.pixels.valid, pixel[name], usual[name]) for name in usual}
         m.d.comb += self.row.eq(usual.pop("row"))
         self._amount(m, usual)
 
     def _pixel(self):
         """The event of a pixel as it arrives."""
-        source = self.parameters.layers[0].maps[0]
-        return {"row": self.arriving_index << _log(source.planes), "x": self.arriving_value,
+        source, pixel = self.parameters.layers[0].maps[0], self.pixels.payload
+        return {"row": pixel.index << _log(source.planes), "x": pixel.value,
                 "format": self.parameters.formats.index(source.format),
                 "first": 1, "last": int(source.planes == 1)}
 
@@ -165,14 +172,14 @@ class Reader(wiring.Component):
         m.d.sync += [third.eq(second), *(second[name].eq(usual[name]) for name in usual)]
         happens = delays(m, self.event, 4, init=0)[3]
         if self.parameters.lists:
-            happens = happens | delays(m, self.arriving, 3, init=0)[2]
+            happens = happens | delays(m, self.pixels.valid, 3, init=0)[2]
         if self.parameters.planes > 1:
             m.d.sync += third.x.eq(Mux(second.first, second.x, third.x << 1))
             happens &= third.last
         lanes, sums = (_chosen(third.format, list(shifts))
                        for shifts in tuple(zip(*self.parameters.formats, strict=True))[1:])
         m.d.comb += self.x.eq(third.x << lanes)
-        ended = delays(m, self.transfer, 4, init=0)[3]
+        ended = delays(m, self.transfers.valid & self.transfers.ready, 4, init=0)[3]
         counted = Signal(self.sum_bits)
         with m.If(happens):                     # not with a transfer
             m.d.sync += counted.eq(counted + (third.x << sums))
@@ -186,7 +193,7 @@ class Reader(wiring.Component):
         pads = any(source.pad for layer in self.parameters.layers for source in layer.maps)
         pad, value = fetched.pad & pads & ~fetched.skip, fetched.value | fetched.listed
         word = Mux(~value & pad, (1 << WORD) - 1, 0) | (
-            value & ~fetched.skip & (pad | self.value.any()))
+            value & ~fetched.skip & (pad | self.entry.value.any()))
         for number, column in enumerate(columns):
             looked = ~value & ~fetched.skip & (fetched.merged | (fetched.column == number))
             word |= column & looked.replicate(WORD)
@@ -201,7 +208,7 @@ class Reader(wiring.Component):
         spike = ~fetched.merged if self.parameters.batch_bits else 1
         if not self.layout.value_words:
             return spike
-        value = Mux(fetched.value | fetched.listed, self.value, spike)
+        value = Mux(fetched.value | fetched.listed, self.entry.value, spike)
         if pads:
             value = Mux(fetched.pad, Mux(fetched.value, max(pads), spike), value)
         several = listed_planes(self.parameters) > 1

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from qsnn_hw.machine.fields import SCORE_CLOCK
 
-from .jobs import job_layout
+from .jobs import slot_layout
 from .memory import Rom, delays, table
 from .neuron import field_at, field_signals
 
@@ -25,7 +25,16 @@ class PotentialScore(wiring.Component):
     """``score = g · I + b`` of a class; ``bias`` holds b + flip·g because I comes flipped as ~I.
 
     A clock: 1. the current is flipped, with its gain beside it; 2. g · I; 3. + b.
-    ``flip`` and ``gain`` belong to clock 0 (when ``current`` is valid), ``bias`` to clock 2.
+
+    Members
+    -------
+    =========== === ================ ===============================
+    ``current`` In  ``current_bits`` I of a class
+    ``score``   Out ``score_bits``   its score, 3 clocks later
+    ``flip``    In  a stored field   in clock 0, that of ``current``
+    ``gain``    In  a stored field   in clock 0
+    ``bias``    In  a stored field   in clock 2
+    =========== === ================ ===============================
     """
 
     def __init__(self, fields, *, current_bits, score_bits):
@@ -62,6 +71,17 @@ class Argmax(wiring.Component):
     With an exit margin: 2. the best is compared with the next best; 3. ``result.valid`` goes high
     if it leads by the margin, or at a window's last step (``ending``); that of a stream
     (*streaming*) always does.
+
+    Members
+    -------
+    ========== === ============== ========================================
+    ``score``  In  ``score_bits`` of a class
+    ``valid``  In  1              there is one; none is refused
+    ``first``  In  1              it is class 0's
+    ``last``   In  1              it is the last of the step
+    ``ending`` In  1              the step is the last of its window
+    ``result`` Out stream         `result_layout`: the class and its score
+    ========== === ============== ========================================
     """
 
     def __init__(self, *, classes, score_bits, exit_margin=None, streaming=False):
@@ -131,12 +151,21 @@ class Argmax(wiring.Component):
 class Readout(wiring.Component):
     """The last layer's scores, and the class of the best.
 
-    ``slot``, ``rotate``, ``job``, ``step`` (of a replay) and ``last_layer`` are those of bank 0 in
-    a slot's clock; ``currents`` of each bank follow a clock later, unit 0's ``spike`` after
-    ``timing.spike_clock``. `count` sums the spikes of a slot; `potential` the currents of all
-    banks, in a machine that runs step by step those of all steps; a stream's sums are halved
-    (towards 0) when the job ``halves``. ``stop`` drops the scores under way. *memories* are its
-    entries of the inventory, by their names in it.
+    A slot: 1. in its clock its address is read; 2. `count` adds its spike to those of the steps
+    before; `potential` the currents of all banks, in a machine that runs step by step to those of
+    all steps; a stream's sums are halved (towards 0) when the job ``halves``; 3. its score goes to
+    the `Argmax`. *memories* are its entries of the inventory, by their names in it.
+
+    Members
+    -------
+    ============ === ==================== ==========================================================
+    ``slots``    In  stream, always ready `slot_layout`: the slots of bank 0
+    ``currents`` In  a current a bank     of the slot, a clock behind it
+    ``spike``    In  1                    unit 0's of the slot, ``timing.spike_clock`` clocks behind
+                                          it
+    ``stop``     In  1                    the scores under way are dropped
+    ``result``   Out stream               `result_layout`: the class and its score
+    ============ === ==================== ==========================================================
     """
 
     def __init__(self, timing, memories):
@@ -147,9 +176,7 @@ class Readout(wiring.Component):
                              exit_margin=parameters.exit_margin, streaming=parameters.streaming)
         current = signed(self.arithmetic.current_bits)
         super().__init__({
-            "slot": In(range(self.layout.most_slots)), "rotate": In(1),
-            "job": In(job_layout(self.layout)),
-            "step": In(range(max(parameters.steps, 2))), "last_layer": In(1),
+            "slots": In(stream.Signature(slot_layout(self.layout), always_ready=True)),
             "currents": In(data.ArrayLayout(current, parameters.banks)),
             "spike": In(1), "stop": In(1),
             "result": Out(self.argmax.signature.members["result"].signature),
@@ -157,37 +184,36 @@ class Readout(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        job = self.job
+        slot, job = self.slots.payload, self.slots.payload.job
         last = len(self.parameters.layers) - 1
-        settled = job.settled & (self.step == self.timing.replays[last] - 1)
-        last_slot = self.slot == (self.parameters.classes - 1) % self.layout.group_size[last]
-        wanted = self.rotate & self.last_layer & settled
+        settled = job.settled & (slot.step == self.timing.replays[last] - 1)
+        last_slot = slot.number == (self.parameters.classes - 1) % self.layout.group_size[last]
+        ours = self.slots.valid & slot.last_layer
         m.submodules.argmax = argmax = self.argmax
         wiring.connect(m, argmax.result, wiring.flipped(self.result))
-        address = Value.cast(job.slot + self.slot)[:len(job.slot)]
-        start = job.start & (self.step == 0)
+        address = Value.cast(job.slot + slot.number)[:len(job.slot)]
+        start = job.start & (slot.step == 0)
         counts = self.parameters.readout == "count"
-        clock = self._count(m, address, start, argmax) if counts else self._potential(
-            m, address, start, argmax)
+        clock = (self._count if counts else self._potential)(m, ours, address, start, argmax)
         ending = job.ending if self.parameters.exits else Const(1)
         m.submodules.marks = ResetInserter(self.stop)(under_way := Module())
-        marks = delays(under_way, Cat(wanted, job.opening & (self.slot == 0),
+        marks = delays(under_way, Cat(ours & settled, job.opening & (slot.number == 0),
                                       job.final & last_slot, ending), clock + 1, init=0)[clock]
         m.d.comb += [argmax.valid.eq(marks[0]), argmax.first.eq(marks[1]), argmax.last.eq(marks[2]),
                      argmax.ending.eq(marks[3])]
         return m
 
-    def _count(self, m, address, start, argmax):
+    def _count(self, m, ours, address, start, argmax):
         """Σ_t s of each class; the clock of a slot in which its score is there."""
         clock = self.timing.spike_clock
         m.submodules.totals = memory = table(self.memories["totals"])
         write, read = memory.write_port(), memory.read_port()
         places = delays(m, address, clock + 2)
         fresh = delays(m, start, clock + 1)[clock]
-        valid = delays(m, self.rotate & self.last_layer, clock + 2, init=0)[clock + 1]
+        valid = delays(m, ours, clock + 2, init=0)[clock + 1]
         before = read.data
         if self.parameters.streaming:
-            before = before >> delays(m, self.job.halves, clock + 1)[clock]
+            before = before >> delays(m, self.slots.payload.job.halves, clock + 1)[clock]
         total = Signal(self.memories["totals"].width, reset_less=True)
         m.d.sync += total.eq(Mux(fresh, 0, before) + self.spike)
         m.d.comb += [
@@ -196,7 +222,7 @@ class Readout(wiring.Component):
         ]
         return clock + 1
 
-    def _potential(self, m, address, start, argmax):
+    def _potential(self, m, ours, address, start, argmax):
         """g · Σ_t I + b; the clock of a slot in which its score is there."""
         clock = 1
         current = self.currents[0]
@@ -205,7 +231,7 @@ class Readout(wiring.Component):
             m.d.sync += current.eq(sum(self.currents[1:], self.currents[0]))
             clock += 1
         if self.parameters.order == "step":
-            current, clock = self._total(m, address, start, current, clock), clock + 1
+            current, clock = self._total(m, ours, address, start, current, clock), clock + 1
         m.submodules.score = score = PotentialScore(
             self.arithmetic.readout_fields, current_bits=len(current),
             score_bits=self.arithmetic.score_bits)
@@ -219,16 +245,16 @@ class Readout(wiring.Component):
                              for name in rom.columns]
         return clock + 3
 
-    def _total(self, m, address, start, current, clock):
+    def _total(self, m, ours, address, start, current, clock):
         """Σ_t I, a clock later."""
         m.submodules.totals = memory = table(self.memories["totals"])
         write, read = memory.write_port(), memory.read_port()
         places = delays(m, address, clock + 2)
         fresh = delays(m, start, clock + 1)[clock]
-        valid = delays(m, self.rotate & self.last_layer, clock + 2, init=0)[clock + 1]
+        valid = delays(m, ours, clock + 2, init=0)[clock + 1]
         before = read.data.as_signed()
         if self.parameters.streaming:
-            halves = delays(m, self.job.halves, clock + 1)[clock]
+            halves = delays(m, self.slots.payload.job.halves, clock + 1)[clock]
             before = (before >> halves) + (halves & before[-1] & before[0])
         total = Signal(signed(self.memories["totals"].width), reset_less=True)
         m.d.sync += total.eq(Mux(fresh, 0, before) + current)

@@ -1,14 +1,13 @@
 """The spike memory: what the layers send and read, a copy for each bank's reader."""
 
 from amaranth.hdl import *
-from amaranth.lib import data, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from qsnn_hw.machine.layers import WORD
 
-from .jobs import progress_bits
+from .jobs import progress_bits, word_layout
 from .memory import table
-from .neurons import word_layout
 
 __all__ = ["SpikeMemory"]
 
@@ -17,12 +16,24 @@ class SpikeMemory(wiring.Component):
     """Lines of ``columns`` words of 16 spikes; every write goes into all copies.
 
     A clock: 1. a bank's word is written, or with several banks waits for the bank's turn: one clock
-    in ``banks``, counted from ``begin`` on; input words (``beat``) are written as they come, while
-    no bank has any; 2. ``line`` of a bank is what stood at its ``address`` where ``enable``.
-    ``progress`` counts the rounds that all banks have written. *memories* are its entries of the
-    inventory, by their names in it. Where a readout takes all columns of a line
-    at once and the last line's are not all steps, the word of its last step empties the columns
-    behind it.
+    in ``banks``, counted from ``begin`` on; input words (``beats``) are written as they come, while
+    no bank has any; 2. ``lines`` of a bank is what stood at its ``address`` where ``enable``. Where
+    a readout takes all columns of a line at once and the last line's are not all steps, the word of
+    its last step empties the columns behind it. *memories* are its entries of the inventory, by
+    their names in it.
+
+    Members
+    -------
+    ============ === ==================== ==========================================================
+    ``begin``    In  1                    a sample begins: rounds count from 0
+    ``words``    In  always ready streams `word_layout`: each bank's spikes
+    ``beats``    In  stream, always ready `word_layout`: the input's spikes
+    ``address``  In  a line a bank        which line the bank reads
+    ``enable``   In  a bit a bank         whether it does
+    ``lines``    Out words a bank         what it has read, its columns lowest first, until it reads
+                                          again
+    ``progress`` Out `progress_bits`      rounds that all banks have written
+    ============ === ==================== ==========================================================
     """
 
     def __init__(self, timing, memories):
@@ -31,8 +42,8 @@ class SpikeMemory(wiring.Component):
         banks, word = parameters.banks, word_layout(self.layout)
         super().__init__({
             "begin": In(1),
-            "words": In(data.ArrayLayout(word, banks)), "valid": In(banks),
-            "beat": In(word), "beat_valid": In(1),
+            "words": In(stream.Signature(word, always_ready=True)).array(banks),
+            "beats": In(stream.Signature(word, always_ready=True)),
             "address": In(data.ArrayLayout(range(max(self.layout.lines, 2)), banks)),
             "enable": In(banks), "lines": Out(data.ArrayLayout(WORD * parameters.columns, banks)),
             "progress": Out(progress_bits(self.timing)),
@@ -42,12 +53,13 @@ class SpikeMemory(wiring.Component):
         parameters = self.parameters
         m = Module()
         banks = parameters.banks
-        granted, written = self.words[0], self.valid[0]
+        granted, written = self.words[0].payload, self.words[0].valid
         if banks > 1:
             granted, written = self._turns(m, platform)
         word, valid, last = Signal(word_layout(self.layout)), Signal(), self._last_column()
-        m.d.comb += [word.eq(Mux(self.beat_valid, self.beat.as_value(), granted.as_value())),
-                     valid.eq(self.beat_valid | (written & granted.stored))]
+        m.d.comb += [word.eq(Mux(self.beats.valid, self.beats.payload.as_value(),
+                                 granted.as_value())),
+                     valid.eq(self.beats.valid | (written & granted.stored))]
         for bank in range(banks if self.layout.lines else 0):
             for column in range(parameters.columns):
                 self._copy(m, bank, column, word, valid, last)
@@ -88,8 +100,8 @@ class SpikeMemory(wiring.Component):
             goes = waiting[bank] & (turn == bank)
             with m.If(goes):
                 m.d.sync += waiting[bank].eq(0)
-            with m.If(self.valid[bank]):
-                m.d.sync += [waiting[bank].eq(1), held[bank].eq(self.words[bank])]
+            with m.If(self.words[bank].valid):
+                m.d.sync += [waiting[bank].eq(1), held[bank].eq(self.words[bank].payload)]
             m.d.comb += done[bank].eq(ahead[bank] != 0)
             m.d.sync += ahead[bank].eq(ahead[bank] + (goes & held[bank].round) - done.all())
             with m.If(self.begin):
@@ -103,6 +115,6 @@ class SpikeMemory(wiring.Component):
 
     def _claim(self, m, waiting, turn):
         """A word is written before the bank's next one comes, and before a sample begins."""
-        m.d.comb += [Assert(~(self.valid[bank] & waiting[bank] & (turn != bank)))
+        m.d.comb += [Assert(~(self.words[bank].valid & waiting[bank] & (turn != bank)))
                      for bank in range(self.parameters.banks)]
         m.d.comb += Assert(~(self.begin & waiting.any()))

@@ -37,6 +37,10 @@ class CoreCell(wiring.Component):
     """The module CORE of a `core_verilog` text as a cell, with the members of `SpikingCore`.
 
     The clock is that of ``sync``; *restart* resets the cell beside the domain's reset.
+
+    Members
+    -------
+    Those of `SpikingCore`.
     """
 
     def __init__(self, machine, restart):

@@ -10,6 +10,7 @@ from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
 from qsnn_hw.core.core import machine_result
+from qsnn_hw.core.jobs import optional
 from qsnn_hw.machine.layers import WORD
 
 from . import frames
@@ -41,6 +42,15 @@ class UartRx(wiring.Component):
     glitch, data bits shift in; 4. at the stop bit the byte goes to ``bytes``; if the last one
     was not taken yet, the new one is lost. A low stop bit raises ``broken`` for one clock; what is
     left of a break is no byte.
+
+    Members
+    -------
+    ========== === ====== ======================================================================
+    ``rx``     In  1      the line
+    ``bytes``  Out stream the bytes; one that is not taken before the next is there is kept, the
+                          next lost
+    ``broken`` Out 1      a low stop bit, for one clock
+    ========== === ====== ======================================================================
     """
 
     def __init__(self, *, divisor):
@@ -94,6 +104,13 @@ class UartTx(wiring.Component):
 
     A clock: 1. when idle, a byte is taken and the start bit is on ``tx`` from the next clock;
     2. each ``divisor`` clocks the next bit follows; 3. after the whole stop bit it is idle.
+
+    Members
+    -------
+    ========= === ====== =========
+    ``bytes`` In  stream the bytes
+    ``tx``    Out 1      the line
+    ========= === ====== =========
     """
 
     def __init__(self, *, divisor):
@@ -138,6 +155,17 @@ class Framer(wiring.Component):
     command's reply due. Another command or another end: what comes is taken and dropped until the
     reset. A reply: the identification, when asked for, goes before a waiting result; a result is
     taken from the core with its last byte.
+
+    Members
+    -------
+    ============ === ============== ===============================
+    ``received`` In  stream         bytes from the host
+    ``replies``  Out stream         bytes to the host
+    ``weights``  Out stream         the core's weights
+    ``inputs``   Out stream         the core's input beats
+    ``result``   In  stream         the core's result
+    ``restart``  Out 1, in a stream the next sample is a first step
+    ============ === ============== ===============================
     """
 
     def __init__(self, machine):
@@ -151,7 +179,7 @@ class Framer(wiring.Component):
             "weights": Out(stream.Signature(WORD)),
             "inputs": Out(stream.Signature(machine.layout.beat_bits)),
             "result": In(stream.Signature(machine_result(machine))),
-            **({"restart": Out(1)} if machine.parameters.streaming else {}),
+            **optional(machine.parameters.streaming, restart=Out(1)),
         })
 
     def elaborate(self, platform):
