@@ -3,22 +3,24 @@
 import draws
 import numpy as np
 import pytest
-from core_graphs import random_data, random_graph
+from core_graphs import random_graph
+from image_graphs import image_graph
 
 from qsnn_compile.lower.mapping import map_graph
 from qsnn_compile.passes import PASSES, run_passes
 from qsnn_sim.cycle import cycle
 from qsnn_sim.golden import golden
-from qsnn_sim.rtl.plan import layer_spikes
+from qsnn_sim.rtl.plan import layer_spikes, random_samples
 
 SAMPLES = 6
+SMALL = {"lanes": 16, "units": 1}
 
 
 def timed(graph, **shape):
-    """The machine of a network, and the clocks of five samples."""
+    """The machine of a network, and the clocks of three samples."""
     legal = run_passes(graph, PASSES)
     machine, _ = map_graph(legal, **shape)
-    x = random_data(legal, 5, 0)
+    x = random_samples(legal, 3, 0)
     spikes = layer_spikes(legal, golden.run(legal, x, record="spikes"))
     return machine, cycle.run(machine, x, spikes)
 
@@ -26,9 +28,9 @@ def timed(graph, **shape):
 @pytest.mark.parametrize("classes", [16, 17, 32, 33])
 def test_groups_of_a_shared_readout_turn_a_rotation_and_a_clock_apart(classes):
     """Of three neurons, two banks have their windows read long before the lanes are free."""
-    machine, timing = timed(random_graph(1, sizes=(5, 3, classes)), lanes=16, units=1, banks=2)
+    machine, timing = timed(random_graph(1, sizes=(5, 3, classes)), **SMALL, banks=2)
     apart = np.diff(timing.rotations[-1], axis=-1)
-    assert machine.parameters.joins and apart.shape == (5, 2, (classes - 1) // 16)
+    assert machine.parameters.joins and apart.shape == (3, 2, (classes - 1) // 16)
     assert np.all(apart == machine.timing.rotation[-1] + 1)
 
 
@@ -63,3 +65,19 @@ def test_pixels_of_a_list_are_words_one_by_one(events, busy):
             words.word(slice(None), np.full(1, 5), works, number == count - 1)
         assert words.spent.ravel().tolist() == banks.spent[:, index].tolist(), count
         assert words.request.ravel().tolist() == banks.request[:, index].tolist(), count
+
+
+@pytest.mark.parametrize("graph,shape,latencies", [
+    pytest.param(random_graph(11, 4, sizes=(31, 2, 2)), {}, [65, 160, 67], id="list"),
+    pytest.param(random_graph(11, 4, sizes=(31, 2, 2)), {"banks": 4}, [72, 166, 72],
+                 id="banks without work"),
+    pytest.param(random_graph(1, sizes=(5, 3, 33)), {"banks": 2}, [119, 152, 124],
+                 id="shared readout"),
+    pytest.param(random_graph(2, sizes=(20, 33, 3)), {"stepwise": True}, [402, 448, 396],
+                 id="step by step"),
+    pytest.param(image_graph(17), {"columns": 2, "batch": True}, [368, 377, 368],
+                 id="two steps a pass")])
+def test_latencies_that_the_rtl_had(graph, shape, latencies):
+    """Recorded once, for where no simulator is at hand."""
+    _, timing = timed(graph, **SMALL | shape)
+    assert timing.latency.tolist() == latencies
