@@ -4,7 +4,9 @@ and modes, and what its search chooses from, on every device."""
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
 from core_graphs import random_graph
 from image_graphs import image_graph
 from states import stateful
@@ -17,6 +19,7 @@ from qsnn_compile.search.candidates import Candidate, candidates
 from qsnn_compile.system.errors import Unsupported
 from qsnn_hw.machine import schedule
 from qsnn_hw.machine.arch import Image, Machine
+from qsnn_hw.machine.layers import WORD
 
 SAMPLES = 3                 # of a run
 MOST_LANES = 256            # in all: more of them are more of the same, and slow to simulate
@@ -71,6 +74,22 @@ def _clocks(one: Candidate) -> float:
     inputs = SAMPLES * (frame.parameters.steps if frame.parameters.streaming else 1)
     return (frame.layout.rows * frame.layout.row_beats * frame.parameters.banks
             + inputs * (one.clocks + 2 * frame.layout.input_beats))
+
+
+def active(machine: Machine, rng: np.random.Generator, samples: int) -> tuple[Any, list[Any]]:
+    """Inputs and spikes of *samples* for the cycle model, active at random, a third of them all."""
+    parameters = machine.parameters
+    odds = np.where(np.arange(samples) % 3, rng.choice([0, 0.1, 0.5, 0.9], samples), 1)
+
+    def train(*shape: int) -> Any:
+        return rng.random((samples, *shape)) < odds.reshape(-1, *[1] * len(shape))
+
+    source, steps = parameters.input_map, 2 if parameters.streaming else parameters.steps
+    channels = source.words * (WORD if source.kind == "spikes" else 1)
+    frames = [] if parameters.one_frame else [steps]
+    x = train(*frames, channels, source.height, source.width)
+    return x, [train(steps, layer.channels, layer.height, layer.width)
+               for layer in parameters.layers if layer.fires]
 
 
 def features(machine: Machine) -> set[str]:

@@ -41,10 +41,9 @@ def main() -> int:
     for mutant, outcome in _run(missing, options.processes):
         write(STATE, read(STATE) | {mutant.key: outcome})
         print(f"{outcome['outcome']:8} {outcome['seconds']:6.1f} s  {mutant.key}", flush=True)
-    state = read(STATE)
-    if set(options.rooms) == set(ROOMS):
-        state = {mutant.key: state[mutant.key] for mutant in wanted}
-        write(STATE, state)
+    state = {key: outcome for key, outcome in read(STATE).items()
+             if key in outcomes or outcome["room"] not in options.rooms}
+    write(STATE, state)
     PAGE.write_text(page(state, options.seed), encoding="utf-8")
     killed = sum(outcome["outcome"] == "killed" for outcome in state.values()) / len(state)
     print(f"{killed:.1%} of {len(state)} killed; wrote {PAGE} and {STATE}")

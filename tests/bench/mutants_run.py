@@ -20,6 +20,7 @@ from mutants_rooms import ROOMS, Mutant
 
 LEFT_OUT = ignore_patterns(".git", ".venv", "*.pyc", "__pycache__", ".*_cache", "build", "runs")
 QUICK = "not slow and not formal"
+APART = 60                      # seconds of a file of tests that is not measured
 _COPY: list[Path] = []          # this process's tree
 _ROOT: list[Path] = []
 
@@ -71,37 +72,36 @@ def _quoted(word: str) -> str:
 def _suite(root: Path, room: str) -> str:
     """The digest of a room's tests."""
     digest = sha256()
-    for test in _files(root, room):
+    for test in _files(root, ROOMS[room].tests + ROOMS[room].apart):
         digest.update(test.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def _files(root: Path, room: str) -> list[Path]:
-    paths = [root / test for test in ROOMS[room].tests]
+def _files(root: Path, tests: tuple[str, ...]) -> list[Path]:
+    paths = [root / test for test in tests]
     return sorted(file for path in paths
                   for file in ([path] if path.is_file() else path.glob("test_*.py")))
 
 
 def _tests(room: str, file: str, line: int) -> tuple[list[str], float]:
     """The tests of *room* that run *line* of *file*, the quickest first, and their seconds; all of
-    them where the line runs when the module is loaded."""
+    them where the line runs when the module is loaded. Last come those apart."""
     contexts, seconds = _measured(room)
     names = contexts.get(file, {}).get(line, set())
-    chosen = [name for name in seconds if "" in names or any(
-        name.endswith(context) for context in names)]
+    chosen = [name for name in seconds if "" in names or name in names]
     chosen.sort(key=seconds.__getitem__)
-    return [_node(name) for name in chosen], sum(seconds[name] for name in chosen)
+    apart = ROOMS[room].apart
+    return [*chosen, *apart], sum(seconds[name] for name in chosen) + APART * len(apart)
 
 
-def _node(name: str) -> str:
-    module, _, test = name.rpartition(".")
+def _node(module: str, test: str) -> str:
     return f"{module.replace('.', '/')}.py::{test}"
 
 
 @cache
 def _measured(room: str) -> tuple[dict[str, dict[int, set[str]]], dict[str, float]]:
-    """Which tests run each line of each file of *room*, and the seconds of each test (a dotted
-    name, all its parameters together). Measured once a run, by the first process that asks."""
+    """Which tests run each line of each file of *room*, and the seconds of each test (a node, all
+    its parameters together). Measured once a run, by the first process that asks."""
     folder = _COPY[0].parents[1] / f"measured-{room}"
     done = folder / "done"
     try:
@@ -125,14 +125,15 @@ def _measured(room: str) -> tuple[dict[str, dict[int, set[str]]], dict[str, floa
 
 def _measure(room: str, folder: Path) -> None:
     settings = folder / "coveragerc"
-    settings.write_text(f"[run]\ndata_file = {folder / 'coverage'}\n"
-                        "dynamic_context = test_function\ninclude =\n" +
+    settings.write_text(f"[run]\ndata_file = {folder / 'coverage'}\ninclude =\n" +
                         "".join(f"    {_COPY[0]}/{glob}\n" for glob in ROOMS[room].code))
     result = subprocess.run(
         [sys.executable, "-m", "coverage", "run", f"--rcfile={settings}", "-m", "pytest", "-q",
          "-n", "0", "-m", QUICK, f"--junitxml={folder / 'times.xml'}", "-p", "no:cacheprovider",
-         *(str(file.relative_to(_COPY[0])) for file in _files(_COPY[0], room))],
-        capture_output=True, text=True)
+         "-p", "mutants_context",
+         *(str(file.relative_to(_COPY[0])) for file in _files(_COPY[0], ROOMS[room].tests))],
+        capture_output=True, text=True, env=os.environ | {
+            "PYTHONPATH": f"{_COPY[0] / 'tests/bench'}:{os.environ['PYTHONPATH']}"})
     if result.returncode:
         raise RuntimeError(f"{room}: its tests must pass\n{result.stdout[-3000:]}")
 
@@ -141,6 +142,6 @@ def _seconds(file: Path) -> dict[str, float]:
     seconds: dict[str, float] = {}
     for case in xml.parse(file).iter("testcase"):
         if case.find("skipped") is None:
-            name = f"{case.attrib['classname']}.{case.attrib['name'].partition('[')[0]}"
-            seconds[name] = seconds.get(name, 0.0) + float(case.attrib["time"])
+            node = _node(case.attrib["classname"], case.attrib["name"].partition("[")[0])
+            seconds[node] = seconds.get(node, 0.0) + float(case.attrib["time"])
     return seconds

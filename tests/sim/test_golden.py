@@ -1,3 +1,4 @@
+import tracemalloc
 
 import naive
 import numpy as np
@@ -7,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 
 from qsnn_compile.ir import (
     Conv2d,
+    Delay,
     Dense,
     Graph,
     Input,
@@ -15,6 +17,7 @@ from qsnn_compile.ir import (
     Neuron,
     Node,
     Readout,
+    Synapse,
     ints,
 )
 from qsnn_sim.golden.golden import run
@@ -157,6 +160,63 @@ def test_a_flipped_channel_pools_the_least():
 def test_no_samples_is_no_error(graph):
     steps = (graph.steps,) if graph.input.coding == "spikes" else ()
     assert len(run(graph, np.zeros((0, *steps, *graph.input.shape), np.uint8)).scores) == 0
+
+
+@pytest.mark.parametrize("samples", [1, 2, 3, 4, 5])
+def test_two_at_a_time_are_all_samples(samples):
+    x = np.arange(samples)[:, None]
+    result = run(one_neuron(2), x, batch=2, record="all")
+    assert result.scores.tolist() == (2 * x).tolist() and len(result.reads) == samples
+    assert result.membranes["n"][..., 0].tolist() == [[n, 2 * n] for n in range(samples)]
+
+
+def test_a_sample_larger_than_a_batch_runs_alone():
+    size = (1 << 19) + 1
+    graph = Graph("large", 1, Input((size,), 1, "direct"),
+                  (Node("i", Dense(ints(np.ones((1, size))), 1), ("x",)),),
+                  Readout("potential", "i"))
+    assert run(graph, np.ones((2, size), np.uint8)).scores.tolist() == [[size], [size]]
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_the_windows_of_a_batch_take_16_megabytes(groups):
+    weight = ints(np.ones((4, 8 // groups, 7, 7)))
+    graph = Graph("windows", 1, Input((8, 32, 32), 1, "direct"), (
+        Node("i", Conv2d(weight, 1, groups=groups), ("x",)),
+        Node("n", Neuron(8, ints(0)), ("i",))), Readout("count", "n"))
+    x = np.ones((64, 8, 32, 32), np.uint8)
+    tracemalloc.start()
+    run(graph, x)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert 12 << 20 < peak < 24 << 20
+
+
+def test_a_standing_input_through_a_state_does_not_stand():
+    nodes = (Node("n", Neuron(8, ints(8), reset="soft", reset_value=ints(8)), ("x",)),
+             Node("before", Delay(), ("x",)), Node("late", Dense(ints([[1]]), 1), ("before",)))
+    fired, waited = (Graph("state", 5, Input((1,), 8, "direct"), nodes, Readout(kind, source))
+                     for kind, source in (("count", "n"), ("potential", "late")))
+    for x in (0, 3, 7, 8):
+        assert run(fired, [[x]]).scores.tolist() == [[5 * x // 8]]
+        assert run(waited, [[x]]).scores.tolist() == [[4 * x]]
+        assert naive.run(fired, np.array([x])).scores == [5 * x // 8]
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_a_second_state_saturates_at_both_ends(bits):
+    """At 2^(bits - 1) - 1 and at -2^(bits - 1), as a two's complement number does."""
+    high = (1 << bits - 1) - 1
+    for weight, end in ((1, high), (-1, -high - 1)):
+        nodes = (Node("i", Dense(ints([[weight]]), 1), ("x",)),
+                 Node("n", Neuron(16, ints(1000), decay=ints(0), synapse=Synapse(
+                     ints(1), 0, bits)), ("i",)))
+        graph = Graph("second", 3, Input((1,), 8, "direct"), nodes, Readout("last", "n.u"))
+        for x in (high - 1, high, high + 1, high + 2, 255):
+            steps = [step["n"]["u"][0,] for step in naive.run(graph, np.array([x])).steps]
+            result = run(graph, [[x]], record="all").membranes["n"].ravel().tolist()
+            assert result == steps
+            assert result[-1] == (end if 3 * x > high else 3 * x * weight)
 
 
 def test_unknown_record_is_refused():

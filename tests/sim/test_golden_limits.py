@@ -19,6 +19,7 @@ from qsnn_compile.ir import (
     magnitudes,
 )
 from qsnn_sim.golden.golden import run
+from qsnn_sim.golden.operators import narrowed
 
 
 def graph(shape, *ops, readout="potential", steps=1):
@@ -86,3 +87,26 @@ def test_a_neuron_beyond_int32(weight, fields):
         for t, step in enumerate(steps):
             assert result.spikes["n1"][n, t].tolist() == [*step["n1"]["value"].values()], (x, t)
             assert result.membranes["n1"][n, t].tolist() == [*step["n1"]["u"].values()], (x, t)
+
+
+@pytest.mark.parametrize("weights,doubled,kind", [
+    ([32767] * 512 + [511], 0, np.float32),             # at most 2^24 - 1
+    ([32767] * 512 + [512], 0, np.float64),             # 2^24
+    ([16383], 39, np.float64), ([16384], 39, np.int64)])    # 2^53 - 2^39, 2^53
+def test_sums_have_the_fastest_exact_type(weights, doubled, kind):
+    names = ["x", *(f"twice{i}" for i in range(doubled))]
+    sums = [Node(name, Add(), (source, source)) for source, name in pairwise(names)]
+    for op in (Dense(ints([weights]), 16), Conv2d(ints(weights).reshape(1, -1, 1, 1), 16)):
+        shape = (len(weights),) + (1,) * (op.weight.ndim - 2)
+        made = Graph("types", 1, Input(shape, 1, "direct"),
+                     (*sums, Node("sum", op, (names[-1],))), Readout("potential", "sum"))
+        assert narrowed(made).nodes[-1].op.weight.dtype == kind
+
+
+@pytest.mark.parametrize("peak,kind", [(2**31 - 1, np.int32), (2**31, np.int64)])
+def test_a_neuron_has_the_fastest_exact_type(peak, kind):
+    neuron = Neuron(4, ints(peak - 255 - 8 - 1))     # behind a pixel, a membrane, a rounding
+    made = graph((1,), Dense(ints([[1]]), 1), neuron, readout="count")
+    assert magnitudes(made)["n1"] == peak
+    op = narrowed(made).nodes[-1].op
+    assert {getattr(op, name).dtype for name in ("threshold", "bias", "decay")} == {np.dtype(kind)}

@@ -3,7 +3,6 @@
 import draws
 import numpy as np
 
-from qsnn_hw.machine.layers import WORD
 from qsnn_sim.cycle import cycle
 
 SAMPLES = 24
@@ -11,18 +10,9 @@ DRAWS = 50
 
 
 def run(machine, rng, arrivals):
-    """The latencies of random activity, a third of it all-active."""
+    """The latencies of random activity."""
+    x, spikes = draws.active(machine, rng, SAMPLES)
     parameters = machine.parameters
-    odds = np.where(np.arange(SAMPLES) % 3, rng.choice([0, 0.1, 0.5, 0.9], SAMPLES), 1)
-
-    def train(*shape):
-        return rng.random((SAMPLES, *shape)) < odds.reshape(-1, *[1] * len(shape))
-
-    source, steps = parameters.input_map, 2 if parameters.streaming else parameters.steps
-    channels = source.words * (WORD if source.kind == "spikes" else 1)
-    x = train(*([] if parameters.one_frame else [steps]), channels, source.height, source.width)
-    spikes = [train(steps, layer.channels, layer.height, layer.width)
-              for layer in parameters.layers if layer.fires]
     exits = rng.integers(0, parameters.steps, SAMPLES) if parameters.exits else None
     return cycle.run(machine, x, spikes, arrivals=arrivals, exits=exits).latency
 
