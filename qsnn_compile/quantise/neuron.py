@@ -10,8 +10,9 @@ from qsnn_compile.reals.calibrate import Range
 from qsnn_compile.reals.normal_form import Neuron, Reals, SynapticCurrent
 from qsnn_compile.reals.units import Current, QuantiseError, Shape, along, same, snapped
 
-from .place import Place, Trial
+from .place import Place
 from .report import Rounding, rounding
+from .trial import Trial
 
 NEVER = 1 << 48                 # beyond every v
 MARGIN = 1.25                   # of a range seen in data

@@ -22,7 +22,8 @@ from qsnn_compile.reals.normal_form import (
 )
 from qsnn_compile.reals.shapes import shapes
 
-from .place import Place, Trial, immediate, spikes
+from .place import Place, immediate, sent
+from .trial import Trial
 
 Array = NDArray[Any]
 NUMBERS = 1 << 26               # in all values of all samples and steps
@@ -65,8 +66,8 @@ class Traces:
         if isinstance(op, Delay):
             self.after[node.name] = self.before[node.name]
         elif isinstance(op, Neuron):
-            sent = spikes(immediate(op), inputs[0], self.steps, place, bits)
-            self.after[node.name] = np.stack([*sent], axis=1) * np.float32(op.amplitude)
+            every = [*sent(immediate(op), inputs[0], self.steps, place, bits)]
+            self.after[node.name] = np.stack(every, axis=1) * np.float32(op.amplitude)
         else:
             self.after[node.name] = _by_step(lambda *x: stateless(op, x), *inputs)
 
