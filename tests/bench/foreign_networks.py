@@ -15,7 +15,7 @@ from pathlib import Path
 
 import snntorch as snn
 import torch
-from spikingjelly.activation_based import functional, layer, neuron, surrogate
+from spikingjelly.activation_based import functional, layer, neuron
 from torch import Tensor, nn
 
 from qsnn_models import from_torch
@@ -28,7 +28,8 @@ HELD_OUT = 5_000
 
 @dataclass(frozen=True)
 class Recipe:
-    """A network, its data and its training; the seed is that of weights and order."""
+    """A network, its data and its training, with half of the images mirrored where ``flips``;
+    the seed is that of weights and order."""
 
     data: str
     shape: tuple[int, ...]
@@ -37,6 +38,7 @@ class Recipe:
     build: Callable[[], nn.Module]
     rate: float = 2e-3
     seed: int = 23
+    flips: bool = False
 
 
 def leaky_dense(*sizes: int, beta: float, **options: object) -> nn.Module:
@@ -59,8 +61,8 @@ def strided_convs(channels: tuple[int, int], spiking: Callable[[], nn.Module]) -
 
 RECIPES = {
     "dense": Recipe("mnist", (784,), 10, 15, lambda: leaky_dense(784, 128, 10, beta=0.9)),
-    "conv": Recipe("fashion-mnist", (1, 28, 28), 4, 18, lambda: strided_convs(
-        (16, 32), lambda: neuron.LIFNode(surrogate_function=surrogate.ATan()))),
+    "conv": Recipe("fashion-mnist", (1, 28, 28), 4, 20,
+                   lambda: strided_convs((16, 32), neuron.LIFNode), flips=True),
     "dense-kept-back": Recipe("fashion-mnist", (784,), 8, 12, lambda: leaky_dense(
         784, 200, 100, 10, beta=0.8, reset_mechanism="zero")),
     "conv-kept-back": Recipe("mnist", (1, 28, 28), 6, 8,
@@ -82,6 +84,11 @@ def rates(net: nn.Module, x: Tensor, steps: int) -> Tensor:
     return sum(out[0] if isinstance(out, tuple) else out for out in outputs) / steps
 
 
+def mirrored(x: Tensor) -> Tensor:
+    """Half of the images left to right."""
+    return torch.where(torch.rand(len(x), 1, 1, 1) < 0.5, x.flip(-1), x)
+
+
 def trained(recipe: Recipe, x: Tensor, y: Tensor) -> nn.Module:
     """The network after its epochs of Adam, cosine rate."""
     torch.manual_seed(recipe.seed)
@@ -92,7 +99,8 @@ def trained(recipe: Recipe, x: Tensor, y: Tensor) -> nn.Module:
     for epoch in range(recipe.epochs):
         total = 0.0
         for rows in torch.randperm(len(x))[:len(x) // BATCH * BATCH].split(BATCH):
-            loss = nn.functional.cross_entropy(10 * rates(net, x[rows], recipe.steps), y[rows])
+            shown = mirrored(x[rows]) if recipe.flips else x[rows]
+            loss = nn.functional.cross_entropy(10 * rates(net, shown, recipe.steps), y[rows])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
