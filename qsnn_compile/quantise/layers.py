@@ -261,8 +261,9 @@ class Layers:
     def _neuron(self, node: Node, op: Neuron) -> Value:
         current, shape = as_current(self.values[node.inputs[0]]), self._shape(node.name)
         bits, traces = self.bits.membrane_bits, self.traces
+        trial = None if traces is None else traces.trial(node)
         made = quantise_neuron(node.name, op, current, shape, self.plan.ranges.get(node.name),
-                               Widths(bits, self.bits.q), traces and traces.trial(node))
+                               Widths(bits, self.bits.q), trial)
         if traces is not None:
             traces.follow(node, op, made.place, bits)
         if made.wanted is not None:

@@ -65,8 +65,8 @@ def sources(network: Network, by_name: Mapping[str, Node], wants: Callable[[Op],
             back(source)
 
     for node in network.nodes:
-        if wants(node.op):
-            back(node.inputs[0])
+        for name in node.inputs if wants(node.op) else ():
+            back(name)
     return behind
 
 

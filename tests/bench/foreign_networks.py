@@ -28,8 +28,7 @@ HELD_OUT = 5_000
 
 @dataclass(frozen=True)
 class Recipe:
-    """A network, its data and its training, with half of the images mirrored where ``flips``;
-    the seed is that of weights and order."""
+    """A network, its data and its training; the seed is that of weights and order."""
 
     data: str
     shape: tuple[int, ...]
@@ -38,7 +37,6 @@ class Recipe:
     build: Callable[[], nn.Module]
     rate: float = 2e-3
     seed: int = 23
-    flips: bool = False
 
 
 def leaky_dense(*sizes: int, beta: float, **options: object) -> nn.Module:
@@ -61,8 +59,8 @@ def strided_convs(channels: tuple[int, int], spiking: Callable[[], nn.Module]) -
 
 RECIPES = {
     "dense": Recipe("mnist", (784,), 10, 15, lambda: leaky_dense(784, 128, 10, beta=0.9)),
-    "conv": Recipe("fashion-mnist", (1, 28, 28), 4, 20,
-                   lambda: strided_convs((16, 32), neuron.LIFNode), flips=True),
+    "conv": Recipe("fashion-mnist", (1, 28, 28), 4, 15,
+                   lambda: strided_convs((16, 32), neuron.LIFNode)),
     "dense-kept-back": Recipe("fashion-mnist", (784,), 8, 12, lambda: leaky_dense(
         784, 200, 100, 10, beta=0.8, reset_mechanism="zero")),
     "conv-kept-back": Recipe("mnist", (1, 28, 28), 6, 8,
@@ -84,11 +82,6 @@ def rates(net: nn.Module, x: Tensor, steps: int) -> Tensor:
     return sum(out[0] if isinstance(out, tuple) else out for out in outputs) / steps
 
 
-def mirrored(x: Tensor) -> Tensor:
-    """Half of the images left to right."""
-    return torch.where(torch.rand(len(x), 1, 1, 1) < 0.5, x.flip(-1), x)
-
-
 def trained(recipe: Recipe, x: Tensor, y: Tensor) -> nn.Module:
     """The network after its epochs of Adam, cosine rate."""
     torch.manual_seed(recipe.seed)
@@ -99,8 +92,7 @@ def trained(recipe: Recipe, x: Tensor, y: Tensor) -> nn.Module:
     for epoch in range(recipe.epochs):
         total = 0.0
         for rows in torch.randperm(len(x))[:len(x) // BATCH * BATCH].split(BATCH):
-            shown = mirrored(x[rows]) if recipe.flips else x[rows]
-            loss = nn.functional.cross_entropy(10 * rates(net, shown, recipe.steps), y[rows])
+            loss = nn.functional.cross_entropy(10 * rates(net, x[rows], recipe.steps), y[rows])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
