@@ -53,9 +53,10 @@ def quantise(network: Network, *, weight_bits: int = 8, membrane_bits: int = 12,
     """*network* in integers: DESIGN §3, arithmetic version 1.
 
     *calibrate* is data as the network takes them; they give the range of the input and of the
-    membranes. Without them the input is taken to be 0 … 1 and random inputs are tried. *codes*
-    are the input's, if they are known better; *steps* and *readout* (count, potential, last) go
-    before what the file says. Raises QuantiseError.
+    membranes, and weights of few bits and membranes are rounded by what it does to them. Without
+    them the input is taken to be 0 … 1 and random inputs are tried. *codes* are the input's, if
+    they are known better; *steps* and *readout* (count, potential, last) go before what the file
+    says. Raises QuantiseError.
     """
     settings = Settings(weight_bits, membrane_bits, input_bits, decay_bits)
     _check(settings)
