@@ -14,7 +14,7 @@ from qsnn_compile.reals.normal_form import Network, Neuron
 
 Array = NDArray[Any]
 SILENT = 0.1                    # of its rate in float, or less: a layer has gone silent
-SATURATED = 0.01                # of its membranes at their limit, or more
+SATURATED = 0.01                # of its membranes at their limit, or more, and of its spikes wrong
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,8 @@ def _advice(layer: LayerCheck, bits: int) -> str:
     if layer.float_rate > 0.001 and layer.fixed_rate < SILENT * layer.float_rate:
         return (f"layer {layer.name!r} has gone silent: use more weight bits (--weight-bits), or "
                 f"--membrane-bits {bits + 4}")
-    if layer.saturated > SATURATED:
+    # A range clipped on purpose, by data, does no harm.
+    if layer.saturated > SATURATED and sum(layer.mismatches) > SATURATED * layer.spikes:
         return (f"layer {layer.name!r} is saturated: use --membrane-bits {bits + 2}, or calibrate "
                 "with data like these (--calibrate)")
     if layer.float_rate < 0.999 and 1 - layer.fixed_rate < SILENT * (1 - layer.float_rate):

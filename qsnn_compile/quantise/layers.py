@@ -1,6 +1,7 @@
 """The walk over the network: every value gets its unit, every node its integers."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -33,19 +34,22 @@ from qsnn_compile.reals.units import (
     same,
 )
 
+from . import refined
 from .explain import equation
-from .linear import WIDEST, constant_bias, finer, quantise_weights
+from .linear import WIDEST, Weights, constant_bias, finer, quantise_weights
 from .neuron import Widths, quantise_neuron
 from .plan import FRACTION, Bits, Plan, names, sources
 from .report import Layer, Rounding, span
+from .traces import Traces
 
 
 class Layers:
     """One walk: ``nodes`` of the IR, ``names`` and ``values`` of the normal form's, ``layers`` for
-    the report."""
+    the report. Where there are *traces* of data, weights and membranes are rounded by them."""
 
-    def __init__(self, network: Network, bits: Bits, codes: InputCodes, plan: Plan) -> None:
-        self.network, self.bits, self.plan = network, bits, plan
+    def __init__(self, network: Network, bits: Bits, codes: InputCodes, plan: Plan,
+                 traces: Traces | None = None) -> None:
+        self.network, self.bits, self.plan, self.traces = network, bits, plan, traces
         self.by_name = {node.name: node for node in network.nodes}
         self.names = names(network)
         self.nodes: list[ir.Node] = []
@@ -58,6 +62,7 @@ class Layers:
             isinstance(op, Neuron) and op.synapse is not None))
         self.slow = sources(network, self.by_name, lambda op: isinstance(op, Neuron)
                              and op.synapse is not None)
+        self.shared = sources(network, self.by_name, lambda op: isinstance(op, Add))
         self.widths: dict[str, int] = {}
         self.spare: dict[str, int] = {}
 
@@ -65,6 +70,8 @@ class Layers:
         """Walk. Raises QuantiseError."""
         for node in self.network.nodes:
             self.values[node.name] = self._value(node)
+            if self.traces is not None and node.name not in self.traces.after:
+                self.traces.follow(node, node.op)
         return self
 
     def _value(self, node: Node) -> Value:
@@ -106,6 +113,8 @@ class Layers:
         x, shape = self._activation(node), self._shape(node.inputs[0])
         made = quantise_weights(node.name, op, x, shape, self.bits.weight_bits,
                                 self.plan.units.get(node.name))
+        if self.traces is not None:
+            made = self._by_data(node, op, x, made)
         made = finer(made, self._spare(node.name, made.bits))
         self.widths[node.name] = made.bits
         if isinstance(op, Linear):
@@ -114,7 +123,8 @@ class Layers:
             fixed = ir.Conv2d(made.codes, made.bits, op.stride, op.padding, op.groups, x.zero)
         rank = len(self._shape(node.name)) - 1
         sums = made.codes.reshape(len(made.codes), -1).sum(axis=1)
-        offset = np.broadcast_to(op.bias, made.unit.shape) - made.unit * x.zero * sums
+        bias = np.broadcast_to(op.bias + made.correction, made.unit.shape)
+        offset = bias - made.unit * x.zero * sums
         note = (f"{op.grid.source}, {made.bits} bits, kept" if made.exact and op.grid else
                 f"{made.bits} bits" + (f", its {op.grid.source} not kept" if op.grid else ""))
         self.tell(node, (Rounding("weight", span(op.weight), span(made.codes), made.error),),
@@ -126,6 +136,18 @@ class Layers:
             return Current(tall, np.zeros_like(tall))
         self.add(node, fixed)
         return Current(tall, offset.reshape(tall.shape))
+
+    def _by_data(self, node: Node, op: Linear | Convolution, x: Activation, made: Weights
+                 ) -> Weights:
+        """*made*, refined where it is of few bits; the data go through it."""
+        assert self.traces is not None
+        layer = refined.Layer(node.name, op, x, self._shape(node.inputs[0]))
+        if layer.of_few_bits(made):
+            made = layer.refined(made, *self.traces.inputs(node), node.name in self.shared)
+        if node.name in self.exact:             # a bias there would cost neurons
+            made = replace(made, correction=np.zeros(()))
+        self.traces.follow(node, layer.in_reals(made))
+        return made
 
     def _spare(self, name: str, bits: int) -> int:
         """Fraction bits for weights that a synapse integrates. An offset and a Delay need none."""
@@ -238,8 +260,12 @@ class Layers:
 
     def _neuron(self, node: Node, op: Neuron) -> Value:
         current, shape = as_current(self.values[node.inputs[0]]), self._shape(node.name)
+        bits, traces = self.bits.membrane_bits, self.traces
+        trial = None if traces is None else traces.trial(node)
         made = quantise_neuron(node.name, op, current, shape, self.plan.ranges.get(node.name),
-                               Widths(self.bits.membrane_bits, self.bits.q))
+                               Widths(bits, self.bits.q), trial)
+        if traces is not None:
+            traces.follow(node, op, made.place, bits)
         if made.wanted is not None:
             self.demand(node.inputs[0], made.wanted)
         self.add(node, made.op)

@@ -1,6 +1,6 @@
 """The weights of a layer as integers, one scale a channel."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -10,18 +10,21 @@ from qsnn_compile.reals.normal_form import Convolution, Grid, Linear, Reals
 from qsnn_compile.reals.units import Activation, QuantiseError, Shape, flat, per_channel
 
 WIDEST = 16
-_SHRINKS = np.linspace(1.0, 0.4, 25)
+FEW = 4                         # bits, or less: the largest weight does not say the scale
+_SHRINKS = np.linspace(1.0, 0.05, 39)
 
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """``W · scale of x ≈ unit[c] · codes``; ``exact`` where the file's own grid was kept."""
+    """``W · scale of x ≈ unit[c] · codes``; ``exact`` where the file's own grid was kept;
+    ``correction`` is what the bias gains, in real numbers."""
 
     codes: Ints
     bits: int
     unit: Reals
     error: float
     exact: bool
+    correction: Reals = field(default_factory=lambda: np.zeros(()))
 
 
 def quantise_weights(name: str, op: Linear | Convolution, x: Activation, shape: Shape, bits: int,
@@ -120,14 +123,14 @@ def _chosen(weight: Reals, bits: int) -> Reals:
     """A scale for each channel: the largest weight, for few bits the least squared error."""
     rows = weight.reshape(len(weight), -1)
     if bits == 1:
-        found = np.abs(rows).mean(axis=1)
+        scale = np.abs(rows).mean(axis=1)
     else:
         top = (1 << bits - 1) - 1
-        found = np.abs(rows).max(axis=1) / top
-        if bits <= 4:
-            found = found * _best_shrink(rows, found, top)
-    spare = float(found.max()) or 1.0
-    return np.where(found > 0, found, spare)
+        scale = np.abs(rows).max(axis=1) / top
+        if bits <= FEW:
+            scale = scale * _best_shrink(rows, scale, top)
+    spare = float(scale.max()) or 1.0
+    return np.where(scale > 0, scale, spare)
 
 
 def _best_shrink(rows: Reals, scale: Reals, top: int) -> Reals:

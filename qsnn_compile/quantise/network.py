@@ -24,8 +24,9 @@ from .plan import Plan
 from .readout import readout_of
 from .report import Report
 from .rewrite import expressible
+from .traces import Traces
 
-MAX_STEPS = 65_536              # that ranges and rates are found by running
+MAX_STEPS = 65_536              # that ranges and rates are measured in
 SETTLED = 12                    # layers ask each other for units at most so often
 
 
@@ -52,9 +53,10 @@ def quantise(network: Network, *, weight_bits: int = 8, membrane_bits: int = 12,
     """*network* in integers: DESIGN §3, arithmetic version 1.
 
     *calibrate* is data as the network takes them; they give the range of the input and of the
-    membranes. Without them the input is taken to be 0 … 1 and random inputs are tried. *codes*
-    are the input's, if they are known better; *steps* and *readout* (count, potential, last) go
-    before what the file says. Raises QuantiseError.
+    membranes, and weights of few bits and membranes are rounded by what it does to them. Without
+    them the input is taken to be 0 … 1 and random inputs are tried. *codes* are the input's, if
+    they are known better; *steps* and *readout* (count, potential, last) go before what the file
+    says. Raises QuantiseError.
     """
     settings = Settings(weight_bits, membrane_bits, input_bits, decay_bits)
     _check(settings)
@@ -64,21 +66,24 @@ def quantise(network: Network, *, weight_bits: int = 8, membrane_bits: int = 12,
     data = random_data(whole, codes, steps) if calibrate is None else np.asarray(calibrate)
     plan = Plan(shapes(whole), observe(whole, data, steps))
     for _ in range(SETTLED):
+        plan.changed = False
         layers = _layers(whole, settings, codes, plan)
         if not plan.changed:
             break
-        plan.changed = False
-    else:
+    if calibrate is not None:
+        layers = _layers(whole, settings, codes, plan, Traces(whole, data, steps, codes))
+    if plan.changed:
         raise QuantiseError(f"network {network.name!r}: layers must agree on their units, not ask "
                             "each other for new ones; send the model to the authors")
     return _graph(network, layers, codes, steps, readout, calibrate is None)
 
 
-def _layers(network: Network, settings: Settings, codes: InputCodes, plan: Plan) -> Layers:
+def _layers(network: Network, settings: Settings, codes: InputCodes, plan: Plan,
+            traces: Traces | None = None) -> Layers:
     """The layers in integers. Raises QuantiseError where their numbers are no integers at all."""
     try:
         with np.errstate(all="ignore"):
-            return Layers(network, settings, codes, plan).run()
+            return Layers(network, settings, codes, plan, traces).run()
     except ir.IrError:
         raise
     except (ValueError, OverflowError) as error:    # int() of what is NaN or infinite

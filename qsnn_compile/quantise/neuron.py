@@ -10,7 +10,9 @@ from qsnn_compile.reals.calibrate import Range
 from qsnn_compile.reals.normal_form import Neuron, Reals, SynapticCurrent
 from qsnn_compile.reals.units import Current, QuantiseError, Shape, along, same, snapped
 
+from .place import Place
 from .report import Rounding, rounding
+from .trial import Trial
 
 NEVER = 1 << 48                 # beyond every v
 MARGIN = 1.25                   # of a range seen in data
@@ -29,6 +31,7 @@ class Fixed:
     roundings: tuple[Rounding, ...]
     notes: tuple[str, ...]
     wanted: Reals | None = None
+    place: Place | None = None
 
 
 @dataclass(frozen=True)
@@ -53,14 +56,16 @@ class _Frame:
 
 
 def quantise_neuron(name: str, op: Neuron, current: Current, shape: Shape, seen: Range | None,
-                    widths: Widths) -> Fixed:
-    """*op* in integers. Raises QuantiseError where fixed point can't express it."""
+                    widths: Widths, trial: Trial | None = None) -> Fixed:
+    """*op* in integers, its membrane's levels where *trial* finds them best. Raises QuantiseError
+    where fixed point can't express it."""
     _check(name, op)
     synapse, current, lost, roundings = _synapse(op.synapse, current, shape, widths)
     gain = along(op.gain, shape)
     frame = _frame(op, gain, current, shape)
-    step = _step(frame, op, seen, shape, widths) if op.grid is None else None
-    fitted = _shifts(name, op, frame, step, widths)
+    place = None if op.grid is not None else _place(op, frame, seen, shape, widths, trial)
+    frame = frame if place is None else replace(frame, bias=frame.bias + place.shift)
+    fitted = _shifts(name, op, frame, place, widths)
     wanted = _wanted(gain, current, fitted)
     if wanted is not None and op.synapse is not None:
         wanted = wanted / along(op.synapse.gain, shape)
@@ -68,7 +73,7 @@ def quantise_neuron(name: str, op: Neuron, current: Current, shape: Shape, seen:
     fixed, more, notes = _numbers(name, op, frame, fitted, m, q, lost)
     decay = rounding("decay", frame.decay, m, 0.5 ** q)
     return Fixed(replace(fixed, synapse=synapse), fitted.unit, (*roundings, decay, *more), notes,
-                 wanted)
+                 wanted, place)
 
 
 def _check(name: str, op: Neuron) -> None:
@@ -104,10 +109,10 @@ def _synapse(op: SynapticCurrent | None, current: Current, shape: Shape, widths:
         return None, current, np.zeros(()), ()
     alpha = along(op.decay, shape)
     m, q = _decay(alpha, widths.decay)
-    found = ir.Synapse(ir.ints(m), q, 32)
+    made = ir.Synapse(ir.ints(m), q, 32)
     lost = np.where((alpha > 0) & (alpha < 1), (0.5 - 0.5 ** (q + 1)) / (1 - alpha + 1e-12), 0.0)
     leaving = Current(current.unit * along(op.gain, shape), current.offset)
-    return found, leaving, np.minimum(lost, 64), (rounding("synapse decay", alpha, m, 0.5 ** q),)
+    return made, leaving, np.minimum(lost, 64), (rounding("synapse decay", alpha, m, 0.5 ** q),)
 
 
 def _frame(op: Neuron, gain: Reals, current: Current, shape: Shape) -> _Frame:
@@ -150,9 +155,28 @@ def _step(frame: _Frame, op: Neuron, seen: Range | None, shape: Shape, widths: W
     return np.asarray(reach / ((1 << widths.membrane - 1) - 1 or 1))
 
 
-def _shifts(name: str, op: Neuron, frame: _Frame, step: Reals | None, widths: Widths) -> _Fitted:
-    if step is None:
+def _place(op: Neuron, frame: _Frame, seen: Range | None, shape: Shape, widths: Widths,
+           trial: Trial | None) -> Place:
+    """The levels that hold the range about 0; those that *trial* finds better."""
+    step = _step(frame, op, seen, shape, widths)
+    step = np.broadcast_to(step, np.broadcast_shapes(step.shape, _each(shape)))
+    if trial is None or seen is None or op.max_spikes > 1:      # ⌊v / θ⌋ counts from 0
+        return Place(step, np.zeros(step.shape), np.zeros(step.shape))
+    own = np.where(frame.unit > 0, frame.unit, step / (1 << FINER))
+    step = own * 2.0 ** np.maximum(np.ceil(np.log2(step / own) - 1e-9), -MAX_GAIN_SHIFT)
+    first = Place(step, np.zeros(step.shape), np.zeros(step.shape))
+    return trial.best(op, first, along(seen.low, shape), along(seen.high, shape), widths.membrane)
+
+
+def _each(shape: Shape) -> Shape:
+    """A number a channel."""
+    return tuple(size if axis == 0 else 1 for axis, size in enumerate(shape))
+
+
+def _shifts(name: str, op: Neuron, frame: _Frame, place: Place | None, widths: Widths) -> _Fitted:
+    if place is None:
         return _on_grid(name, op, frame)
+    step = place.step
     own = np.where(frame.unit > 0, frame.unit, step / (1 << FINER))
     f = 0
     if not (_whole(op, frame, own) and (step <= own * (1 + 1e-9)).all()):
@@ -161,7 +185,7 @@ def _shifts(name: str, op: Neuron, frame: _Frame, step: Reals | None, widths: Wi
     k = np.maximum(0, np.ceil(np.log2(step / unit) - 1e-9))
     top = min(32, 58 - widths.membrane - widths.decay)
     return _Fitted(f, np.minimum(k, top), unit * 2.0 ** np.maximum(0, k - top), widths.membrane,
-                   np.zeros(()), None)
+                   place.centre, None)
 
 
 def _whole(op: Neuron, frame: _Frame, unit: Reals) -> bool:
@@ -223,7 +247,7 @@ def _numbers(name: str, op: Neuron, frame: _Frame, fitted: _Fitted, m: Reals, q:
     threshold = _threshold(op, snapped((frame.threshold - c) / unit))
     shift = c if op.reset == "hard" else np.zeros(())
     value = np.rint((frame.reset_value - shift) / unit)
-    found = ir.Neuron(
+    fixed = ir.Neuron(
         bits=fitted.bits, threshold=threshold, bias=ir.ints(stored), step_shift=ir.ints(k),
         decay=ir.ints(m), decay_shift=q, gain_shift=fitted.gain_shift, reset=op.reset,
         reset_value=ir.ints(value), initial=_initial(frame, fitted),
@@ -233,7 +257,7 @@ def _numbers(name: str, op: Neuron, frame: _Frame, fitted: _Fitted, m: Reals, q:
         rounding("bias", frame.bias + (frame.decay - 1) * c, stored, unit)]
     if op.reset != "none":
         made.append(rounding("reset", frame.reset_value - shift, value, unit))
-    return found, tuple(made), (*fitted.notes, *_warnings(op, frame, fitted))
+    return fixed, tuple(made), (*fitted.notes, *_warnings(op, frame, fitted))
 
 
 def _threshold(op: Neuron, value: Reals) -> ir.Ints:
@@ -259,15 +283,15 @@ def _clamp(frame: _Frame, fitted: _Fitted) -> ir.Ints | None:
 
 
 def _warnings(op: Neuron, frame: _Frame, fitted: _Fitted) -> list[str]:
-    found = []
+    warnings = []
     if op.max_spikes > 255:
-        found.append("at most 255 spikes a step are sent")
+        warnings.append("at most 255 spikes a step are sent")
     step = fitted.unit * 2.0 ** fitted.step_shift
     away = np.abs((frame.initial - fitted.centre) / step
                   - np.rint((frame.initial - fitted.centre) / step)).max()
     if op.grid is not None and away > 1e-3:
-        found.append(f"the initial membrane lies {away:.2g} of a level beside its nearest level")
+        warnings.append(f"the initial membrane lies {away:.2g} of a level beside its nearest level")
     below = frame.clamp is not None and (op.threshold - frame.reset_value < frame.clamp).any()
     if op.delayed and op.reset == "soft" and below:
-        found.append("the clamp holds after a reset too, not only before it")
-    return found
+        warnings.append("the clamp holds after a reset too, not only before it")
+    return warnings

@@ -54,20 +54,20 @@ class Plan:
 def sources(network: Network, by_name: Mapping[str, Node], wants: Callable[[Op], bool]
              ) -> set[str]:
     """The layers whose current goes to an operator that *wants* it."""
-    found: set[str] = set()
+    behind: set[str] = set()
 
     def back(name: str) -> None:
         node = by_name.get(name)
-        if node is None or name in found or isinstance(node.op, Neuron):
+        if node is None or name in behind or isinstance(node.op, Neuron):
             return
-        found.add(name)
+        behind.add(name)
         for source in () if isinstance(node.op, Linear | Convolution) else node.inputs:
             back(source)
 
     for node in network.nodes:
-        if wants(node.op):
-            back(node.inputs[0])
-    return found
+        for name in node.inputs if wants(node.op) else ():
+            back(name)
+    return behind
 
 
 def names(network: Network) -> dict[str, str]:

@@ -56,12 +56,12 @@ class _Rewriter:
 
     def _partners(self) -> dict[str, float]:
         """For each layer of spikes that is added to others: the smallest of the sizes."""
-        found: dict[str, float] = {}
+        sizes: dict[str, float] = {}
         for node in self.given.nodes:
             if isinstance(node.op, Add):
                 size = min(self._weight(name) for name in node.inputs)
-                found.update((name, size) for name in node.inputs if self._spikes(name) is not None)
-        return found
+                sizes.update((name, size) for name in node.inputs if self._spikes(name) is not None)
+        return sizes
 
     def _spikes(self, layer: str) -> Neuron | None:
         """The neuron whose spikes the node *layer* weighs, if it does that."""
@@ -71,8 +71,8 @@ class _Rewriter:
         source = self.by_name.get(node.inputs[0])
         while source is not None and isinstance(source.op, Delay):
             source = self.by_name.get(source.inputs[0])
-        found = None if source is None else source.op
-        return found if isinstance(found, Neuron) and found.max_spikes == 1 else None
+        op = None if source is None else source.op
+        return op if isinstance(op, Neuron) and op.max_spikes == 1 else None
 
     def _loud_layer(self, node: Node, op: Linear | Convolution, size: float) -> list[Node]:
         source, neuron = node.inputs[0], self._spikes(node.name)

@@ -201,11 +201,16 @@ def random_data(network: Network, codes: InputCodes, steps: int) -> Array:
     return x if network.coding == "frames" else x[:, 0]
 
 
-def observe(network: Network, x: Array, steps: int) -> Mapping[str, Range]:
-    """The range of each neuron's membrane on *x*, as the immediate form of its reset stores it."""
+def frames_of(network: Network, x: Array, steps: int) -> Array:
+    """*x* as [N, T, *shape], as many steps as it has where they are frames."""
     if network.coding == "frames" and steps not in x.shape[:2]:
         network, steps = replace(network, steps=None), x.shape[1] if x.ndim > 1 else steps
-    frames = arranged(network, np.asarray(x), steps).astype(np.float32)
+    return arranged(network, np.asarray(x), steps).astype(np.float32)
+
+
+def observe(network: Network, x: Array, steps: int) -> Mapping[str, Range]:
+    """The range of each neuron's membrane on *x*, as the immediate form of its reset stores it."""
+    frames = frames_of(network, x, steps)
     machine, ranges = Machine(network, len(frames), np.float32), dict[str, Range]()
     for step in range(frames.shape[1]):
         with np.errstate(all="ignore"):             # what isn't finite is refused by name

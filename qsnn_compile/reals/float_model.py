@@ -1,7 +1,7 @@
 """The normal form in floating point: the network as its library computed it, many samples at
 once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from .normal_form import (
     Network,
     Neuron,
     Node,
+    Op,
     Pool,
     Scale,
 )
@@ -122,22 +123,9 @@ class Machine:
 
     def _value(self, node: Node) -> Array:
         inputs = [self.values[name] for name in node.inputs]
-        x, op = inputs[0], node.op
-        if isinstance(op, Linear):
-            return np.asarray(x @ op.weight.T.astype(self.dtype) + op.bias.astype(self.dtype))
-        if isinstance(op, Convolution):
-            return convolve(x, op.weight, op.bias, op.stride, op.padding, op.groups)
-        if isinstance(op, Pool):
-            return pooled(x, op.kind, op.kernel, op.stride)
-        if isinstance(op, Scale):
-            return np.asarray(x * op.factor.astype(self.dtype))
-        if isinstance(op, Flatten):
-            return x.reshape(len(x), -1)
-        if isinstance(op, Add):
-            return np.asarray(sum(inputs[1:], start=x))
-        if isinstance(op, Neuron):
-            return self._neuron(node.name, op, x)
-        raise TypeError(f"{op!r} is no operator of the normal form")
+        if isinstance(node.op, Neuron):
+            return self._neuron(node.name, node.op, inputs[0])
+        return stateless(node.op, inputs)
 
     def _neuron(self, name: str, op: Neuron, x: Array) -> Array:
         state = self._state.get(name) or start(op, x)
@@ -148,3 +136,23 @@ class Machine:
         self._tied.setdefault(name, []).append(near(op, now.v))
         self._spikes.setdefault(name, []).append(spikes)
         return np.asarray(spikes)
+
+
+def stateless(op: Op, inputs: Sequence[Array]) -> Array:
+    """What *op*, neither a neuron nor a delay, makes of its *inputs* [samples, *shape], in their
+    type."""
+    x = inputs[0]
+    match op:
+        case Linear():
+            return np.asarray(x @ op.weight.T.astype(x.dtype) + op.bias.astype(x.dtype))
+        case Convolution():
+            return convolve(x, op.weight, op.bias, op.stride, op.padding, op.groups)
+        case Pool():
+            return pooled(x, op.kind, op.kernel, op.stride)
+        case Scale():
+            return np.asarray(x * op.factor.astype(x.dtype))
+        case Flatten():
+            return x.reshape(len(x), -1)
+        case Add():
+            return np.asarray(sum(inputs[1:], start=x))
+    raise TypeError(f"{op!r} is no operator of the normal form that has no state")

@@ -30,11 +30,22 @@ def convolve(x: Array, weight: Array, bias: Array, stride: tuple[int, int],
     return np.asarray(np.moveaxis(total + shift, -1, 1))
 
 
-def _group(view: Array, kernel: Array) -> Array:
+def patches(x: Array, kernel: tuple[int, ...], stride: tuple[int, int],
+            padding: tuple[int, int, int, int]) -> Array:
+    """What each output of a convolution sees of *x*: [samples · H' · W', C · kh · kw]."""
+    top, left, bottom, right = padding
+    return _rows(windows(np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right))), kernel,
+                         stride))
+
+
+def _rows(view: Array) -> Array:
     samples, channels, height, width, kh, kw = view.shape
-    columns = view.transpose(0, 2, 3, 1, 4, 5).reshape(samples * height * width,
-                                                       channels * kh * kw)
-    return np.asarray(columns @ kernel.reshape(kernel.shape[0], -1).T).reshape(
+    return view.transpose(0, 2, 3, 1, 4, 5).reshape(samples * height * width, channels * kh * kw)
+
+
+def _group(view: Array, kernel: Array) -> Array:
+    samples, _, height, width = view.shape[:4]
+    return np.asarray(_rows(view) @ kernel.reshape(kernel.shape[0], -1).T).reshape(
         samples, height, width, -1)
 
 
