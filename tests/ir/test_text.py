@@ -87,6 +87,15 @@ def test_weights_take_the_narrowest_format_that_holds_both_ends(bits, body):
     assert equal(parse(text), graph)
 
 
+@pytest.mark.parametrize("bits", [2, 4, 8, 16, 32])
+def test_one_beyond_either_end_takes_the_next_format(bits):
+    low, high = -(1 << bits - 1), (1 << bits - 1) - 1
+    for ends in ([low - 1, high], [low, high + 1]):
+        text = to_text(Graph("ends", 1, Input((40,)), (
+            Node("n", Dense(ints([ends * 20] * 2), 16), ("x",)),), Readout("potential", "n")))
+        assert f"<2x40 hex{2 * bits}\n" in text
+
+
 @pytest.mark.parametrize(("last", "lines"), [("[1, 10]", 1), ("[10, 10]", 5)])
 def test_a_synapse_of_84_characters_stays_on_a_line(last, lines):
     decay = ints([1] * 14 + json.loads(last))
@@ -99,9 +108,11 @@ def test_a_synapse_of_84_characters_stays_on_a_line(last, lines):
 
 def test_one_bit_weights_take_a_bit_and_a_line_a_channel():
     weight = ints(np.where(np.arange(40).reshape(2, 20) % 3 == 0, 1, -1))
-    text = to_text(Graph("bits", 1, Input((20,)), (Node("n", Dense(weight, 1), ("x",)),),
-                         Readout("potential", "n")))
+    graph = Graph("bits", 1, Input((20,)), (Node("n", Dense(weight, 1), ("x",)),),
+                  Readout("potential", "n"))
+    text = to_text(graph)
     assert "  weight: <2x20 bit\n    924920\n    492490>,\n  bits: 1" in text
+    assert equal(parse(text), graph)
 
 
 @pytest.mark.parametrize("change", [
