@@ -33,7 +33,7 @@ def pads(graph, mode):
     legal = run_passes(graph, pipeline(mode.stream))
     machine, (pad, _) = machine_of(prepare(legal, mode=mode), 1, 16, 2)
     firing = [index for index, layer in enumerate(machine.parameters.layers) if layer.fires]
-    return (machine, pad) if any(spare(machine, index) for index in firing) else None
+    return (machine, pad) if any(spare(machine.layout, index) for index in firing) else None
 
 
 def test_pads_of_random_networks_never_fire():

@@ -1,4 +1,5 @@
 import math
+from fractions import Fraction
 
 import naive
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qsnn_compile.ir import (
+    Add,
     Conv2d,
     Dense,
     Graph,
@@ -157,6 +159,53 @@ def test_pools_of_neurons_that_always_fire(per_neuron):
     proof = bounds(graph)
     assert (proof.values["max"].lowest, proof.values["max"].highest) == (1, 1)
     assert (proof.values["sum"].lowest, proof.values["sum"].highest) == (4, 4)
+
+
+@pytest.mark.parametrize("per_neuron", [False, True])
+def test_a_sum_over_windows_that_are_not_square(per_neuron):
+    """Of the last row, which no window of two in steps of two ends in, nothing counts."""
+    threshold = np.full((1, 5, 7), 1)
+    threshold[0, :, 1] = -1
+    graph = Graph("oblong", 1, Input((1, 5, 7), 1), (
+        Node("i", Conv2d(ints([[[[1]]]]), 1), ("x",)),
+        Node("n", Neuron(8, ints(threshold) if per_neuron else ints(-1)), ("i",)),
+        Node("sum", SumPool((2, 3), (2, 1)), ("n",))), Readout("count", "sum"))
+    proof = bounds(graph).values["sum"]
+    low = np.broadcast_to(proof.lo, (1, 2, 5)).tolist()
+    assert low == [[[2, 2, 0, 0, 0]] * 2] if per_neuron else [[[6] * 5] * 2]
+    assert (proof.lowest, proof.highest) == (0 if per_neuron else 6, 6)
+
+
+def test_a_sum_of_unlike_currents():
+    graph = Graph("unlike", 1, Input((1,), 1), (
+        Node("a", Dense(ints([[3]]), 4), ("x",)), Node("b", Dense(ints([[-5]]), 4), ("x",)),
+        Node("sum", Add(), ("a", "b"))), Readout("potential", "sum"))
+    proof = bounds(graph).values["sum"]
+    assert (proof.lowest, proof.highest) == (-5, 3)
+
+
+@pytest.mark.parametrize(("reset", "highest"), [("none", 7), ("soft", 4), ("hard", 2)])
+def test_a_reset_moves_what_has_fired(reset, highest):
+    """v is in 0..7, θ is 3: up to 2 nothing fires; soft leaves 3 - 3..7 - 3 of the rest, hard 1."""
+    graph = Graph("reset", 1, Input((1,), 3, "direct"), (
+        Node("i", Dense(ints([[1]]), 1), ("x",)),
+        Node("n", Neuron(8, ints(3), reset=reset, reset_value=ints(3 if reset == "soft" else 1)),
+             ("i",))), Readout("count", "n"))
+    after = bounds(graph).neurons["n"].after
+    assert (after.lowest, after.highest) == (0, highest)
+
+
+@pytest.mark.parametrize(("m", "q"), [(0, 0), (1, 2), (1, 1), (5, 3), (255, 8)])
+def test_an_endless_current_stops_where_its_decay_meets_its_input(m, q):
+    """What one more step makes of H, where H · m / 2^q + 7 = H, and of L."""
+    graph = Graph("endless", 1, Input((2,), 1), (
+        Node("i", Dense(ints([[-5, 7]]), 8), ("x",)),
+        Node("n", Neuron(8, ints(1), synapse=Synapse(ints(m), q, 16)), ("i",))),
+        Readout("count", "n"))
+    current, decay = bounds(graph, endless=True).neurons["n"].current, Fraction(m, 2**q)
+    assert current.highest == 7 + math.floor(math.ceil(7 / (1 - decay)) * decay)
+    least = math.floor((-6 + Fraction(1, 2**q)) / (1 - decay))
+    assert current.lowest == -5 + math.floor(least * decay)
 
 
 def test_accumulator_covers_every_prefix():

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from graphs import graphs
@@ -69,11 +71,48 @@ def test_arrays_of_every_width_parse_back(bits, shape, seed):
     assert equal(parse(to_text(graph)), graph)
 
 
+@pytest.mark.parametrize(("bits", "body"), [
+    (2, ("9", "6")), (4, ("87", "78")), (8, ("807f", "7f80")),
+    (16, ("80007fff", "7fff8000"))])
+def test_weights_take_the_narrowest_format_that_holds_both_ends(bits, body):
+    """A row of 40 numbers is one end of the range, then the other, and so on."""
+    ends = [-(1 << bits - 1), (1 << bits - 1) - 1]
+    weight = ints([ends * 20, ends[::-1] * 20])
+    graph = Graph("ends", 1, Input((40,)), (Node("n", Dense(weight, bits), ("x",)),),
+                  Readout("potential", "n"))
+    text = to_text(graph)
+    packed = "".join(text[text.index("<") + 1:text.index(">")].split()[2:])
+    assert f"<2x40 hex{bits}\n" in text
+    assert packed == "".join(pair * 20 for pair in body)
+    assert equal(parse(text), graph)
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8, 16, 32])
+def test_one_beyond_either_end_takes_the_next_format(bits):
+    low, high = -(1 << bits - 1), (1 << bits - 1) - 1
+    for ends in ([low - 1, high], [low, high + 1]):
+        text = to_text(Graph("ends", 1, Input((40,)), (
+            Node("n", Dense(ints([ends * 20] * 2), 16), ("x",)),), Readout("potential", "n")))
+        assert f"<2x40 hex{2 * bits}\n" in text
+
+
+@pytest.mark.parametrize(("last", "lines"), [("[1, 10]", 1), ("[10, 10]", 5)])
+def test_a_synapse_of_84_characters_stays_on_a_line(last, lines):
+    decay = ints([1] * 14 + json.loads(last))
+    neuron = Neuron(8, ints(3), synapse=Synapse(decay, 1, 8))
+    text = to_text(Graph("long", 1, Input((16,)), (Node("n", neuron, ("x",)),),
+                         Readout("count", "n")))
+    block = text[text.index("  synapse: "):text.index("\n}\nreadout")].splitlines()
+    assert len(block) == lines and all(len(line) <= 100 for line in block)
+
+
 def test_one_bit_weights_take_a_bit_and_a_line_a_channel():
     weight = ints(np.where(np.arange(40).reshape(2, 20) % 3 == 0, 1, -1))
-    text = to_text(Graph("bits", 1, Input((20,)), (Node("n", Dense(weight, 1), ("x",)),),
-                         Readout("potential", "n")))
+    graph = Graph("bits", 1, Input((20,)), (Node("n", Dense(weight, 1), ("x",)),),
+                  Readout("potential", "n"))
+    text = to_text(graph)
     assert "  weight: <2x20 bit\n    924920\n    492490>,\n  bits: 1" in text
+    assert equal(parse(text), graph)
 
 
 @pytest.mark.parametrize("change", [
@@ -97,6 +136,7 @@ def test_names_of_onnx_values_parse_back():
 
 @pytest.mark.parametrize(("old", "new", "message"), [
     ("qsnn.ir 1", "qsnn.ir 2", r"^line 1: the first line must be 'qsnn.ir 1', not 'qsnn.ir 2'$"),
+    ("qsnn.ir 1", "qsnn.ir 0", r"^line 1: the first line must be 'qsnn.ir 1', not 'qsnn.ir 0'$"),
     ("steps: 4", "step: 4", r"^line 2: field of graph must be one of steps, not 'step'$"),
     ("{steps: 4}", "{}", r"^line 2: fields of graph must include steps, not \[\]$"),
     ("shape: (3)", "shape: (3.5)", r"^line 3: number must be an integer, not '3.5'$"),
@@ -113,9 +153,12 @@ def test_names_of_onnx_values_parse_back():
     ("[[1, -1, 1], [-1, -1, 1]]", "<2x4 hex8 a0b1>",
      r"^line 4: body must hold 2x4 numbers in hex8, not 'a0b1'$"),
     ("[[1, -1, 1], [-1, -1, 1]]", "<2y4>", r"^line 4: array must be <SHAPE FORMAT BODY>, not "),
-    ("  bits: 4,", "  bits: 4", r"^line 7: field 'bits' must be followed by ',' or '}', not "),
+    ("  bits: 4,", "  bits: 4",
+     r"^line 7: field 'bits' must be followed by ',' or '}', not 'threshold:'$"),
     ("  bits: 4,", "  bits: 4, bits: 4,", r"^line 6: field of neuron must be given once, not "),
     ("readout last", "readout mean", r"^line 14: readout must be one of count, .*, not 'mean'$"),
+    ("{gain: 2}", r'{names: ("\q")}',
+     r"^line 14: text must be a string of JSON, not '\"\\\\q\"'$"),
     ("{gain: 2}", "{gain: 2} x", r"^line 14: the readout must be the last statement, not 'x'$"),
     ("readout last(lif1.u) {gain: 2}\n", "", r"^line 14: expected a node's name or 'readout', "),
     ("steps: 4", "steps: 4 ;", r"^line 2: expected a name, number or mark, not ';'$"),

@@ -92,6 +92,12 @@ def inserted(*nodes):
     return replace(GOOD, nodes=GOOD.nodes + nodes)
 
 
+def pooled(kernel):
+    """A pool of a 3 x 5 image."""
+    return Graph("pool", 1, Input((1, 3, 5)), (Node("p", SumPool(kernel, (1, 1)), ("x",)),),
+                 Readout("count", "p"))
+
+
 @pytest.mark.parametrize(("graph", "message"), [
     (replace(GOOD, steps=0), "graph: steps must be at least 1, not 0"),
     (replace(GOOD, input=Input((1, 8, 8), 9, "direct")),
@@ -131,6 +137,9 @@ def inserted(*nodes):
      "node 'conv': groups must divide the 2 output channels, not 3"),
     (changed("conv", weight=ints(np.ones((2, 1, 11, 3)))),
      "node 'conv': kernel must fit in the 10 x 10 image, padding included, not (11, 3)"),
+    (pooled((4, 2)),
+     "node 'p': kernel must fit in the 3 x 5 image, padding included, not (4, 2)"),
+    (pooled((0, 1)), "node 'p': kernel must be at least 1 x 1, not (0, 1)"),
     (changed("conv", stride=(0, 1)), "node 'conv': stride must be at least 1, not (0, 1)"),
     (changed("conv", padding=(-1, 1, 1, 1)),
      "node 'conv': padding must not be negative, not (-1, 1, 1, 1)"),
@@ -142,6 +151,8 @@ def inserted(*nodes):
      "node 'p': input must be of shape (channels, height, width), not (32,)"),
     (inserted(Node("p", MaxPool((2, 2), (2, 2), ints(2)), ("conv",))),
      "node 'p': flipped must be at most 1, not 2"),
+    (inserted(Node("p", MaxPool((2, 2), (2, 2), ints([[[0, 1]]])), ("conv",))),
+     "node 'p': flipped must broadcast axis by axis against (2, 1, 1), not (1, 1, 2)"),
     (inserted(Node("again", Dense(ints(np.ones((1, 3))), 1), ("fc",))),
      "node 'again': input must be an activation (unsigned), not a current, not 'fc'"),
     (changed("lif", bits=33), "node 'lif': membrane bits U must be in 1..32, not 33"),

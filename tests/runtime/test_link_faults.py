@@ -18,6 +18,7 @@ from qsnn_compile.system.errors import QsnnError
 from qsnn_hw.link import frames
 from qsnn_runtime import protocol
 from qsnn_runtime.devices.device import Device
+from qsnn_runtime.link import Link
 from qsnn_runtime.network import Network
 from qsnn_sim.golden import golden
 
@@ -226,3 +227,28 @@ def test_an_answer_at_once_twice():
     network.load()
     with pytest.raises(QsnnError, match="silent until it is asked, not send 7 bytes more: bytes "):
         network.stream().step(CODES[0])
+
+
+class Breaking(FakeBoard):
+    """A board whose next reset fails where ``broken``."""
+
+    broken = False
+
+    def reset(self):
+        if self.broken:
+            raise QsnnError("port must be there")
+        super().reset()
+
+
+def test_no_exchange_before_a_reset_nor_after_one_that_failed():
+    board = Breaking(*program(WINDOW))
+    link, message = Link(board), "the board must be loaded before it is asked, and again after an "
+    with pytest.raises(protocol.ProtocolError, match=message):
+        link.identify(board.machine)
+    link.reset()
+    link.identify(board.machine)
+    board.broken = True
+    with pytest.raises(QsnnError, match="port must be there"):
+        link.reset()
+    with pytest.raises(protocol.ProtocolError, match=message):
+        link.identify(board.machine)

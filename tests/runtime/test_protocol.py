@@ -35,8 +35,8 @@ def test_a_machine_without_digest_has_an_identification():
 
 
 @pytest.mark.parametrize("reply,message", [
-    (b"\x01\x01\x23\x45\x67\xa5\x5a",
-     "the board's protocol version must be 2, not 1: is it the right "),
+    (b"\x03\x01\x23\x45\x67\xa5\x5a",
+     "the board's protocol version must be 2, not 3: is it the right "),
     (b"\x02\x01\x23\x45\x68\xa5\x5a",
      "the board's program must be '01234567', not '01234568': program ")])
 def test_another_board_is_refused(reply, message):
@@ -118,6 +118,14 @@ def test_a_score_that_there_is_not(changes, least, most):
         with pytest.raises(protocol.ProtocolError, match=f"the board's score must be within {least}"
                            f" and {most}, not {score}: bytes were changed on the link; load "):
             protocol.parse_result(made, protocol.result(made, 1, score))
+
+
+@pytest.mark.parametrize("given,settled", [((), False), ((False,), False), ((True,), True)])
+def test_a_result_is_settled_only_where_it_says_so(given, settled):
+    made = machine(exit_margin=1, order="step")
+    reply = protocol.result(made, 1, 2, *given)
+    assert reply == bytes([1, 2, 0, 0, 0, settled]) + frames.END
+    assert protocol.parse_result(made, reply) == protocol.Result(1, 2, settled)
 
 
 def test_a_reply_that_is_neither_settled_nor_not():
