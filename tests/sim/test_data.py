@@ -51,6 +51,18 @@ def test_a_small_part_of_the_codes_is_warned_of(low, high, warned, tmp_path, cap
         "numbers as floats\n")
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.float32])
+def test_bytes_for_a_network_of_real_numbers_are_codes_and_that_is_said(kind, tmp_path):
+    plain = images("direct")
+    graph = replace(plain, input=replace(plain.input, scale=0.5, zero_point=3, takes="reals"))
+    x = np.random.default_rng(0).integers(0, 100, (4, *graph.input.shape)).astype(kind)
+    samples = read_samples(save(tmp_path, x=x), graph)
+    expected = x if kind == np.uint8 else np.clip(2 * x.astype(int) + 3, 0, graph.input.top)
+    assert samples.x.tolist() == expected.tolist()
+    assert ("x is uint8, so it is taken as the network's codes, not as real numbers: store real "
+            "numbers as floats or as other integers" == samples.warning) == (kind == np.uint8)
+
+
 def test_spikes_are_no_small_part(tmp_path):
     assert read_samples(save(tmp_path, x=np.zeros((2, 4, 6))), graph("spikes")).warning == ""
 

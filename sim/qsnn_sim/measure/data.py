@@ -113,7 +113,14 @@ def read_samples(path: str | Path, graph: Graph) -> Samples:
     if len(x) == 0:
         raise QsnnError(f"{path}: x must hold at least one sample, not {list(x.shape)!r}")
     return Samples(x, _labels(path, arrays.get("y"), len(x), _classes(graph)),
-                   _beyond(graph, given) or _narrow(graph, x))
+                   _codes(graph, given) or _beyond(graph, given) or _narrow(graph, x))
+
+
+def _codes(graph: Graph, x: NDArray[Any]) -> str:
+    """What to say of bytes for a network that takes real numbers."""
+    return "" if graph.input.takes == "codes" or x.dtype != np.uint8 else (
+        "x is uint8, so it is taken as the network's codes, not as real numbers: store real "
+        "numbers as floats or as other integers")
 
 
 def _beyond(graph: Graph, x: NDArray[Any]) -> str:
