@@ -7,7 +7,7 @@ import pytest
 from benches import FIELDS, dense, layout, machine
 
 from qsnn_hw.link import beats
-from qsnn_hw.machine import schedule
+from qsnn_hw.machine import memories, schedule
 from qsnn_hw.machine.arch import Image
 from qsnn_hw.machine.layers import Layer, Map, Word
 from qsnn_hw.machine.parameters import Arithmetic
@@ -305,3 +305,19 @@ def test_weights_go_bank_by_bank_lowest_lanes_first():
 def test_a_machine_is_a_value():
     assert machine() == machine() and hash(machine()) == hash(machine())
     assert machine(arithmetic=unit(decay=3).arithmetic) != machine()
+
+
+@pytest.mark.parametrize("rom,small,bits,style", [
+    (False, "auto", 1 << 20, ""), (True, "auto", 1023, ""), (True, "auto", 1024, "block"),
+    (False, "block", 31, ""), (False, "block", 32, "block"), (True, "block", 1024, "block"),
+    (False, "logic", 256, "logic"), (False, "logic", 257, ""),
+    (True, "logic", 4096, "logic"), (True, "logic", 4097, "block")])
+def test_what_synthesis_is_told_of_a_memory(rom, small, bits, style):
+    assert memories.ram_style(bits, rom=rom, small=small) == style
+
+
+@pytest.mark.parametrize("inputs,depth", [(1, 2), (2, 2), (3, 3)])
+def test_a_weight_memory_has_two_rows_or_more(inputs, depth):
+    one = machine(layers=(dense("out", inputs, 3),), coding="spikes", lanes=16)
+    (memory,) = memories.weights(one.layout, 0)
+    assert (memory.depth, memory.width) == (depth, 16)
