@@ -321,3 +321,31 @@ def test_a_weight_memory_has_two_rows_or_more(inputs, depth):
     one = machine(layers=(dense("out", inputs, 3),), coding="spikes", lanes=16)
     (memory,) = memories.weights(one.layout, 0)
     assert (memory.depth, memory.width) == (depth, 16)
+
+
+def test_regions_of_a_direct_sample_and_of_a_stream():
+    direct = mixed().with_parameters(coding="direct")       # words: input none kept, a 3, b 1
+    assert (direct.layout.line, direct.layout.lines) == ((0, 9, 12, 0), 12)
+    stream = mixed().with_parameters(streaming=True, order="step")      # a step of the input's 2
+    assert (stream.layout.line, stream.layout.lines) == ((2, 5, 6, 0), 6)
+
+
+def test_banks_have_windows_of_their_own():
+    windows = [(Word(0, 0, 0, 0, row, ends=True, final=True),) for row in (0, 3, 3, 0)]
+    m = machine(layers=(replace(dense("out", 16, 64, banks=4), windows=tuple(windows)),),
+                coding="spikes", banks=4)
+    listed = memories.inventory(m)
+    for bank in range(4):
+        memory = listed[f"bank{bank}.walker.windows"]
+        assert memory.columns == window_columns(m.parameters, bank)
+    assert listed["bank0.walker.windows"].columns != listed["bank1.walker.windows"].columns
+
+
+@pytest.mark.parametrize("banks,channels", [(1, 17), (2, 33), (4, 65), (8, 17), (4, 16)])
+def test_every_item_writes_within_the_spike_memory(banks, channels):
+    """The silent ones too, which are behind the last place or the last group."""
+    m = machine(layers=(dense("a", 17, channels, banks=banks),
+                        dense("b", channels, 9, source=0, banks=banks)),
+                coding="spikes", banks=banks, lanes=16)
+    items = [item for bank in range(banks) for item in schedule.items(m.layout, bank)]
+    assert all(type(item.line) is int and 0 <= item.line < m.layout.lines for item in items)
