@@ -15,6 +15,7 @@ from qsnn_compile.ir import (
     Flatten,
     Graph,
     Input,
+    MaxPool,
     Neuron,
     Node,
     Readout,
@@ -217,3 +218,15 @@ def test_a_machine_is_mapped_again_by_its_choices(stepwise):
     made = map_graph(graph, lanes=32, units=4, stepwise=stepwise)
     assert made[0].parameters.order == ("step" if stepwise else "layer")
     assert mapped_again(graph, made[0]) == made
+
+
+@pytest.mark.parametrize("size", [2, 4, 6])
+def test_pooled_neurons_have_parameters_of_their_own(size):
+    """Thresholds 1 to size², before a pool of 2 x 2."""
+    threshold = ints(np.arange(1, size * size + 1).reshape(1, size, size))
+    nodes = (Node("conv", Conv2d(ints([[[[1]]]]), 2), ("x",)),
+             Node("lif", Neuron(8, threshold), ("conv",)),
+             Node("pool", MaxPool((2, 2), (2, 2)), ("lif",)), Node("flat", Flatten(), ("pool",)),
+             Node("out", Dense(ints(np.eye(size * size // 4)), 2), ("flat",)))
+    check(Graph("pooled", 3, Input((1, size, size), 4, "direct"), nodes,
+                Readout("potential", "out")), 16, 2)
