@@ -349,3 +349,8 @@ def test_every_item_writes_within_the_spike_memory(banks, channels):
                 coding="spikes", banks=banks, lanes=16)
     items = [item for bank in range(banks) for item in schedule.items(m.layout, bank)]
     assert all(type(item.line) is int and 0 <= item.line < m.layout.lines for item in items)
+
+
+def test_planes_are_those_of_the_widest_weight():
+    assert mixed().parameters.formats == ((1, 0, 0), (2, 0, 0), (4, 0, 0))
+    assert (mixed().parameters.planes, fashion().parameters.planes) == (4, 1)
