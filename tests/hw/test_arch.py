@@ -354,3 +354,14 @@ def test_every_item_writes_within_the_spike_memory(banks, channels):
 def test_planes_are_those_of_the_widest_weight():
     assert mixed().parameters.formats == ((1, 0, 0), (2, 0, 0), (4, 0, 0))
     assert (mixed().parameters.planes, fashion().parameters.planes) == (4, 1)
+
+
+def test_a_silent_item_stays_at_the_last_place():
+    """Of a layer of one place the second bank has nothing to do."""
+    m = machine(layers=(dense("a", 17, 40, banks=2, group_banks=1),
+                        dense("b", 40, 9, source=0, banks=2, group_banks=1)),
+                coding="spikes", banks=2, lanes=16)
+    told, silent = ([(item.silent, item.group, item.line) for item in
+                     schedule.items(m.layout, bank) if item.layer == 0] for bank in (0, 1))
+    assert silent == [(True, group, line) for _, group, line in told]
+    assert not any(item[0] for item in told)
