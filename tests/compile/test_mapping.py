@@ -15,6 +15,7 @@ from qsnn_compile.ir import (
     Flatten,
     Graph,
     Input,
+    MaxPool,
     Neuron,
     Node,
     Readout,
@@ -22,7 +23,7 @@ from qsnn_compile.ir import (
     ints,
     shapes,
 )
-from qsnn_compile.lower.mapping import map_graph
+from qsnn_compile.lower.mapping import map_graph, mapped_again, most_columns, prepare
 from qsnn_compile.passes import PASSES, run_passes
 from qsnn_sim.golden import golden
 
@@ -201,3 +202,31 @@ def test_a_channel_is_stored_with_the_fewer_ones():
     rows = [[row >> lane & 1 for row in image.weights[0][:4]] for lane in range(3)]
     assert rows == [[0, 0, 0, 1], [1, 0, 0, 0], [1, 1, 0, 0]]
     assert machine.arithmetic.acc_bits == (2 * 3).bit_length()
+
+
+@pytest.mark.parametrize("steps,most", [(1, 1), (2, 2), (3, 4), (4, 4), (5, 4)])
+def test_steps_side_by_side(steps, most):
+    graph = run_passes(layer(Neuron(4, ints(3)), np.ones((3, 5)), steps), PASSES)
+    assert most_columns(prepare(graph, False)) == most
+    assert most_columns(prepare(graph, False), 2) == 2
+    assert most_columns(prepare(graph, True), 2) == 1
+
+
+@pytest.mark.parametrize("stepwise", [False, True])
+def test_a_machine_is_mapped_again_by_its_choices(stepwise):
+    graph = run_passes(layer(Neuron(4, ints(3)), np.ones((3, 5))), PASSES)
+    made = map_graph(graph, lanes=32, units=4, stepwise=stepwise)
+    assert made[0].parameters.order == ("step" if stepwise else "layer")
+    assert mapped_again(graph, made[0]) == made
+
+
+@pytest.mark.parametrize("size", [2, 4, 6])
+def test_pooled_neurons_have_parameters_of_their_own(size):
+    """Thresholds 1 to size², before a pool of 2 x 2."""
+    threshold = ints(np.arange(1, size * size + 1).reshape(1, size, size))
+    nodes = (Node("conv", Conv2d(ints([[[[1]]]]), 2), ("x",)),
+             Node("lif", Neuron(8, threshold), ("conv",)),
+             Node("pool", MaxPool((2, 2), (2, 2)), ("lif",)), Node("flat", Flatten(), ("pool",)),
+             Node("out", Dense(ints(np.eye(size * size // 4)), 2), ("flat",)))
+    check(Graph("pooled", 3, Input((1, size, size), 4, "direct"), nodes,
+                Readout("potential", "out")), 16, 2)

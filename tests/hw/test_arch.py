@@ -7,7 +7,7 @@ import pytest
 from benches import FIELDS, dense, layout, machine
 
 from qsnn_hw.link import beats
-from qsnn_hw.machine import schedule
+from qsnn_hw.machine import memories, schedule
 from qsnn_hw.machine.arch import Image
 from qsnn_hw.machine.layers import Layer, Map, Word
 from qsnn_hw.machine.parameters import Arithmetic
@@ -305,3 +305,63 @@ def test_weights_go_bank_by_bank_lowest_lanes_first():
 def test_a_machine_is_a_value():
     assert machine() == machine() and hash(machine()) == hash(machine())
     assert machine(arithmetic=unit(decay=3).arithmetic) != machine()
+
+
+@pytest.mark.parametrize("rom,small,bits,style", [
+    (False, "auto", 1 << 20, ""), (True, "auto", 1023, ""), (True, "auto", 1024, "block"),
+    (False, "block", 31, ""), (False, "block", 32, "block"), (True, "block", 1024, "block"),
+    (False, "logic", 256, "logic"), (False, "logic", 257, ""),
+    (True, "logic", 4096, "logic"), (True, "logic", 4097, "block")])
+def test_what_synthesis_is_told_of_a_memory(rom, small, bits, style):
+    assert memories.ram_style(bits, rom=rom, small=small) == style
+
+
+@pytest.mark.parametrize("inputs,depth", [(1, 2), (2, 2), (3, 3)])
+def test_a_weight_memory_has_two_rows_or_more(inputs, depth):
+    one = machine(layers=(dense("out", inputs, 3),), coding="spikes", lanes=16)
+    (memory,) = memories.weights(one.layout, 0)
+    assert (memory.depth, memory.width) == (depth, 16)
+
+
+def test_regions_of_a_direct_sample_and_of_a_stream():
+    direct = mixed().with_parameters(coding="direct")       # words: input none kept, a 3, b 1
+    assert (direct.layout.line, direct.layout.lines) == ((0, 9, 12, 0), 12)
+    stream = mixed().with_parameters(streaming=True, order="step")      # a step of the input's 2
+    assert (stream.layout.line, stream.layout.lines) == ((2, 5, 6, 0), 6)
+
+
+def test_banks_have_windows_of_their_own():
+    windows = [(Word(0, 0, 0, 0, row, ends=True, final=True),) for row in (0, 3, 3, 0)]
+    m = machine(layers=(replace(dense("out", 16, 64, banks=4), windows=tuple(windows)),),
+                coding="spikes", banks=4)
+    listed = memories.inventory(m)
+    for bank in range(4):
+        memory = listed[f"bank{bank}.walker.windows"]
+        assert memory.columns == window_columns(m.parameters, bank)
+    assert listed["bank0.walker.windows"].columns != listed["bank1.walker.windows"].columns
+
+
+@pytest.mark.parametrize("banks,channels", [(1, 17), (2, 33), (4, 65), (8, 17), (4, 16)])
+def test_every_item_writes_within_the_spike_memory(banks, channels):
+    """The silent ones too, which are behind the last place or the last group."""
+    m = machine(layers=(dense("a", 17, channels, banks=banks),
+                        dense("b", channels, 9, source=0, banks=banks)),
+                coding="spikes", banks=banks, lanes=16)
+    items = [item for bank in range(banks) for item in schedule.items(m.layout, bank)]
+    assert all(type(item.line) is int and 0 <= item.line < m.layout.lines for item in items)
+
+
+def test_planes_are_those_of_the_widest_weight():
+    assert mixed().parameters.formats == ((1, 0, 0), (2, 0, 0), (4, 0, 0))
+    assert (mixed().parameters.planes, fashion().parameters.planes) == (4, 1)
+
+
+def test_a_silent_item_stays_at_the_last_place():
+    """Of a layer of one place the second bank has nothing to do."""
+    m = machine(layers=(dense("a", 17, 40, banks=2, group_banks=1),
+                        dense("b", 40, 9, source=0, banks=2, group_banks=1)),
+                coding="spikes", banks=2, lanes=16)
+    told, silent = ([(item.silent, item.group, item.line) for item in
+                     schedule.items(m.layout, bank) if item.layer == 0] for bank in (0, 1))
+    assert silent == [(True, group, line) for _, group, line in told]
+    assert not any(item[0] for item in told)
