@@ -20,6 +20,9 @@ PROOFS = {      # test: block, property, strength
         "`UartRx`", "a byte stays until it is taken; timer and bit in range", FOR_EVER),
     "test_sender_counts_in_range_and_rests_high": (
         "`UartTx`", "the idle line is high; timer and bits left in range", FOR_EVER),
+    "test_byte_comes_out_as_it_went_in": (
+        "`UartTx` → `UartRx`", "a byte that was taken is shown, once and whole, and stays until it "
+        "is taken; no break", FOR_EVER),
     "test_framer_holds_its_streams": (
         "`Framer`", "its three streams hold; no result is taken that is not there", FOR_EVER),
     "test_frames_are_as_long_as_they_say": (
@@ -37,12 +40,15 @@ PROOFS = {      # test: block, property, strength
         "`Argmax` with a margin", "settled only if it leads every other class so far",
         "bounded, 7 to 11 clocks"),
     "test_unit_is_its_equation": (
-        "`NeuronUnit`, 3-bit membranes", "spike and u' are the equation's, where sums have the "
-        "bits proved of them", COMPLETE),
+        "`NeuronUnit`, 3-bit membranes, with pools, synapses and clamps too", "spike, u', i' and "
+        "the pooled current are the equation's, where sums have the bits proved of them", COMPLETE),
     "test_no_word_is_lost": (
         "`SpikeMemory`, 2 and 4 banks", "a word is written before the bank's next one", FOR_EVER),
     "test_line_reads_as_last_sent": (
         "`SpikeMemory`", "a line reads as it was last sent", "bounded, 12 clocks"),
+    "test_each_spike_is_an_event": (
+        "`Reader`", "each spike of any one word is an event of each plane, lowest first, with its "
+        "weight row; the transfer behind them; quiet only without a word", FOR_EVER),
     "test_requests_are_in_range": (
         "`Walker`", "addresses, weight rows and lines of jobs in range", "bounded, 36 clocks"),
     "test_every_sample_has_its_answer_in_time": (

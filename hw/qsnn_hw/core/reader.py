@@ -86,7 +86,24 @@ class Reader(wiring.Component):
             ]
         counted = Cat(Const(0, 0), *((column & ~below).any() for column in held.columns))
         self._follow(m, held.event, counted, lowest_set(spikes), planes)
+        if platform == "formal":
+            self._claim(m, SimpleNamespace(valid=fetched_valid, word=fetched), waiting, moves,
+                        SimpleNamespace(valid=valid, word=held, spikes=spikes, some=some,
+                                        single=single, spent=spent, ending=ending,
+                                        number=planes.number))
         return m
+
+    def _claim(self, m, fetched, waiting, moves, now):
+        """What holds between the registers of each word on its way, in every clock."""
+        tops = [planes - 1 for planes, _, _ in self.parameters.formats]
+        if listed_planes(self.parameters) > 1:
+            m.d.comb += [Assert(~valid | ~word.begun | (_chosen(word.format, tops) != 0))
+                         for valid, word in ((fetched.valid, fetched.word),
+                                             (waiting.valid, waiting.word.event))]
+        last = (now.number == 0) & ~_more_than(1, now.spikes)
+        m.d.comb += [Assert(~now.valid | (now.some == now.spikes.any())),
+                     Assert(~now.valid | (now.single == (last | ~now.spikes.any()))),
+                     Assert(~now.valid | (now.number <= _chosen(now.word.event.format, tops)))]
 
     def _wait(self, m, fetched, fetched_valid):
         """The word between the memories and the events, and the signal that it moves on."""

@@ -95,8 +95,12 @@ class UartRx(wiring.Component):
         with m.If(free):
             m.d.sync += [self.bytes.valid.eq(stop & line), self.bytes.payload.eq(shift)]
         if platform == "formal":
-            m.d.comb += [Assert(timer < self.divisor), Assert(~busy | (bit <= BYTE + 1))]
+            self._claim(m, busy, timer, bit, shift)
         return m
+
+    def _claim(self, m, busy, timer, bit, shift):
+        """What holds between the registers, in every clock."""
+        m.d.comb += [Assert(timer < self.divisor), Assert(~busy | (bit <= BYTE + 1))]
 
 
 class UartTx(wiring.Component):
@@ -141,9 +145,13 @@ class UartTx(wiring.Component):
                 left.eq(left - 1),
             ]
         if platform == "formal":
-            m.d.comb += [Assert(timer < self.divisor), Assert(left <= BYTE + 2),
-                         Assert(~Cat(1, shift) >> left == 0)]       # ones follow what is sent
+            self._claim(m, timer, left, shift)
         return m
+
+    def _claim(self, m, timer, left, shift):
+        """What holds between the registers, in every clock."""
+        m.d.comb += [Assert(timer < self.divisor), Assert(left <= BYTE + 2),
+                     Assert(~Cat(1, shift) >> left == 0)]           # ones follow what is sent
 
 
 class Framer(wiring.Component):
