@@ -7,7 +7,7 @@ import pytest
 
 from qsnn_compile import ir
 from qsnn_compile.quantise.linear import quantise_weights
-from qsnn_compile.quantise.network import quantise
+from qsnn_compile.quantise.network import Settings, quantise
 from qsnn_compile.reals import float_model
 from qsnn_compile.reals.normal_form import (
     Add,
@@ -356,3 +356,10 @@ def test_floors_do_not_drag_the_membrane_down(decay, alpha):
     membrane = result.membranes[report.nodes["lif"]][0, -1] * 2.0 ** op.step_shift
     loss = 0.5 / (1 - decay) if alpha is None else 0.5 / (1 - alpha) * 2 ** op.gain_shift
     assert abs((membrane - v).mean()) < 0.2 * loss
+
+
+@pytest.mark.parametrize("membrane, fraction", [(7, 8), (8, 8), (9, 9), (16, 16), (17, 16)])
+def test_a_decay_has_the_bits_of_the_membrane_between_8_and_16(membrane: int,
+                                                               fraction: int) -> None:
+    assert Settings(membrane_bits=membrane).q == fraction
+    assert Settings(membrane_bits=membrane, decay_bits=10).q == 10
