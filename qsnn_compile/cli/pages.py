@@ -16,7 +16,7 @@ HEAD = """# Commands
 - An error is one line on standard error. Options are never abbreviated: a prefix is an error
   that says what was meant.
 - `--json FILE` writes one JSON object; `-` is standard output, and the text for people is left out.
-- Progress is shown on standard error, and only where that is a terminal.
+- Progress is shown on standard error: bars on a terminal, elsewhere a line a stage.
 - Completion: `eval "$(_QSNN_COMPLETE=bash_source qsnn)"`, and `_QSNNC_COMPLETE` for `qsnnc`;
   `zsh_source` and `fish_source` are there too.
 """

@@ -1,4 +1,4 @@
-"""How far the work is, on standard error and only on a terminal."""
+"""How far the work is, on standard error: bars on a terminal, elsewhere a line a stage."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,8 +20,12 @@ def bar(title: str, total: int | None = None) -> Iterator[Callable[..., None]]:
 
 @contextmanager
 def spinner(title: str) -> Iterator[None]:
-    """What goes on, and for how long."""
+    """What goes on, and for how long; off a terminal a line that names it."""
+    from rich.console import Console
     from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        console.print(f"{title} …", highlight=False)
     with _shown(SpinnerColumn(), TextColumn("{task.description}"),
                 TimeElapsedColumn()) as progress:
         task = progress.add_task(title, total=1)

@@ -102,7 +102,7 @@ def test_the_rows_of_a_table_are_all_different():
 def test_operations_of_a_convolution_are_what_weights_of_one_sum_up(layers):
     layer = parse(layers).layers[0]
     x = (RANDOM.random((5, *layer.source)) < 0.3).astype(np.uint8)
-    ones = torch.ones(layer.outputs, layer.inputs // layer.groups, layer.kernel, layer.kernel)
+    ones = torch.ones(layer.outputs, layer.inputs // layer.groups, *layer.kernel)
     sums = F.conv2d(torch.from_numpy(x).float(), ones, None, layer.stride, layer.padding, 1,
                     layer.groups)
     assert synaptic_operations([layer], [x[:, None]]) == [float(sums.sum())]
