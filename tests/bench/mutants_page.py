@@ -22,10 +22,10 @@ HEAD = (
     "nothing.\n\n"
     "```\nmake mutants            # goes on where the last run stopped\n```\n\n"
     "{count} places, drawn with seed {seed}, {killed} killed: **{share:.1%}**. "
-    "`tests/bench/mutants_rooms.py` says which tests answer for which code; annotations and "
-    "decorators are left out. **unseen**: no quick test runs the line.\n\n"
+    "`tests/bench/mutants_rooms.py` says which tests answer for which code; annotations, "
+    "decorators and changes that Python itself refuses are left out. **unseen**: no "
+    "quick test runs the line.\n\n"
     "| code | mutants | killed | survived | unseen |\n|---|---:|---:|---:|---:|\n")
-
 
 
 def read(file: Path) -> Outcomes:

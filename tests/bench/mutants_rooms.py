@@ -2,12 +2,15 @@
 
 import ast
 import random
+import warnings
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
 from cosmic_ray.commands.init import init
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.plugins import get_operator
 from cosmic_ray.work_db import WorkDB, use_db
 from cosmic_ray.work_item import MutationSpec, WorkItem
 
@@ -64,7 +67,8 @@ class Mutant:
 
 
 def sample(root: Path, name: str, count: int, seed: int) -> list[Mutant]:
-    """*count* places of room *name*, all where there are fewer, and one mutant at each."""
+    """*count* places of room *name*, all where there are fewer, and one mutant at each; none where
+    Python takes no change."""
     files = sorted(path for glob in ROOMS[name].code for path in root.glob(glob)
                    if path.name != "__init__.py")
     places: dict[tuple[str, tuple[int, int]], list[MutationSpec]] = {}
@@ -75,7 +79,30 @@ def sample(root: Path, name: str, count: int, seed: int) -> list[Mutant]:
             places.setdefault((file, mutation.start_pos), []).append(mutation)
     dice = random.Random(f"{name} {seed}")
     drawn = dice.sample(sorted(places), min(count, len(places)))
-    return [_mutant(root, name, file, dice.choice(places[file, start])) for file, start in drawn]
+    changes = [(file, _change(places[file, start], dice)) for file, start in drawn]
+    return [_mutant(root, name, file, change) for file, change in changes if change]
+
+
+def _change(changes: list[MutationSpec], dice: random.Random) -> MutationSpec | None:
+    """One of *changes*; where Python does not take it, the next one that Python takes."""
+    first = changes.index(dice.choice(changes))
+    return next(filter(_taken, changes[first:] + changes[:first]), None)
+
+
+def _taken(change: MutationSpec) -> bool:
+    """Whether Python compiles *change* without a warning: else no test is needed to notice it. A
+    decorator that is taken away is a declaration, as those of ``_declarations`` are."""
+    if change.operator_name == "core/RemoveDecorator":
+        return False
+    code = change.module_path.read_text(encoding="utf-8")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            compile(mutate_code(code, get_operator(change.operator_name)(), change.occurrence),
+                    str(change.module_path), "exec")
+        except SyntaxError:                 # a SyntaxWarning becomes one
+            return False
+    return True
 
 
 def _all(files: list[Path]) -> list[WorkItem]:
