@@ -116,5 +116,3 @@ def _encoding(path: Path) -> str:
         return "dat"
     head = read_file(path)[:4096]
     return "evt3" if b"evt 3" in head.lower() or b"EVT3" in head else "evt2"
-
-
